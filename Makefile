@@ -1,0 +1,39 @@
+# Every target sets up what it needs: .venv, made anew when pyproject.toml or constraints.txt changes.
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: setup repro test test-slow lint bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	touch $(READY)
+
+repro: $(READY) ## the whole study: data, training, metrics, MLflow, report
+	dvc repro
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+
+test: lint ## lint, types and the tests
+	pytest -m "not slow"
+
+test-slow: $(READY)
+	pytest -m slow
+
+bench: $(READY) ## speed, measured side by side with the plain reference
+	pytest benchmark/speed --benchmark-only --benchmark-sort=name
+
+clean: ## everything that was made and is not in git, but for the environment
+	git clean -fdX --exclude '!$(VENV)'
