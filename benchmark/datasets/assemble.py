@@ -1,0 +1,117 @@
+"""From scenes to a dataset: writes the expressions, the images and the table, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.expressions import Expression, Region, write_expressions
+from benchmark.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
+
+
+class SceneLike(Protocol):
+    """image: (H, W, 3) uint8; regions: masks of the same (H, W), those not to be written about included."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def regions(self) -> Sequence[Region]: ...
+
+
+class NamedScene(NamedTuple):
+    """A scene with its place in the dataset. image_id names the file as well: letters, digits, "_" and "-"."""
+
+    image_id: str
+    split: str
+    scene: SceneLike
+
+
+def write_scenes(
+    folder: Path,
+    scenes: Iterable[NamedScene | tuple[str, str, SceneLike]],
+    *,
+    name: str,
+    source: str,
+    licence: str,
+    citation: str,
+    seed: int,
+    per_region: int = 2,
+    per_image: int | None = None,
+    require: Sequence[str] = SPLITS,
+) -> Manifest:
+    """Write a dataset from scenes, replacing ``folder`` as a whole when everything is done.
+
+    Sentences depend on (seed, image_id) only, so a scene keeps its own whatever else is built. per_image: at most so
+    many samples of one image, chosen at random with its categories as even as they can be (None: all). require: splits
+    that must end up with samples. A scene without samples leaves no image behind.
+    Raises SampleError, and what the scenes raise, with ``folder`` as it was before.
+    """
+    rows: list[dict[str, Any]] = []
+    with replaced(folder) as part:
+        (part / "images").mkdir()
+        for image_id, split, scene in scenes:
+            rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8], "big")])
+            expressions = write_expressions(scene.regions, rng, per_region)
+            if per_image is not None:
+                categories = [scene.regions[expression.region].category for expression in expressions]
+                expressions = _thin(expressions, categories, per_image, rng)
+            image = f"images/{image_id}.png"
+            for number, expression in enumerate(expressions):
+                region = scene.regions[expression.region]
+                sample_id = f"{image_id}-{number:02d}"
+                row = make_sample(sample_id, image_id, image, split, expression.text, region.category, region.mask)
+                rows.append(row)
+            if expressions:
+                Image.fromarray(scene.image).save(part / image, compress_level=1)  # 1: fast
+        found = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
+        empty = [split for split in require if not found[split]]
+        if empty:
+            raise SampleError(
+                f"{folder}: no samples for split {', '.join(empty)} of dataset '{name}' (found {found}); "
+                "give it more scenes"
+            )
+        return save_dataset(part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation)
+
+
+def _thin(
+    expressions: list[Expression], categories: list[str], count: int, rng: np.random.Generator
+) -> list[Expression]:
+    """At most ``count`` expressions in their order, chosen at random; a category waits until all others had a turn."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for k in rng.permutation(len(expressions)).tolist():
+        turns.append((seen[categories[k]], k))
+        seen[categories[k]] += 1
+    kept = sorted(turns, key=lambda turn: turn[0])[:count]  # stable: random within a turn
+    return [expressions[k] for k in sorted(k for _, k in kept)]
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A fresh folder beside ``folder`` that takes its place when the block ends well, and vanishes when it does not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+    part.chmod(0o755)  # mkdtemp makes it private
+    try:
+        yield part
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
+            folder.rename(old / folder.name)
+            part.rename(folder)
+            shutil.rmtree(old)
+        else:
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,70 @@
+"""Dataset `synthetic`: aerial scenes drawn from a seed, the default that needs no download.
+
+Eighteen of RRSIS-D's categories on land, water, fields and roads. A scene depends on (seed, split, index) only, so a
+larger dataset holds the smaller one's scenes, and no scene is in two splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.datasets.assemble import NamedScene, write_scenes
+from benchmark.datasets.drawing import Scene
+from benchmark.datasets.synthetic_layouts import draw_place
+from benchmark.samples import SPLITS
+
+FEWEST = 3  # objects of a scene
+
+NAME = "synthetic"
+SOURCE = "drawn by benchmark/datasets/synthetic.py"
+LICENCE = "CC0-1.0"
+CITATION = "Synthetic aerial scenes, drawn from a seed with this repository"
+
+
+class SyntheticConfig(BaseModel):
+    """How many scenes are drawn for each split, how large, and how many sentences are kept of each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: int = Field(default=1200, ge=1)  # scenes
+    val: int = Field(default=100, ge=1)
+    test: int = Field(default=150, ge=1)
+    side: int = Field(default=256, ge=64)  # pixels
+    per_region: int = Field(default=2, ge=1)  # expressions, at most
+    per_image: int = Field(default=4, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+def draw_scene(rng: np.random.Generator, side: int = 256) -> Scene:
+    """One aerial scene of side x side pixels with 3 to 12 objects; masks are disjoint."""
+    while True:
+        scene = draw_place(rng, side)
+        if sum(region.target for region in scene.regions) >= FEWEST:
+            return scene
+
+
+def scenes(config: SyntheticConfig) -> Iterator[NamedScene]:
+    """All scenes of the dataset, one at a time, split by split."""
+    for number, split in enumerate(SPLITS):
+        for index in range(getattr(config, split)):
+            rng = np.random.default_rng([config.seed, number, index])
+            yield NamedScene(f"{split}_{index:05d}", split, draw_scene(rng, config.side))
+
+
+def build(folder: Path, config: SyntheticConfig) -> None:
+    """Draw the dataset into the folder, replacing what is there when all is done."""
+    write_scenes(
+        folder,
+        scenes(config),
+        name=NAME,
+        source=SOURCE,
+        licence=LICENCE,
+        citation=CITATION,
+        seed=config.seed,
+        per_region=config.per_region,
+        per_image=config.per_image,
+    )

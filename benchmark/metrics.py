@@ -1,0 +1,113 @@
+"""Metrics of protocol 1.0, as pure functions of the per-sample table.
+
+Unusual here: every metric is a ratio of two sums over samples, and `terms` is the one place that says which two. The
+numbers in a table, their bootstrap intervals and their paired tests all come from the same two columns.
+
+`lines` is everywhere the per-sample table: one row per sample with the columns LINE_COLUMNS, areas in pixels at the
+image's own size. benchmark/README.md gives the formulas and the reasons.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+LINE_COLUMNS = ("sample_id", "image_id", "category", "mask_area", "predicted_area", "intersection", "union")
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # literals: 3/5 and 0.6 are then the same double, so IoU >= X is exact
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def precision_name(x: float) -> str:
+    """Name of precision@x in files; MLflow does not allow "@" in a metric's name."""
+    return f"precision_{x:g}"
+
+
+METRIC_NAMES = ("miou", "oiou", *(precision_name(x) for x in THRESHOLDS))
+
+
+def iou(lines: pd.DataFrame) -> FloatArray:
+    """Intersection over union of each sample, in [0, 1]; 1 where prediction and truth are both empty."""
+    intersection = lines["intersection"].to_numpy(dtype=np.float64)
+    union = lines["union"].to_numpy(dtype=np.float64)
+    return ratio(intersection, union)
+
+
+def terms(lines: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray]:
+    """Numerator and denominator of each sample, so that the metric is sum(numerator) / sum(denominator).
+
+    Raises:
+        ValueError: if `metric` is not one of METRIC_NAMES.
+    """
+    if metric == "miou":
+        return iou(lines), np.ones(len(lines))
+    if metric == "oiou":
+        return lines["intersection"].to_numpy(dtype=np.float64), lines["union"].to_numpy(dtype=np.float64)
+    if metric in METRIC_NAMES:
+        return _passes(lines, float(metric.removeprefix("precision_"))), np.ones(len(lines))
+    raise ValueError(f"unknown metric {metric!r}; the metrics of this protocol are {', '.join(METRIC_NAMES)}")
+
+
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """numerator / denominator; 1 where the denominator is 0, which happens only where every mask is empty."""
+    values: FloatArray = np.divide(numerator, denominator, out=np.ones_like(numerator), where=denominator > 0)
+    return values
+
+
+def miou(lines: pd.DataFrame) -> float:
+    """Mean of the samples' IoU, in [0, 1] (RSRefSeg's gIoU)."""
+    return _value(*terms(lines, "miou"))
+
+
+def oiou(lines: pd.DataFrame) -> float:
+    """Overall IoU: summed intersections over summed unions, in [0, 1] (also cIoU). Large objects weigh more."""
+    return _value(*terms(lines, "oiou"))
+
+
+def precision(lines: pd.DataFrame, x: float) -> float:
+    """Precision@x: share of samples with IoU >= x, in [0, 1], for any x."""
+    return _value(_passes(lines, x), np.ones(len(lines)))
+
+
+def summary(lines: pd.DataFrame) -> dict[str, float]:
+    """All metrics of the protocol by name, each in [0, 1].
+
+    Raises:
+        ValueError: if the table has no rows or lacks a column.
+    """
+    check_lines(lines)
+    return {name: _value(*terms(lines, name)) for name in METRIC_NAMES}
+
+
+def check_lines(lines: pd.DataFrame) -> None:
+    """Refuse a table that cannot be a per-sample table.
+
+    Raises:
+        ValueError: no rows, missing or unknown column, repeated sample_id, or areas that contradict each other.
+    """
+    if missing := [name for name in LINE_COLUMNS if name not in lines.columns]:
+        raise ValueError(f"per-sample table lacks the column(s) {missing}; it needs {list(LINE_COLUMNS)}")
+    if unknown := [name for name in lines.columns if name not in LINE_COLUMNS]:
+        raise ValueError(f"per-sample table has the unknown column(s) {unknown}; it may have {list(LINE_COLUMNS)}")
+    if lines.empty:
+        raise ValueError("per-sample table has no rows: there is nothing to measure")
+    if (repeated := lines["sample_id"].duplicated()).any():
+        raise ValueError(f"per-sample table has sample_id {lines['sample_id'][repeated].iloc[0]!r} more than once")
+    areas = lines[["mask_area", "predicted_area", "intersection", "union"]]
+    truth, predicted, both, either = (areas[name].to_numpy() for name in areas.columns)
+    bad = (both < 0) | (both > np.minimum(truth, predicted)) | (either != truth + predicted - both)
+    if bad.any():
+        row = lines.iloc[int(np.argmax(bad))]
+        raise ValueError(
+            f"sample {row['sample_id']!r}: mask_area {row['mask_area']}, predicted_area {row['predicted_area']}, "
+            f"intersection {row['intersection']} and union {row['union']} contradict each other; evaluate again"
+        )
+
+
+def _passes(lines: pd.DataFrame, x: float) -> FloatArray:
+    return (iou(lines) >= x).astype(np.float64)
+
+
+def _value(numerator: FloatArray, denominator: FloatArray) -> float:
+    return float(ratio(numerator.sum(keepdims=True), denominator.sum(keepdims=True))[0])

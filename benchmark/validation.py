@@ -1,0 +1,148 @@
+"""What a row of the table of samples must be, checked once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.masks import decode_mask, mask_bbox
+
+SPLITS = ("train", "val", "test")
+SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("image", pa.string(), nullable=False),  # path relative to the dataset's folder, "/" between its parts
+        pa.field("height", pa.int64(), nullable=False),
+        pa.field("width", pa.int64(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("expression", pa.string(), nullable=False),
+        pa.field("category", pa.string()),
+        pa.field("mask", pa.string(), nullable=False),  # COCO compressed RLE counts
+        pa.field("mask_area", pa.int64(), nullable=False),
+        pa.field("bbox_xyxy", pa.list_(pa.int64(), 4), nullable=False),
+    ]
+)
+COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+TABLE = "samples.parquet"
+
+
+class SampleError(ValueError):
+    """A dataset that breaks the contract: the message names file, row, value and what to do."""
+
+
+def validate_samples(samples: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """Check every row against the contract and the images under ``folder``.
+
+    Returns the SHA-256 of each image's pixels by its path. Raises SampleError (FileNotFoundError for a missing
+    image), naming file, row, value and remedy.
+    """
+    check_columns(samples, folder)
+    seen: dict[str, int] = {}
+    frames: dict[str, tuple[str, str, str, int]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    digests: dict[str, str] = {}
+    for row, sample in enumerate(samples.to_dict("records")):
+        where = f"{folder / TABLE}: row {row} (sample_id '{sample['sample_id']}')"
+        _check_words(sample, where)
+        if sample["sample_id"] in seen:
+            raise SampleError(
+                f"{where}: row {seen[sample['sample_id']]} has the same sample_id; give every sample its own"
+            )
+        seen[sample["sample_id"]] = row
+        image, split = sample["image"], sample["split"]
+        other = frames.setdefault(sample["image_id"], (image, split, sample["sample_id"], row))
+        if other[:2] != (image, split):
+            raise SampleError(
+                f"{where}: image_id '{sample['image_id']}' is image '{image}' of split '{split}' here, "
+                f"but image '{other[0]}' of split '{other[1]}' in row {other[3]}; "
+                "an image belongs to one file and one split"
+            )
+        if image not in sizes:
+            pixels = _read_row_image(image, folder, where)
+            sizes[image] = (pixels.shape[0], pixels.shape[1])
+            digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+        height, width = sample["height"], sample["width"]
+        if sizes[image] != (height, width):
+            raise SampleError(
+                f"{where}: {folder / image} is {sizes[image][0]}x{sizes[image][1]} (height x width), "
+                f"the row says {height}x{width}; a sample has its image's own size"
+            )
+        _check_mask(sample, where)
+    return digests
+
+
+def check_columns(samples: pd.DataFrame, folder: Path) -> None:
+    """Raise SampleError unless the table has exactly COLUMNS, and rows."""
+    missing, unknown = [c for c in COLUMNS if c not in samples], [c for c in samples.columns if c not in COLUMNS]
+    if missing or unknown:
+        raise SampleError(
+            f"{folder / TABLE}: missing columns {missing}, unknown columns {unknown}; "
+            f"the table has exactly {list(COLUMNS)}"
+        )
+    if samples.empty:
+        raise SampleError(f"{folder / TABLE}: the table has no rows; check what the dataset was built from")
+
+
+def _check_words(sample: Mapping[Hashable, Any], where: str) -> None:
+    for column in ("sample_id", "image_id", "image", "expression", "mask"):
+        value = sample[column]
+        if not isinstance(value, str) or not value.strip():
+            raise SampleError(
+                f"{where}: {column} is {value!r}; it must not be blank: leave the sample out or complete it"
+            )
+    if sample["split"] not in SPLITS:
+        raise SampleError(f"{where}: unknown split {sample['split']!r}; choose one of {', '.join(SPLITS)}")
+
+
+def _read_row_image(image: str, folder: Path, where: str) -> NDArray[np.uint8]:
+    if Path(image).is_absolute() or ".." in Path(image).parts:
+        raise SampleError(f"{where}: image path '{image}' leaves the dataset; give it relative to {folder}")
+    path = folder / image
+    try:
+        return read_image(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{where}: image {path} does not exist; fetch or build the dataset again") from error
+    except SampleError as error:
+        raise SampleError(f"{where}: {error}") from error
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB. Raises FileNotFoundError, or SampleError for an image that cannot be read to its last pixel."""
+    if not path.is_file():
+        raise FileNotFoundError(f"image {path} does not exist")
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for some broken PNG chunks
+        raise SampleError(
+            f"image {path} cannot be read to its end ({error}); it is truncated or no image: fetch it again"
+        ) from error
+
+
+def _check_mask(sample: Mapping[Hashable, Any], where: str) -> None:
+    try:
+        mask = decode_mask(sample["mask"], sample["height"], sample["width"])
+    except ValueError as error:
+        raise SampleError(f"{where}: {error}; a mask has its image's own size") from error
+    area = int(np.count_nonzero(mask))
+    if area == 0:
+        raise SampleError(f"{where}: the mask is empty; leave the sample out or correct its mask")
+    if sample["mask_area"] != area:
+        raise SampleError(
+            f"{where}: mask_area is {sample['mask_area']}, the mask has {area} pixels; count the mask's pixels"
+        )
+    box = sample["bbox_xyxy"]
+    if not isinstance(box, list | tuple | np.ndarray) or tuple(box) != mask_bbox(mask):
+        raise SampleError(
+            f"{where}: bbox_xyxy is {box}, the mask's box is {list(mask_bbox(mask))}; "
+            "give x1, y1, x2, y2 in pixels, right and bottom exclusive"
+        )

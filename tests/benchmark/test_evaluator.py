@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.evaluator import compare, evaluate
+from benchmark.metrics import LINE_COLUMNS, check_lines, miou
+from benchmark.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
+
+MaskArray = npt.NDArray[np.bool_]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Five test images of different sizes with 1 to 5 samples each; the first two channels' mean tells them apart."""
+    folder = tmp_path_factory.mktemp("sizes")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(5):
+        height, width = 20 + 3 * number, 40 - 4 * number
+        Image.fromarray(np.full((height, width, 3), 10 * number, dtype=np.uint8)).save(folder / f"images/{number}.png")
+        for place in range(number + 1):
+            mask = rng.random((height, width)) < 0.5
+            name = f"{number}_{place}"
+            rows.append(
+                make_sample(name, f"image_{number}", f"images/{number}.png", "test", f"thing {name}", None, mask)
+            )
+    table = pd.DataFrame(rows).sample(frac=1, random_state=0)  # the samples of an image do not lie together
+    save_dataset(folder, table, name="sizes", source="drawn", licence="CC0", citation="none")
+    return load_dataset(folder)
+
+
+class Oracle:
+    """Answers with the truth, which it finds by the expression; notes what it was given."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        rows = dataset.samples.to_dict("records")
+        self.answers = {row["expression"]: decode_mask(row["mask"], row["height"], row["width"]) for row in rows}
+        self.seen: list[int] = []
+
+    def predict(self, images: list[torch.Tensor], texts: list[str], image_index: list[int]) -> list[MaskArray]:
+        self.seen.append(len(images))
+        assert len(texts) == len(image_index)
+        assert all(image.dtype == torch.uint8 and image.ndim == 3 for image in images)
+        answers = [self.answers[text] for text in texts]
+        assert all(answer.shape == images[at].shape[1:] for answer, at in zip(answers, image_index, strict=True))
+        return answers
+
+
+class Changed(Oracle):
+    """An oracle whose answers are passed through a function of (text, mask)."""
+
+    def __init__(self, dataset: Dataset, change) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(dataset)
+        self.change = change
+
+    def predict(self, images: list[torch.Tensor], texts: list[str], image_index: list[int]) -> list[MaskArray]:
+        answers = super().predict(images, texts, image_index)
+        return [self.change(text, answer) for text, answer in zip(texts, answers, strict=True)]
+
+
+def test_the_truth_scores_one_at_every_images_own_size(dataset: Dataset) -> None:
+    lines, _ = evaluate(Oracle(dataset), dataset, "test")
+    assert miou(lines) == 1.0
+    assert tuple(lines.columns) == LINE_COLUMNS
+    check_lines(lines)
+
+
+def test_every_sample_is_evaluated_once_in_the_order_of_the_table(dataset: Dataset) -> None:
+    lines, _ = evaluate(Oracle(dataset), dataset, "test", batch_images=2)
+    assert lines["sample_id"].tolist() == dataset.split("test")["sample_id"].tolist()
+    assert lines["image_id"].tolist() == dataset.split("test")["image_id"].tolist()
+    assert len(lines) == 15
+
+
+@pytest.mark.parametrize("batch_images", [1, 2, 8])
+def test_the_batch_size_changes_no_line(dataset: Dataset, batch_images: int) -> None:
+    predictor = Changed(dataset, lambda text, mask: np.roll(mask, len(text), axis=1))
+    lines, _ = evaluate(predictor, dataset, "test", batch_images=batch_images)
+    expected, _ = evaluate(predictor, dataset, "test", batch_images=3)
+    pd.testing.assert_frame_equal(lines, expected)
+    assert max(predictor.seen[: -(-5 // batch_images)]) == min(batch_images, 5)
+
+
+def test_lines_count_the_pixels_of_the_masks(dataset: Dataset) -> None:
+    lines, masks = evaluate(Changed(dataset, lambda _, mask: ~mask), dataset, "test", keep={"3_1"})
+    row = lines.set_index("sample_id").loc["3_1"]
+    assert row["intersection"] == 0
+    assert row["union"] == row["mask_area"] + row["predicted_area"] == masks["3_1"].size
+    assert row["mask_area"] == (~masks["3_1"]).sum()
+
+
+def test_only_the_wanted_masks_are_kept(dataset: Dataset) -> None:
+    _, masks = evaluate(Oracle(dataset), dataset, "test", keep={"0_0", "4_2"})
+    assert set(masks) == {"0_0", "4_2"}
+    with pytest.raises(ValueError, match="'nobody' is to be kept but is not in split 'test'"):
+        evaluate(Oracle(dataset), dataset, "test", keep={"nobody"})
+
+
+def test_progress_counts_samples_up_to_all(dataset: Dataset) -> None:
+    heard: list[tuple[int, int]] = []
+    evaluate(Oracle(dataset), dataset, "test", batch_images=2, progress=lambda done, total: heard.append((done, total)))
+    assert heard[-1] == (15, 15)
+    assert heard == sorted(heard)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text, mask: mask[:-1] if text.endswith("2_1") else mask, r"'2_1'.*\(25, 32\).*\(26, 32\)"),
+        (lambda text, mask: mask.astype(np.uint8) if text.endswith("1_0") else mask, r"'1_0'.*uint8.*bool"),
+        (lambda text, mask: mask.astype(float) if text.endswith("1_0") else mask, r"'1_0'.*float64.*bool"),
+        (lambda text, mask: torch.from_numpy(mask) if text.endswith("1_0") else mask, r"'1_0'.*torch.bool"),
+        (lambda text, mask: None if text.endswith("1_0") else mask, r"'1_0'.*NoneType"),
+    ],
+)
+def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        evaluate(Changed(dataset, change), dataset, "test")
+
+
+@pytest.mark.parametrize("extra", [-1, 1])
+def test_another_number_of_predictions_is_refused(dataset: Dataset, extra: int) -> None:
+    class Miscounting(Oracle):
+        def predict(self, images: list[torch.Tensor], texts: list[str], image_index: list[int]) -> list[MaskArray]:
+            answers = super().predict(images, texts, image_index)
+            return answers[:extra] if extra < 0 else [*answers, answers[0]]
+
+    with pytest.raises(ValueError, match=rf"gave {15 + extra} masks for 15 samples"):
+        evaluate(Miscounting(dataset), dataset, "test")
+
+
+def test_an_error_of_the_predictor_is_not_caught(dataset: Dataset) -> None:
+    class Broken:
+        def predict(self, images: list[torch.Tensor], texts: list[str], image_index: list[int]) -> list[MaskArray]:
+            raise ZeroDivisionError("in the model")
+
+    with pytest.raises(ZeroDivisionError, match="in the model"):
+        evaluate(Broken(), dataset, "test")
+
+
+def test_an_unreadable_image_is_an_error_not_another_sample(dataset: Dataset, tmp_path: Path) -> None:
+    broken = Dataset(tmp_path, dataset.manifest, dataset.samples)
+    with pytest.raises((ValueError, FileNotFoundError), match="images"):
+        evaluate(Oracle(dataset), broken, "test")
+
+
+def test_a_split_without_samples_is_an_error(dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="'val' names no samples"):
+        evaluate(Oracle(dataset), dataset, "val")
+
+
+def test_compare_counts_empty_predictions() -> None:
+    truth = np.ones((2, 3), dtype=bool)
+    expected = {"mask_area": 6, "predicted_area": 0, "intersection": 0, "union": 6}
+    assert compare("s", truth, np.zeros((2, 3), dtype=bool)) == expected
