@@ -1,0 +1,88 @@
+"""Controls that need no training: what a trained model has to beat. Each has RSRefSeg's `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.clip import Clip
+from models.config import ModelConfig
+from models.foundation import load_clip, load_sam
+from models.prompter import similarity
+from models.rsrefseg import native_masks
+from models.sam import Sam
+
+Masks = list[NDArray[np.bool_]]
+
+
+class WholeImage(nn.Module):
+    """Everything is the expression's."""
+
+    def predict(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Masks:
+        """All-true masks."""
+        return [np.ones(tuple(images[index].shape[1:]), dtype=np.bool_) for index in image_index]
+
+
+class ClipHeatMap(nn.Module):
+    """The pretrained CLIP's own answer: where G, the sentence's logit, is above 0 (a_g > 1/2)."""
+
+    def __init__(self, clip: Clip) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def heat(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
+        """G of every expression on its image -> (N, H, W)."""
+        features = self.clip(images, texts)
+        return similarity(features, features.visual_BCHW[list(image_index)], features.sentence_NC[:, None]).squeeze(1)
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Masks:
+        """The heat map, resized and cut at 0."""
+        return native_masks(self.heat(images, texts, image_index), [images[index] for index in image_index])
+
+
+class HeatMapPoint(ClipHeatMap):
+    """The pretrained SAM, clicked once where the pretrained CLIP's heat map peaks."""
+
+    def __init__(self, clip: Clip, sam: Sam) -> None:
+        super().__init__(clip)
+        self.sam = sam
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Masks:
+        """SAM's mask of the point."""
+        heat_NHW = self.heat(images, texts, image_index)
+        height, width = heat_NHW.shape[1:]
+        peak_N = heat_NHW.flatten(1).argmax(1)
+        cells_N2 = torch.stack([peak_N % width + 0.5, peak_N // width + 0.5], dim=-1)
+        points_N2 = cells_N2 / torch.tensor([width, height], device=cells_N2.device) * self.sam.config.image_side
+        sparse = self.sam.embed_points(points_N2.unsqueeze(1), torch.ones(len(texts), 1, device=points_N2.device))
+        logits, _ = self.sam.decode(self.sam.encode(images)[list(image_index)], sparse, self.sam.no_mask())
+        return native_masks(logits, [images[index] for index in image_index])
+
+
+def whole_image(config: ModelConfig, folder: Path) -> nn.Module:
+    """Needs nothing."""
+    return WholeImage()
+
+
+def clip_heat_map(config: ModelConfig, folder: Path) -> nn.Module:
+    """Needs the foundation CLIP."""
+    return ClipHeatMap(load_clip(config.clip, folder))
+
+
+def heat_map_point(config: ModelConfig, folder: Path) -> nn.Module:
+    """Needs both foundation models."""
+    return HeatMapPoint(load_clip(config.clip, folder), load_sam(config.sam, folder))
+
+
+CONTROLS: dict[str, Callable[[ModelConfig, Path], nn.Module]] = {
+    "whole_image": whole_image,
+    "clip_heat_map": clip_heat_map,
+    "heat_map_point": heat_map_point,
+}

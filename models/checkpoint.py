@@ -1,0 +1,76 @@
+"""Weights on disk: safetensors, exact about missing and unexpected keys."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+class CheckpointError(ValueError):
+    """A weights file that is not the one that was asked for; the message names file, value and remedy."""
+
+
+def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".partial")
+    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, dict(metadata or {}))
+    os.replace(partial, file)
+
+
+def load_tensors(file: Path, remedy: str) -> dict[str, Tensor]:
+    """Read a safetensors file; nothing in it is ever executed.
+
+    Raises:
+        FileNotFoundError: it is not there; `remedy` says how it is made.
+        CheckpointError: it is truncated or no safetensors file.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: not found. {remedy}")
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise CheckpointError(f"{file}: not a whole safetensors file ({error}). {remedy}") from None
+
+
+def fill(module: nn.Module, names: set[str], tensors: Mapping[str, Tensor], file: Path, remedy: str) -> None:
+    """Copy `tensors` into the entries `names` of `module`'s state, which must be exactly those.
+
+    Raises:
+        CheckpointError: a key is missing or unexpected, or a shape differs; the first few are named.
+    """
+    state = module.state_dict()
+    missing, unexpected = sorted(names - tensors.keys()), sorted(tensors.keys() - names)
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(state[name].shape)}"
+        for name in sorted(names & tensors.keys())
+        if tensors[name].shape != state[name].shape
+    ]
+    faults = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
+    if faults:
+        raise CheckpointError(f"{file}: does not fit this model: {'; '.join(faults)}. {remedy}")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            state[name].copy_(tensor)
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """What a safetensors file says about itself."""
+    with safe_open(file, framework="pt") as opened:
+        return dict(opened.metadata() or {})

@@ -1,0 +1,110 @@
+"""The configuration of a model: frozen, every unknown key refused, `None` means off and never "a default"."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+Rgb = tuple[float, float, float]
+
+
+class Part(BaseModel):
+    """Base of every configuration part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ClipConfig(Part):
+    """The vision-language model. `vision` and `text` are keyword arguments of the transformers configuration."""
+
+    family: Literal["siglip"]
+    vision: dict[str, Any]
+    text: dict[str, Any]
+    pixel_mean: Rgb = (0.5, 0.5, 0.5)  # SigLIP's own, of pixels in [0, 1]
+    pixel_std: Rgb = (0.5, 0.5, 0.5)
+
+    @property
+    def image_side(self) -> int:
+        return int(self.vision["image_size"])
+
+    @property
+    def width(self) -> int:
+        """Channels of the visual map and of every text token: patches and words share one space."""
+        return int(self.vision["hidden_size"])
+
+    @property
+    def text_length(self) -> int:
+        return int(self.text["max_position_embeddings"])
+
+    @model_validator(mode="after")
+    def _one_space(self) -> Self:
+        if self.vision["hidden_size"] != self.text["hidden_size"]:
+            raise ValueError(
+                f"clip.vision.hidden_size is {self.vision['hidden_size']} and clip.text.hidden_size is "
+                f"{self.text['hidden_size']}: AttnPrompter compares patches with words, make them equal"
+            )
+        return self
+
+
+class SamConfig(Part):
+    """The segmentation model. The three mappings are keyword arguments of the transformers configurations."""
+
+    vision: dict[str, Any]
+    prompt_encoder: dict[str, Any]
+    mask_decoder: dict[str, Any]
+    pixel_mean: Rgb = (0.485, 0.456, 0.406)  # SAM's own (ImageNet), of pixels in [0, 1]
+    pixel_std: Rgb = (0.229, 0.224, 0.225)
+
+    @property
+    def image_side(self) -> int:
+        return int(self.vision["image_size"])
+
+    @property
+    def grid(self) -> int:
+        """Side of the image embedding, in cells."""
+        return self.image_side // int(self.vision["patch_size"])
+
+    @property
+    def mask_side(self) -> int:
+        """Side of mask prompts and of the logits that come out, in cells."""
+        return 4 * self.grid
+
+    @property
+    def width(self) -> int:
+        return int(self.prompt_encoder["hidden_size"])
+
+
+class PrompterConfig(Part):
+    """AttnPrompter. Each of its terms can be switched off; one that is off is not built.
+
+    A switch is true or false: a word that looks like one ("False") is refused, not guessed at.
+    """
+
+    local: StrictBool = True
+    global_: Annotated[StrictBool, Field(alias="global")] = True
+    dense: StrictBool = True
+    downsample: Literal[2, 4, 8] = 4
+
+    @model_validator(mode="after")
+    def _some_text(self) -> Self:
+        if not (self.local or self.global_):
+            raise ValueError("prompter.local and prompter.global are both false: no text would reach the mask")
+        return self
+
+
+class LoraConfig(Part):
+    """Low-rank adapters of the image encoders and the text encoder (released settings: rank 16, alpha 16)."""
+
+    rank: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class ModelConfig(Part):
+    """RSRefSeg: CLIP, AttnPrompter, SAM, and the adapters (`lora: null` freezes both foundation models)."""
+
+    clip: ClipConfig
+    sam: SamConfig
+    prompter: PrompterConfig
+    lora: LoraConfig | None

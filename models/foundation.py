@@ -1,0 +1,45 @@
+"""The foundation models' weights: weights/<model>/ -> Clip and Sam, in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.checkpoint import fill, load_tensors
+from models.clip import Clip, load_tokenizer
+from models.config import ClipConfig, SamConfig
+from models.sam import Sam
+
+REMEDY = "Make it: python -m experiments.foundation --model NAME (mini's is committed: git checkout weights)"
+
+
+def foundation_files(folder: Path) -> dict[str, Path]:
+    """What a foundation folder holds."""
+    return {
+        "clip": folder / "clip.safetensors",
+        "tokenizer": folder / "tokenizer.json",
+        "sam": folder / "sam.safetensors",
+    }
+
+
+def load_clip(config: ClipConfig, folder: Path) -> Clip:
+    """CLIP with its pretrained weights.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `load_tensors` and `fill`.
+    """
+    files = foundation_files(folder)
+    clip = Clip(config, load_tokenizer(files["tokenizer"]))
+    fill(clip.model, set(clip.model.state_dict()), load_tensors(files["clip"], REMEDY), files["clip"], REMEDY)
+    return clip
+
+
+def load_sam(config: SamConfig, folder: Path) -> Sam:
+    """SAM with its pretrained weights.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `load_tensors` and `fill`.
+    """
+    file = foundation_files(folder)["sam"]
+    sam = Sam(config)
+    fill(sam.model, set(sam.distinct_state()), load_tensors(file, REMEDY), file, REMEDY)
+    return sam

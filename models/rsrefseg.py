@@ -1,0 +1,114 @@
+"""RSRefSeg (Chen et al., IGARSS 2025, arXiv:2501.06809): CLIP -> AttnPrompter -> SAM, wired.
+
+B images, N expressions; `image_index` says which image each expression is about, so that an image is encoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from models.clip import Clip
+from models.config import ModelConfig
+from models.foundation import load_clip, load_sam
+from models.lora import add_adapters, freeze
+from models.prompter import AttnPrompter
+from models.sam import Sam
+
+
+class RSRefSeg(nn.Module):
+    """The whole model.
+
+    Args:
+        config: which parts it has.
+        clip, sam: the foundation models, pretrained; they are adapted and frozen in place.
+    """
+
+    def __init__(self, config: ModelConfig, *, clip: Clip, sam: Sam) -> None:
+        super().__init__()
+        self.config = config
+        self.clip = clip
+        self.sam = sam
+        self.prompter = AttnPrompter(config.prompter, clip_width=config.clip.width, sam_width=config.sam.width)
+        if config.lora is not None:
+            add_adapters(self, config.lora, config.prompter)
+        freeze(self, config.prompter)
+
+    @classmethod
+    def from_foundation(cls, config: ModelConfig, folder: Path) -> RSRefSeg:
+        """Built on the weights of a foundation folder (weights/<model>/)."""
+        return cls(config, clip=load_clip(config.clip, folder), sam=load_sam(config.sam, folder))
+
+    def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
+        """Mask logits.
+
+        Args:
+            images: B uint8 tensors (3, h, w), each of any size.
+            texts: N expressions.
+            image_index: N integers in [0, B).
+
+        Returns:
+            (N, S, S) on SAM's mask grid; a cell is the expression's where its logit is above 0.
+
+        Raises:
+            ValueError: no text, a blank one, or an index that is out of range.
+        """
+        _check(images, texts, image_index)
+        index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
+        # Encode what is given, each image and expression once; a frozen encoder keeps no activations.
+        with nullcontext() if self.config.lora is not None else torch.no_grad():
+            features = self.clip(images, texts)
+            image_BChw = self.sam.encode(images)
+        # Let the text filter the visual features.
+        position = self.sam.positional_encoding(*features.visual_BCHW.shape[-2:])
+        prompts = self.prompter(features, index_N, position)
+        # Prompt SAM.
+        if prompts.heat_NHW is None:
+            dense = self.sam.no_mask()
+        else:
+            side = self.config.sam.mask_side
+            heat = interpolate(prompts.heat_NHW.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False)
+            dense = self.sam.embed_masks(heat.squeeze(1))
+        logits, _ = self.sam.decode(image_BChw[index_N], prompts.sparse_NMC, dense)
+        return logits
+
+    @torch.no_grad()
+    def predict(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[NDArray[np.bool_]]:
+        """Masks: N bool arrays (h, w), each at its image's own size. Arguments and errors as `forward`."""
+        logits = self(images, texts, image_index)
+        return native_masks(logits, [images[index] for index in image_index])
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """What training changed: trained parameters, and the running statistics of the prompter's norms."""
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        trained |= {f"prompter.{name}" for name, _ in self.prompter.named_buffers()}
+        return {name: value for name, value in self.state_dict().items() if name in trained}
+
+
+def native_masks(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[np.bool_]]:
+    """Logits (N, S, S), each resized (bilinear) to its image (3, h, w) and cut at 0 -> N bool arrays (h, w)."""
+    return [
+        (interpolate(logits[None, None], size=image.shape[1:], mode="bilinear", align_corners=False)[0, 0] > 0)
+        .cpu()
+        .numpy()
+        for logits, image in zip(logits_NSS, images, strict=True)
+    ]
+
+
+def _check(images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> None:
+    if not texts or len(texts) != len(image_index):
+        raise ValueError(f"{len(texts)} expressions and {len(image_index)} image indices: give one of each at least")
+    for position, (text, index) in enumerate(zip(texts, image_index, strict=True)):
+        if not text.strip():
+            raise ValueError(f"expression {position} is blank: say what to segment")
+        if not 0 <= index < len(images):
+            raise ValueError(f"expression {position} is about image {index}, but there are {len(images)} images")

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models import checkpoint
+from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
+
+REMEDY = "Make it again: some command"
+
+
+def some_tensors() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return {
+        "weight": torch.randn(4, 3),
+        "half": torch.randn(5).half(),
+        "count": torch.tensor(7),
+        "odd": torch.tensor([0.1, -0.0, 1e-45, float("inf"), float("nan")]),
+        "view": torch.arange(12.0).view(3, 4).T,
+    }
+
+
+def bits(tensor: Tensor) -> bytes:
+    return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+
+
+def layer() -> nn.Linear:
+    torch.manual_seed(1)
+    return nn.Linear(3, 2)
+
+
+def test_a_round_trip_is_exact_to_the_bit(tmp_path: Path) -> None:
+    tensors = some_tensors()
+    save_tensors(tmp_path / "new" / "folder" / "w.safetensors", tensors, {"fingerprint": "abc"})
+    loaded = load_tensors(tmp_path / "new" / "folder" / "w.safetensors", REMEDY)
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype
+        assert loaded[name].shape == tensor.shape
+        assert bits(loaded[name]) == bits(tensor), name
+    assert read_metadata(tmp_path / "new" / "folder" / "w.safetensors") == {"fingerprint": "abc"}
+
+
+def test_metadata_may_be_absent(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "w.safetensors", some_tensors())
+    assert read_metadata(tmp_path / "w.safetensors") == {}
+
+
+def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
+    for _ in range(2):
+        save_tensors(tmp_path / "w.safetensors", some_tensors())
+    assert [file.name for file in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_an_interrupted_write_leaves_the_older_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "w.safetensors"
+    save_tensors(file, some_tensors())
+    before = file.read_bytes()
+
+    def interrupted(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(checkpoint, "save_file", interrupted)
+    with pytest.raises(OSError, match="no space left"):
+        save_tensors(file, {"other": torch.zeros(1)})
+    assert file.read_bytes() == before
+
+
+def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors: not found\. Make it again: some command"):
+        load_tensors(tmp_path / "absent.safetensors", REMEDY)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 40, 200])
+def test_a_truncated_file_is_named_with_the_remedy(tmp_path: Path, kept: int) -> None:
+    file = tmp_path / "w.safetensors"
+    save_tensors(file, {"weight": torch.randn(64, 64)})
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: not a whole safetensors file .*Make it again"):
+        load_tensors(file, REMEDY)
+
+
+class Payload:
+    """Pickles to a call that writes a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.marker), "w")
+
+
+@pytest.mark.parametrize("padding", [b"", b"\x00" * 4096], ids=["bare", "padded"])
+@pytest.mark.parametrize("header", [b"", struct.pack("<Q", 8)], ids=["plain", "with a header's length"])
+def test_a_pickle_is_refused_and_not_executed(tmp_path: Path, header: bytes, padding: bytes) -> None:
+    file, marker = tmp_path / "w.safetensors", tmp_path / "executed"
+    file.write_bytes(header + pickle.dumps({"weight": Payload(marker)}) + padding)
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: .*Make it again"):
+        load_tensors(file, REMEDY)
+    assert not marker.exists()
+
+
+def test_a_torch_archive_is_refused_and_not_executed(tmp_path: Path) -> None:
+    file, marker = tmp_path / "w.safetensors", tmp_path / "executed"
+    torch.save({"weight": Payload(marker)}, file)
+    with pytest.raises(CheckpointError, match=r"w\.safetensors"):
+        load_tensors(file, REMEDY)
+    assert not marker.exists()
+
+
+def test_filling_copies_exactly_the_named_entries() -> None:
+    module, tensors = layer(), {"weight": torch.full((2, 3), 0.5)}
+    bias = module.bias.detach().clone()
+    fill(module, {"weight"}, tensors, Path("w.safetensors"), REMEDY)
+    assert torch.equal(module.weight, tensors["weight"])
+    assert torch.equal(module.bias, bias)
+
+
+def test_half_precision_weights_fill_a_module_that_stays_in_float32() -> None:
+    module, tensors = layer(), {"weight": torch.randn(2, 3).half(), "bias": torch.randn(2).half()}
+    fill(module, {"weight", "bias"}, tensors, Path("w.safetensors"), REMEDY)
+    assert module.weight.dtype == torch.float32
+    assert torch.equal(module.weight, tensors["weight"].float())
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"weight": torch.zeros(2, 3)}, r"1 missing \(bias\)"),
+        ({"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "scale": torch.zeros(1)}, r"1 unexpected \(scale\)"),
+        ({"weight": torch.zeros(3, 2), "bias": torch.zeros(2)}, r"1 of another shape \(weight \(3, 2\) for \(2, 3\)\)"),
+        ({"wieght": torch.zeros(2, 3), "bias": torch.zeros(2)}, r"1 missing \(weight\); 1 unexpected \(wieght\)"),
+        ({**{f"x{number}": torch.zeros(1) for number in range(5)}}, r"2 missing .*5 unexpected \(x0, x1, x2, \.\.\.\)"),
+    ],
+    ids=["missing", "unexpected", "shape", "renamed", "many"],
+)
+def test_keys_and_shapes_must_be_exactly_those_of_the_model(tensors: dict[str, Tensor], message: str) -> None:
+    module = layer()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf"w\.safetensors: does not fit this model: .*{message}.*Make it again"):
+        fill(module, {"weight", "bias"}, tensors, Path("w.safetensors"), REMEDY)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+def test_sha256_is_of_the_file_s_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()

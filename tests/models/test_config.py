@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from models.config import LoraConfig, ModelConfig, PrompterConfig
+from models.zoo import MODELS
+from tests.tiny import tiny_config
+
+
+def plain() -> dict[str, Any]:
+    return copy.deepcopy(MODELS["mini"])
+
+
+@pytest.mark.parametrize("part", ["", "clip", "sam", "prompter", "lora"])
+def test_an_unknown_key_is_refused_at_every_level(part: str) -> None:
+    data = plain()
+    (data[part] if part else data)["unheard_of"] = 1
+    with pytest.raises(ValidationError, match=rf"{part + '.' if part else ''}unheard_of\n\s+Extra inputs"):
+        ModelConfig.model_validate(data)
+
+
+@pytest.mark.parametrize("part", ["clip", "sam", "prompter", "lora"])
+def test_a_part_that_is_left_out_is_an_error_and_never_a_default(part: str) -> None:
+    data = plain()
+    del data[part]
+    with pytest.raises(ValidationError, match=rf"{part}\n\s+Field required"):
+        ModelConfig.model_validate(data)
+
+
+def test_null_means_off() -> None:
+    assert ModelConfig.model_validate({**plain(), "lora": None}).lora is None
+    assert ModelConfig.model_validate({**plain(), "lora": {}}).lora == LoraConfig(rank=16, alpha=16, dropout=0.1)
+
+
+@pytest.mark.parametrize("part", ["clip", "sam", "prompter"])
+def test_what_cannot_be_off_refuses_null(part: str) -> None:
+    with pytest.raises(ValidationError, match=part):
+        ModelConfig.model_validate({**plain(), part: None})
+
+
+def test_a_configuration_is_frozen() -> None:
+    config = tiny_config()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.prompter.local = False  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        config.lora = None  # type: ignore[misc]
+
+
+def test_both_terms_off_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"prompter\.local and prompter\.global are both false"):
+        PrompterConfig.model_validate({"local": False, "global": False})
+
+
+@pytest.mark.parametrize("value", ["False", "false", "True", "no", "", 0, 1, None, []])
+@pytest.mark.parametrize("key", ["local", "global", "dense"])
+def test_a_switch_takes_true_or_false_and_nothing_that_looks_like_it(key: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=key):
+        PrompterConfig.model_validate({key: value})
+
+
+def test_global_is_written_as_in_params_yaml() -> None:
+    prompter = PrompterConfig.model_validate({"global": False})
+    assert not prompter.global_
+    assert prompter.model_dump(by_alias=True) == {"local": True, "global": False, "dense": True, "downsample": 4}
+
+
+@pytest.mark.parametrize(
+    ("part", "difference"),
+    [
+        ("prompter", {"downsample": 3}),
+        ("prompter", {"downsample": 1}),
+        ("lora", {"rank": 0}),
+        ("lora", {"alpha": 0}),
+        ("lora", {"dropout": 1.0}),
+        ("lora", {"rank": None}),
+        ("clip", {"family": "blip"}),
+        ("clip", {"pixel_mean": [0.5, 0.5]}),
+    ],
+)
+def test_values_that_make_no_model_are_refused(part: str, difference: dict[str, Any]) -> None:
+    data = plain()
+    data[part] = {**data[part], **difference}
+    with pytest.raises(ValidationError, match=rf"{part}\.{next(iter(difference))}"):
+        ModelConfig.model_validate(data)
+
+
+def test_patches_and_words_must_have_one_width() -> None:
+    data = plain()
+    data["clip"]["text"]["hidden_size"] = 64
+    with pytest.raises(ValidationError, match=r"clip\.vision\.hidden_size is 128 and clip\.text\.hidden_size is 64"):
+        ModelConfig.model_validate(data)
+
+
+def test_sizes_are_read_off_the_parts() -> None:
+    config = tiny_config()
+    assert (config.clip.image_side, config.clip.width, config.clip.text_length) == (32, 32, 10)
+    assert (config.sam.image_side, config.sam.grid, config.sam.mask_side, config.sam.width) == (64, 8, 32, 32)
+
+
+def test_a_configuration_survives_its_own_json() -> None:
+    config = tiny_config({"prompter": {"global": False}, "lora": None})
+    assert ModelConfig.model_validate_json(config.model_dump_json(by_alias=True)) == config

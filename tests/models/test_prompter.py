@@ -1,0 +1,270 @@
+"""AttnPrompter against its equations, restated here in plain loops over floats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.clip import ClipFeatures
+from models.config import PrompterConfig
+from models.prompter import AttnPrompter, Prompts, similarity
+
+C, SAM_WIDTH, SIDE, IMAGES, TOKENS = 5, 6, 4, 2, 4
+LENGTHS = (4, 2, 1)  # tokens of each expression that are its own
+IMAGE_OF = (1, 0, 1)
+SCALE, BIAS = 3.7, -0.4
+
+FULL: dict[str, Any] = {}
+GLOBAL_ONLY = {"local": False}
+LOCAL_ONLY = {"global": False}
+TERMS = pytest.mark.parametrize("terms", [FULL, GLOBAL_ONLY, LOCAL_ONLY], ids=["full", "global_only", "local_only"])
+
+
+def make_features(seed: int = 0, side: int = SIDE) -> ClipFeatures:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    return ClipFeatures(
+        visual_BCHW=draw(IMAGES, C, side, side) * 3,
+        text_NTC=draw(len(LENGTHS), TOKENS, C) * 2,
+        mask_NT=torch.arange(TOKENS) < torch.tensor(LENGTHS).unsqueeze(1),
+        sentence_NC=draw(len(LENGTHS), C) * 5,
+        scale=torch.tensor(SCALE, dtype=torch.float64),
+        bias=torch.tensor(BIAS, dtype=torch.float64),
+    )
+
+
+def make_prompter(**terms: Any) -> AttnPrompter:
+    """In float64, with statistics and affine parameters of the norms that are not those of a fresh layer."""
+    torch.manual_seed(3)
+    prompter = AttnPrompter(PrompterConfig.model_validate(terms), clip_width=C, sam_width=SAM_WIDTH).double().eval()
+    with torch.no_grad():
+        for module in prompter.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                    tensor.copy_(torch.rand_like(tensor) + 0.3)
+    return prompter
+
+
+def make_position(side: int = SIDE) -> Tensor:
+    return torch.randn(1, SAM_WIDTH, side, side, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+
+
+def run(prompter: AttnPrompter, features: ClipFeatures, side: int = SIDE) -> tuple[Prompts, np.ndarray]:
+    """The prompts, and what went into the first convolution."""
+    seen: list[Tensor] = []
+    handle = prompter.fuse[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    with torch.no_grad():
+        prompts = prompter(features, torch.tensor(IMAGE_OF), make_position(side))
+    handle.remove()
+    return prompts, seen[0].numpy()
+
+
+# ------------------------------------------------------------------------------------------ the equations, in loops
+
+
+def unit(vector: list[float]) -> list[float]:
+    length = math.sqrt(sum(value * value for value in vector))
+    return [value / length for value in vector]
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def logit(visual: list[float], text: list[float]) -> float:
+    """(v^ . t^) s + b of one patch and one text vector."""
+    return sum(a * b for a, b in zip(unit(visual), unit(text), strict=True)) * SCALE + BIAS
+
+
+def restated_terms(features: ClipFeatures, number: int) -> dict[str, np.ndarray]:
+    """local, global, v (C, H, W), G and the mean token logit (H, W) of one expression."""
+    visual = features.visual_BCHW[IMAGE_OF[number]].numpy()
+    tokens = [token.tolist() for token in features.text_NTC[number][: LENGTHS[number]]]
+    sentence = features.sentence_NC[number].tolist()
+    side = visual.shape[1]
+    out = {name: np.zeros((C, side, side)) for name in ("local", "global", "v")}
+    out |= {name: np.zeros((side, side)) for name in ("G", "mean_L")}
+    for row in range(side):
+        for column in range(side):
+            v = [float(visual[channel, row, column]) for channel in range(C)]
+            L = [logit(v, token) for token in tokens]
+            G = logit(v, sentence)
+            a_g = sigmoid(G)
+            out["G"][row, column] = G
+            out["mean_L"][row, column] = sum(L) / len(L)
+            for channel in range(C):
+                attended = sum(sigmoid(L_d) * v[channel] for L_d in L) / len(L)
+                out["local"][channel, row, column] = (v[channel] + attended) / 2
+                out["global"][channel, row, column] = a_g * v[channel]
+                out["v"][channel, row, column] = v[channel]
+    return out
+
+
+def restated_conv(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
+    """A convolution without bias; a 3 x 3 one is padded by one."""
+    outputs, inputs, kernel, _ = weight.shape
+    pad, height = kernel // 2, x.shape[1]
+    side = (height + 2 * pad - kernel) // stride + 1
+    out = np.zeros((outputs, side, side))
+    for o, row, column, i, a, b in np.ndindex(outputs, side, side, inputs, kernel, kernel):
+        y, z = row * stride + a - pad, column * stride + b - pad
+        if 0 <= y < height and 0 <= z < height:
+            out[o, row, column] += weight[o, i, a, b] * x[i, y, z]
+    return out
+
+
+def restated_block(x: np.ndarray, block: torch.nn.Module, stride: int) -> np.ndarray:
+    """GELU(BN(conv(x))), the norm by its running statistics."""
+    conv, norm = block[0], block[1]  # type: ignore[index]
+    x = restated_conv(x, conv.weight.detach().numpy(), stride)
+    for channel in range(len(x)):
+        deviation = math.sqrt(norm.running_var[channel].item() + 1e-5)
+        x[channel] = (x[channel] - norm.running_mean[channel].item()) / deviation
+        x[channel] = x[channel] * norm.weight[channel].item() + norm.bias[channel].item()
+    return np.vectorize(lambda value: 0.5 * value * (1 + math.erf(value / math.sqrt(2))))(x)
+
+
+def restated_sparse(prompter: AttnPrompter, fused: np.ndarray) -> np.ndarray:
+    """From the concatenated terms to M x SAM_WIDTH sparse prompts, in row-major order of the positions."""
+    x = restated_block(fused, prompter.fuse, 1) + make_position()[0].numpy()
+    for block in prompter.shrink:
+        x = restated_block(x, block, 2)
+    x = restated_conv(x, prompter.project.weight.detach().numpy(), 1)
+    x = x + prompter.project.bias.detach().numpy()[:, None, None]
+    rows = [[x[c, i, j] for c in range(SAM_WIDTH)] for i in range(x.shape[1]) for j in range(x.shape[2])]
+    return np.array(rows)
+
+
+# ---------------------------------------------------------------------------------------------------------- the tests
+
+
+def test_L_d_is_the_scaled_cosine_of_every_token_with_every_patch() -> None:
+    features = make_features()
+    L = similarity(features, features.visual_BCHW[list(IMAGE_OF)], features.text_NTC)
+    assert L.shape == (len(LENGTHS), TOKENS, SIDE, SIDE)
+    for n, d, i, j in np.ndindex(*L.shape):
+        visual = features.visual_BCHW[IMAGE_OF[n], :, i, j].tolist()
+        assert L[n, d, i, j].item() == pytest.approx(logit(visual, features.text_NTC[n, d].tolist()), abs=1e-12)
+
+
+def test_the_first_convolution_reads_local_global_and_v_in_this_order() -> None:
+    features = make_features()
+    _, fused = run(make_prompter(), features)
+    for number in range(len(LENGTHS)):
+        terms = restated_terms(features, number)
+        for position, name in enumerate(("local", "global", "v")):
+            np.testing.assert_allclose(
+                fused[number, position * C : (position + 1) * C], terms[name], atol=1e-12, err_msg=name
+            )
+
+
+def test_global_only_reads_global_and_v_alone() -> None:
+    features = make_features()
+    _, fused = run(make_prompter(**GLOBAL_ONLY), features)
+    for number in range(len(LENGTHS)):
+        terms = restated_terms(features, number)
+        np.testing.assert_allclose(fused[number], np.concatenate([terms["global"], terms["v"]]), atol=1e-12)
+
+
+def test_local_only_reads_local_and_v_alone() -> None:
+    features = make_features()
+    _, fused = run(make_prompter(**LOCAL_ONLY), features)
+    for number in range(len(LENGTHS)):
+        terms = restated_terms(features, number)
+        np.testing.assert_allclose(fused[number], np.concatenate([terms["local"], terms["v"]]), atol=1e-12)
+
+
+@pytest.mark.parametrize("downsample", [2, 4, 8])
+@TERMS
+def test_sparse_prompts_follow_the_equations_to_the_end(terms: dict[str, Any], downsample: int) -> None:
+    prompter = make_prompter(downsample=downsample, **terms)
+    prompts, fused = run(prompter, make_features())
+    for number in range(len(LENGTHS)):
+        expected = restated_sparse(prompter, fused[number])
+        np.testing.assert_allclose(prompts.sparse_NMC[number].numpy(), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("terms", [FULL, GLOBAL_ONLY], ids=["full", "global_only"])
+def test_the_heat_map_is_G_as_logits(terms: dict[str, Any]) -> None:
+    features = make_features()
+    heat = run(make_prompter(**terms), features)[0].heat_NHW
+    assert heat is not None
+    for number in range(len(LENGTHS)):
+        np.testing.assert_allclose(heat[number].numpy(), restated_terms(features, number)["G"], atol=1e-12)
+
+
+def test_the_heat_map_of_local_only_is_the_mean_logit_of_the_expression_s_own_tokens() -> None:
+    features = make_features()
+    heat = run(make_prompter(**LOCAL_ONLY), features)[0].heat_NHW
+    assert heat is not None
+    for number in range(len(LENGTHS)):
+        np.testing.assert_allclose(heat[number].numpy(), restated_terms(features, number)["mean_L"], atol=1e-12)
+
+
+@TERMS
+def test_what_stands_in_the_padding_never_matters(terms: dict[str, Any]) -> None:
+    prompter, features = make_prompter(**terms), make_features()
+    noisy = torch.where(features.mask_NT.unsqueeze(-1), features.text_NTC, 1e3 * torch.randn_like(features.text_NTC))
+    assert not torch.equal(noisy, features.text_NTC)
+    one, fused_one = run(prompter, features)
+    other, fused_other = run(prompter, replace(features, text_NTC=noisy))
+    np.testing.assert_array_equal(fused_one, fused_other)
+    assert torch.equal(one.sparse_NMC, other.sparse_NMC)
+    assert torch.equal(one.heat_NHW, other.heat_NHW)  # type: ignore[arg-type]
+
+
+@TERMS
+def test_the_expression_s_own_tokens_or_sentence_matter(terms: dict[str, Any]) -> None:
+    prompter, features = make_prompter(**terms), make_features()
+    other = make_features(seed=1)
+    changed = replace(features, text_NTC=other.text_NTC, sentence_NC=other.sentence_NC)
+    assert (run(prompter, features)[0].sparse_NMC - run(prompter, changed)[0].sparse_NMC).abs().amax() > 1e-4
+
+
+@pytest.mark.parametrize(("terms", "sparse"), [({}, 4), ({"downsample": 2}, 16), ({"downsample": 8}, 1)])
+def test_there_are_M_sparse_prompts_of_the_downsampled_grid(terms: dict[str, int], sparse: int) -> None:
+    prompts, _ = run(make_prompter(**terms), make_features(side=8), side=8)
+    assert prompts.sparse_NMC.shape == (len(LENGTHS), sparse, SAM_WIDTH)
+
+
+def test_the_released_grid_of_27_patches_gives_49_prompts() -> None:
+    prompts, _ = run(make_prompter(), make_features(side=27), side=27)
+    assert prompts.sparse_NMC.shape[1] == 49
+
+
+def test_dense_off_gives_no_heat_map_and_the_same_sparse_prompts() -> None:
+    with_dense, _ = run(make_prompter(), make_features())
+    without, _ = run(make_prompter(dense=False), make_features())
+    assert without.heat_NHW is None
+    assert torch.equal(with_dense.sparse_NMC, without.sparse_NMC)
+
+
+@pytest.mark.parametrize(("terms", "inputs"), [(FULL, 3 * C), (GLOBAL_ONLY, 2 * C), (LOCAL_ONLY, 2 * C)])
+def test_a_term_that_is_off_is_not_built(terms: dict[str, Any], inputs: int) -> None:
+    assert make_prompter(**terms).fuse[0].in_channels == inputs
+
+
+def test_norms_use_and_keep_their_running_statistics_in_eval_mode() -> None:
+    prompter, features = make_prompter(), make_features()
+    before = {name: value.clone() for name, value in prompter.state_dict().items()}
+    together, _ = run(prompter, features)
+    for number in range(len(LENGTHS)):
+        alone = replace(
+            features,
+            text_NTC=features.text_NTC[[number]],
+            mask_NT=features.mask_NT[[number]],
+            sentence_NC=features.sentence_NC[[number]],
+        )
+        with torch.no_grad():
+            prompts = prompter(alone, torch.tensor([IMAGE_OF[number]]), make_position())
+        torch.testing.assert_close(prompts.sparse_NMC[0], together.sparse_NMC[number], rtol=0, atol=1e-12)
+    assert all(torch.equal(before[name], value) for name, value in prompter.state_dict().items())

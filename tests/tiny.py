@@ -1,0 +1,176 @@
+"""A model that is built in milliseconds, on random weights: what the tests of models and experiments share.
+
+Its weights are drawn large enough for every part to matter: with the small ones that training starts from, a mask would
+hardly depend on the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from models.checkpoint import save_tensors
+from models.clip import Clip, load_tokenizer
+from models.config import ModelConfig
+from models.foundation import foundation_files
+from models.rsrefseg import RSRefSeg
+from models.sam import Sam
+
+VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experiments/test_config.py holds
+    "rsrefseg": {},
+    "no_lora": {"lora": None},
+    "global_only": {"prompter": {"local": False}},
+    "local_only": {"prompter": {"global": False}},
+    "no_dense_prompt": {"prompter": {"dense": False}},
+}
+
+WORDS = "the red green small large ship harbor road tank left right of near in upper corner".split()
+VOCABULARY = {word: number for number, word in enumerate(["<unk>", "</s>", *WORDS])}
+
+_CLIP = {
+    "family": "siglip",
+    "vision": {
+        "image_size": 32,
+        "patch_size": 4,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "vision_use_head": False,
+    },
+    "text": {
+        "vocab_size": len(VOCABULARY),
+        "max_position_embeddings": 10,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "projection_size": 32,
+        "bos_token_id": None,
+        "eos_token_id": 1,
+        "pad_token_id": 1,
+    },
+}
+
+_SAM = {
+    "vision": {
+        "image_size": 64,
+        "patch_size": 8,
+        "hidden_size": 24,
+        "output_channels": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "window_size": 4,
+        "global_attn_indexes": [1],
+        "use_rel_pos": False,
+        "num_pos_feats": 16,
+        "initializer_range": 0.02,
+    },
+    "prompt_encoder": {"hidden_size": 32, "image_size": 64, "patch_size": 8},
+    "mask_decoder": {
+        "hidden_size": 32,
+        "mlp_dim": 48,
+        "num_attention_heads": 2,
+        "iou_head_hidden_dim": 16,
+        "num_multimask_outputs": 2,
+    },
+}
+
+
+def tiny_config(difference: Mapping[str, Any] | None = None) -> ModelConfig:
+    """The tiny model's configuration; `difference` replaces `prompter` or `lora`, as a variant does."""
+    return ModelConfig.model_validate({"clip": _CLIP, "sam": _SAM, "prompter": {}, "lora": {}, **(difference or {})})
+
+
+def tiny_tokenizer_file(file: Path) -> Path:
+    """Write a tokenizer of whole words: 0 is the unknown word, 1 ends and pads."""
+    tokenizer = Tokenizer(WordLevel(VOCABULARY, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.save(str(file))
+    return file
+
+
+def tiny_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The same, loaded."""
+    return load_tokenizer(tiny_tokenizer_file(folder / "tokenizer.json"))
+
+
+def draw_weights(module: nn.Module, seed: int) -> None:
+    """Redraw every parameter: matrices keep a signal's size, vectors stay near their start."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in dict.fromkeys(module.parameters()):
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim >= 2:
+                parameter.copy_(noise * parameter[0].numel() ** -0.5)
+            else:
+                parameter.add_(0.2 * noise)
+
+
+def write_foundation(folder: Path, seed: int = 0) -> Path:
+    """A foundation folder of the tiny model: clip.safetensors, sam.safetensors, tokenizer.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config, files = tiny_config(), foundation_files(folder)
+    tiny_tokenizer_file(files["tokenizer"])
+    clip, sam = Clip(config.clip, load_tokenizer(files["tokenizer"])), Sam(config.sam)
+    draw_weights(clip, seed)
+    draw_weights(sam, seed + 1)
+    with torch.no_grad():  # activations on both sides of one half
+        clip.model.logit_scale.fill_(3.0)
+        clip.model.logit_bias.fill_(-0.3)
+        sam.model.shared_image_embedding.positional_embedding.mul_(2)
+    save_tensors(files["clip"], clip.model.state_dict())
+    save_tensors(files["sam"], sam.distinct_state())
+    return folder
+
+
+def tiny_model(folder: Path, variant: str = "rsrefseg", *, trained: bool = True, seed: int = 0) -> RSRefSeg:
+    """A variant of the tiny model, ready to predict; `trained` moves everything that trains away from its start."""
+    torch.manual_seed(seed)
+    model = RSRefSeg.from_foundation(tiny_config(VARIANTS[variant]), folder)
+    if trained:
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if ".lora_" in name:
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * parameter.shape[1] ** -0.5)
+            draw_weights(model.prompter, seed)
+            for name, buffer in model.prompter.named_buffers():
+                if name.endswith(("running_mean", "running_var")):
+                    buffer.copy_(torch.rand(buffer.shape, generator=generator) / 2)
+            model.prompter.project.weight.mul_(3)
+    return model.eval()
+
+
+def random_image(height: int, width: int, seed: int) -> Tensor:
+    """A uint8 image (3, height, width) of blocks: it keeps its contrast when it is made smaller."""
+    generator = torch.Generator().manual_seed(seed)
+    blocks = torch.randint(0, 256, (3, 5, 4), generator=generator, dtype=torch.uint8)
+    rows, columns = torch.arange(height) * 5 // height, torch.arange(width) * 4 // width
+    return blocks[:, rows][:, :, columns].contiguous()
+
+
+def adapted_modules(config: ModelConfig) -> set[str]:
+    """Every module the released code adapts, written out by name for this number of layers."""
+    if config.lora is None:
+        return set()
+    names = {"sam.model.vision_encoder.neck.conv1", "sam.model.vision_encoder.neck.conv2"}
+    for layer in range(config.sam.vision["num_hidden_layers"]):
+        for part in ("attn.qkv", "attn.proj", "mlp.lin1", "mlp.lin2"):
+            names.add(f"sam.model.vision_encoder.layers.{layer}.{part}")
+    for tower, settings in (("vision_model", config.clip.vision), ("text_model", config.clip.text)):
+        for layer in range(settings["num_hidden_layers"]):
+            for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                names.add(f"clip.model.{tower}.encoder.layers.{layer}.self_attn.{part}")
+    if config.prompter.global_:
+        names.add("clip.model.text_model.head")
+    return names
