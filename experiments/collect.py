@@ -1,0 +1,172 @@
+"""Fill MLflow from the result files, and read it back into one table.
+
+    python -m experiments.collect
+
+One experiment per dataset, one run per (dataset, model, variant, seed). Run it as often as you like: an unchanged
+result is not logged again, a changed one replaces its run. What was put in is read back *out of* MLflow into
+reports/generated/runs.csv and compared with the files; a difference is an error. Runs in MLflow whose result files are
+gone stay there, for whoever wants them, and are not in runs.csv.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+import yaml
+from rich.console import Console
+
+from benchmark.overlay import predictions_sheet, read_examples
+from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
+from benchmark.samples import SampleError
+from experiments.tracking import Record, TrackedRun, TrackingError, TrackingStore
+
+LAYOUT = "1"  # of what is logged; a new one replaces every run
+FILES = ("result.json", "samples.parquet", "predictions.parquet", "curve.csv")
+TAG_COLUMNS = ("dataset", "model", "variant", "seed", "control", "protocol_version", "fingerprint", "git_commit")
+METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), "val/best_miou", "train/seconds")
+COUNT_COLUMNS = ("parameters/trained", "parameters/total")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    results: Annotated[Path, typer.Option(help="Folder of result files.")] = Path("results"),
+    table: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("reports/generated/runs.csv"),
+) -> None:
+    """Fill MLflow from the result files and write the table read back out of it."""
+    try:
+        outcome = collect(results, table)
+    except (TrackingError, ResultError, SampleError, FileNotFoundError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    console = Console()
+    counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
+    console.print(f"MLflow: {counts}; read back into {table}", soft_wrap=True, highlight=False)
+
+
+def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int]:
+    """Log every result under `results`, read the runs back, compare, and write `table`.
+
+    Returns:
+        How many runs were new, replaced, unchanged.
+
+    Raises:
+        FileNotFoundError: if there is no result.
+        TrackingError: if the store does not answer or does not give back what was put in.
+    """
+    stored = find_results(results)
+    if not stored:
+        raise FileNotFoundError(f"no result.json under {results}; run `dvc repro` first")
+    store = TrackingStore(uri)
+    outcome = Counter({"new": 0, "replaced": 0, "unchanged": 0})
+    rows = []
+    for result in stored:
+        record = to_record(result, results / result.result.run.dataset / "examples.parquet")
+        outcome[store.put(record)] += 1
+        rows.append(_row(store.check(record)))
+    frame = pd.DataFrame(rows, columns=[*TAG_COLUMNS, *METRIC_COLUMNS, *COUNT_COLUMNS])
+    table.parent.mkdir(parents=True, exist_ok=True)
+    partial = table.with_name(f".{table.name}.partial")
+    frame.to_csv(partial, index=False, lineterminator="\n")
+    partial.replace(table)
+    return dict(outcome)
+
+
+def to_record(stored: StoredResult, examples: Path) -> Record:
+    """What MLflow is told of a result."""
+    result, run = stored.result, stored.result.run
+    tags = {
+        "dataset": run.dataset,
+        "model": run.model,
+        "variant": run.variant,
+        "seed": str(run.seed),
+        "control": str(run.control).lower(),
+        "fingerprint": run.fingerprint,
+        "protocol_version": result.protocol_version,
+        "device": result.meta.device,
+        "git_commit": result.meta.git_commit or "unknown",
+        "git_dirty": "unknown" if result.meta.git_dirty is None else str(result.meta.git_dirty).lower(),
+    }
+    metrics = {f"{split}/{name}": value for split, part in result.eval.items() for name, value in part.metrics.items()}
+    metrics["test/seconds"] = result.eval[TEST_SPLIT].seconds
+    metrics["train/seconds"] = result.train.seconds
+    metrics["train/peak_memory_mb"] = result.train.peak_memory_mb
+    metrics["parameters/total"] = float(result.train.parameters_total)
+    metrics["parameters/trained"] = float(result.train.parameters_trained)
+    if result.train.best_value is not None:
+        metrics["val/best_miou"] = result.train.best_value
+    digest = hashlib.sha256(LAYOUT.encode())
+    for path in (*(stored.folder / name for name in FILES), examples):
+        digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
+    return Record(
+        experiment=run.dataset,
+        name=f"{run.variant} · {run.dataset} · {run.model} · {run.seed}",
+        tags=tags,
+        params=flatten(run.config),
+        metrics=metrics,
+        curves=_curves(stored.curve),
+        artifacts={
+            "config.yaml": yaml.safe_dump(run.config, sort_keys=True, allow_unicode=True).encode(),
+            "result.json": (stored.folder / "result.json").read_bytes(),
+            "samples.csv": stored.lines.to_csv(index=False, lineterminator="\n").encode(),
+            "predictions.png": _png(examples, stored.predictions),
+        },
+        sha256=digest.hexdigest(),
+    )
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested configuration -> "a.b" -> text; all but strings as JSON, so that null, false and [1, 2] stay apart."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[name] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def _curves(curve: pd.DataFrame | None) -> dict[str, list[tuple[int, float]]]:
+    """Loss and learning rate by step, validation mIoU by epoch."""
+    if curve is None:
+        return {}
+    steps = curve.dropna(subset=["loss"]).drop_duplicates("step", keep="last")
+    ends = curve.dropna(subset=["val_miou"])
+    return {
+        name: list(zip(part[by].astype(int), part[column].astype(float), strict=True))
+        for name, part, by, column in (
+            ("train/loss", steps, "step", "loss"),
+            ("train/lr", steps, "step", "lr"),
+            ("val/miou", ends, "epoch", "val_miou"),
+        )
+        if len(part)
+    }
+
+
+def _png(examples: Path, predictions: pd.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    predictions_sheet(read_examples(examples, predictions)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _row(run: TrackedRun) -> dict[str, Any]:
+    """One line of runs.csv, from MLflow alone."""
+    return {
+        **{name: run.tags[name] for name in TAG_COLUMNS},
+        **{name: run.metrics.get(name) for name in METRIC_COLUMNS},
+        **{name: int(run.metrics[name]) for name in COUNT_COLUMNS},
+    }
+
+
+if __name__ == "__main__":
+    app()

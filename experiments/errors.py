@@ -1,0 +1,24 @@
+"""How a command ends when its input is at fault: one message that names file, value and remedy, and exit status 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from benchmark.samples import SampleError
+from experiments.config import ConfigError
+from models.checkpoint import CheckpointError
+
+FAULTS = (ConfigError, SampleError, CheckpointError, FileNotFoundError, FloatingPointError)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Print the faults of input without a traceback; everything else is a bug and keeps its own."""
+    try:
+        yield
+    except FAULTS as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise SystemExit(1) from None

@@ -1,0 +1,148 @@
+"""Measure one run, or one control that needs no training, on the test split.
+
+    python -m experiments.evaluate --dataset synthetic --model mini --variant rsrefseg --seed 0
+    python -m experiments.evaluate --dataset synthetic --model mini --variant whole_image
+
+Writes results/<dataset>/<model>/<variant>/<seed>/ (benchmark/results.py says what).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import torch
+import typer
+from accelerate.utils import set_seed
+from rich import print
+from rich.progress import Progress
+
+from benchmark import results
+from benchmark.evaluator import evaluate
+from benchmark.metrics import summary
+from benchmark.samples import Dataset, encode_mask, load_dataset, load_examples
+from experiments.config import ExperimentConfig, fingerprint, load_params, resolve
+from experiments.errors import clear_errors
+from experiments.runs import foundation_hash, load_model, run_folder
+from models.baselines import CONTROLS
+
+RESULTS = Path("results")
+WEIGHTS = Path("weights")
+
+
+def measure_run(config: ExperimentConfig, dataset: Dataset, batch_images: int) -> Path:
+    """Evaluate a trained run -> its result folder."""
+    model, fingerprint = load_model(config, WEIGHTS / config.model_name)
+    folder = run_folder(config)
+    training = results.Training.model_validate_json((folder / "train.json").read_text(encoding="utf-8"))
+    run = results.Run(
+        dataset=config.dataset,
+        model=config.model_name,
+        variant=config.variant,
+        seed=config.seed,
+        control=False,
+        config=config.plain(),
+        fingerprint=fingerprint,
+    )
+    return _measure(model, run, training, results.load_curve(folder / "curve.csv"), dataset, batch_images)
+
+
+def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, batch_images: int) -> Path:
+    """Evaluate a control, which depends on the foundation models alone -> its result folder."""
+    weights = WEIGHTS / config.model_name
+    model = CONTROLS[control](config.model, weights).eval()
+    plain = {part: config.plain()["model"][part] for part in ("clip", "sam")}
+    run = results.Run(
+        dataset=config.dataset,
+        model=config.model_name,
+        variant=control,
+        seed=0,
+        control=True,
+        config={"model": plain},
+        fingerprint=fingerprint([control, plain], foundation_hash(weights), dataset.manifest.samples_sha256),
+    )
+    training = results.Training(
+        epochs=0,
+        steps=0,
+        seconds=0,
+        selection_metric=None,
+        selection_split=None,
+        best_epoch=None,
+        best_value=None,
+        parameters_total=sum(parameter.numel() for parameter in model.parameters()),
+        parameters_trained=0,
+        peak_memory_mb=0,
+    )
+    return _measure(model, run, training, None, dataset, batch_images)
+
+
+def _measure(
+    model: torch.nn.Module,
+    run: results.Run,
+    training: results.Training,
+    curve: pd.DataFrame | None,
+    dataset: Dataset,
+    batch_images: int,
+) -> Path:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    examples = load_examples(RESULTS / run.dataset / "examples.parquet")
+    started = time.perf_counter()
+    with Progress() as progress:
+        task = progress.add_task(f"{run.variant} test")
+        lines, masks = evaluate(
+            model.to(device),  # type: ignore[arg-type]
+            dataset,
+            results.TEST_SPLIT,
+            batch_images=batch_images,
+            keep=set(examples["sample_id"]),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    manifest = (dataset.folder / "manifest.json").read_bytes()
+    metrics = summary(lines)
+    result = results.Result(
+        run=run,
+        data=results.Data(manifest_sha256=hashlib.sha256(manifest).hexdigest(), counts=json.loads(manifest)["counts"]),
+        train=training,
+        eval={
+            results.TEST_SPLIT: results.Evaluation(
+                samples=len(lines),
+                images=lines["image_id"].nunique(),
+                seconds=time.perf_counter() - started,
+                metrics=metrics,
+            )
+        },
+        meta=results.provenance(device=f"{device.type} ({torch.get_num_threads()} threads)"),
+    )
+    predictions = pd.DataFrame(
+        [{"sample_id": name, "prediction": encode_mask(masks[name])} for name in examples["sample_id"]]
+    )
+    folder = results.result_folder(RESULTS, run)
+    results.save_result(folder, result, lines, curve, predictions)
+    print(f"{run.variant}: test mIoU {metrics['miou']:.4f}, oIoU {metrics['oiou']:.4f} -> {folder}")
+    return folder
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
+    model: Annotated[str, typer.Option(help="a model of params.yaml")],
+    variant: Annotated[str, typer.Option(help="a variant of params.yaml, or a control")],
+    seed: Annotated[int, typer.Option(help="the run's seed; a control draws nothing and has 0")] = 0,
+) -> None:
+    """Evaluate one run or control."""
+    with clear_errors():
+        params = load_params()
+        samples = load_dataset(Path("data") / dataset)
+        set_seed(seed)
+        if variant in CONTROLS:
+            config = resolve(params, dataset, model, None, 0)
+            measure_control(variant, config, samples, params.evaluate.batch_images)
+        else:
+            measure_run(resolve(params, dataset, model, variant, seed), samples, params.evaluate.batch_images)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,29 @@
+"""The losses, named: bce as in the paper, dice as an option for masks that cover little of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean binary cross-entropy of logits (N, h, w) and targets in [0, 1]."""
+    return binary_cross_entropy_with_logits(logits, target)
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - 2|P T| / (|P| + |T|), smoothed by one cell, mean over N (Milletari et al., V-Net, 2016, section 3)."""
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum((1, 2))
+    return (1 - (2 * overlap + 1) / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)).mean()
+
+
+LOSSES = {"bce": bce_loss, "dice": dice_loss}
+
+
+def weighted_loss(logits: Tensor, target: Tensor, weights: Mapping[str, float]) -> Tensor:
+    """The sum of the named losses, each times its weight; a loss of weight 0 is not computed."""
+    terms = [weight * LOSSES[name](logits, target) for name, weight in weights.items() if weight]
+    return sum(terms[1:], start=terms[0])

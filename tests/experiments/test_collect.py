@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from benchmark.results import METRICS, find_results, load_result, save_result
+from experiments.collect import FILES, collect, flatten, to_record
+from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
+
+RUN = Path("fake_scenes/tiny/rsrefseg/0")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, made once: the tables take seconds."""
+    folder = tmp_path_factory.mktemp("database")
+    TrackingStore(f"sqlite:///{folder}/mlflow.db")
+    return folder / "mlflow.db"
+
+
+class Place:
+    """A folder with results and a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "results"
+        self.table = folder / "runs.csv"
+        self.uri = f"sqlite:///{folder}/mlflow.db"
+        self.client = MlflowClient(self.uri)
+
+    def collect(self) -> dict[str, int]:
+        return collect(self.results, self.table, self.uri)
+
+    def runs(self, filter_string: str = "") -> list:  # type: ignore[type-arg]
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return list(self.client.search_runs(experiments, filter_string))
+
+    def rows(self) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.table.read_text())))
+
+
+@pytest.fixture
+def place(fake_results: Path, empty_database: Path, tmp_path: Path) -> Place:
+    """One variant and one control, to be quick."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    for part in (RUN, RUN.parents[1] / "whole_image" / "0"):
+        shutil.copytree(fake_results / "results" / part, tmp_path / "results" / part)
+    examples = Path("results/fake_scenes/examples.parquet")
+    shutil.copy(fake_results / examples, tmp_path / examples)
+    return Place(tmp_path)
+
+
+def test_collecting_twice_logs_every_result_once(place: Place) -> None:
+    assert place.collect() == {"new": 2, "replaced": 0, "unchanged": 0}
+    first, ids = place.table.read_bytes(), {run.info.run_id for run in place.runs()}
+    assert place.collect() == {"new": 0, "replaced": 0, "unchanged": 2}
+    assert place.table.read_bytes() == first
+    assert {run.info.run_id for run in place.runs()} == ids
+    assert len(ids) == 2
+
+
+def test_a_run_has_the_name_tags_params_metrics_and_artifacts_of_its_result(place: Place) -> None:
+    place.collect()
+    (run,) = place.runs("tags.variant = 'rsrefseg'")
+    stored = load_result(place.results / RUN)
+    assert run.info.run_name == "rsrefseg · fake_scenes · tiny · 0"
+    assert run.info.status == "FINISHED"
+    assert place.client.get_experiment(run.info.experiment_id).name == "fake_scenes"
+    tags = {"dataset": "fake_scenes", "model": "tiny", "variant": "rsrefseg", "seed": "0", "git_commit": "fa4e" * 10}
+    assert tags.items() <= run.data.tags.items()
+    assert run.data.tags["fingerprint"] == stored.result.run.fingerprint
+    assert run.data.params["train.lr"] == "0.001"
+    assert run.data.params["lora"] == "null"
+    for name in METRICS:
+        assert run.data.metrics[f"test/{name}"] == stored.metrics[name]
+    assert stored.curve is not None
+    ends = stored.curve.dropna(subset=["val_miou"])
+    history = place.client.get_metric_history(run.info.run_id, "val/miou")
+    assert [(point.step, point.value) for point in history] == list(zip(ends["epoch"], ends["val_miou"], strict=True))
+    losses = place.client.get_metric_history(run.info.run_id, "train/loss")
+    assert [point.value for point in losses] == stored.curve["loss"].tolist()
+    artifacts = {item.path for item in place.client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"config.yaml", "result.json", "samples.csv", "predictions.png"}
+
+
+def test_artifacts_lie_beside_the_database_and_can_be_opened(place: Place) -> None:
+    place.collect()
+    (run,) = place.runs("tags.variant = 'rsrefseg'")
+    assert run.info.artifact_uri.startswith((place.folder / "mlartifacts" / "fake_scenes").as_uri())
+    sheet = place.client.download_artifacts(run.info.run_id, "predictions.png")
+    assert np.asarray(Image.open(sheet)).std() > 0
+
+
+def test_a_changed_result_replaces_its_run(place: Place) -> None:
+    place.collect()
+    stored = load_result(place.results / RUN)
+    train = stored.result.train.model_copy(update={"seconds": 99.0})
+    result = stored.result.model_copy(update={"train": train})
+    save_result(stored.folder, result, stored.lines, stored.curve, stored.predictions)
+    assert place.collect() == {"new": 0, "replaced": 1, "unchanged": 1}
+    (run,) = place.runs("tags.variant = 'rsrefseg'")
+    assert run.data.metrics["train/seconds"] == 99.0
+    assert [row["train/seconds"] for row in place.rows()] == ["99.0", "0.0"]
+
+
+def test_an_interrupted_or_doubled_run_is_made_good(place: Place) -> None:
+    place.collect()
+    runs = place.runs()
+    place.client.delete_tag(runs[0].info.run_id, SHA256_TAG)  # as if it had been killed before the last step
+    tags = {name: value for name, value in runs[1].data.tags.items() if not name.startswith("mlflow.")}
+    double = place.client.create_run(runs[1].info.experiment_id, tags=tags)
+    assert place.collect() == {"new": 0, "replaced": 1, "unchanged": 1}
+    assert len(place.runs()) == 2
+    assert double.info.run_id not in {run.info.run_id for run in place.runs()}
+
+
+def test_runs_of_others_and_of_results_that_are_gone_are_left_alone(place: Place) -> None:
+    place.collect()
+    experiment = place.client.get_experiment_by_name("fake_scenes")
+    place.client.create_run(experiment.experiment_id, run_name="somebody's own")
+    shutil.rmtree(place.results / RUN)
+    assert place.collect() == {"new": 0, "replaced": 0, "unchanged": 1}
+    assert len(place.runs()) == 3
+    assert [row["variant"] for row in place.rows()] == ["whole_image"]
+
+
+def test_a_value_changed_in_mlflow_is_an_error_naming_run_and_metric(place: Place) -> None:
+    place.collect()
+    (run,) = place.runs("tags.variant = 'rsrefseg'")
+    place.client.log_metric(run.info.run_id, "test/oiou", 0.99, step=1)
+    with pytest.raises(TrackingError, match=r"'rsrefseg · fake_scenes · tiny · 0': MLflow has test/oiou = 0\.99"):
+        place.collect()
+
+
+def test_a_deleted_experiment_is_restored(place: Place) -> None:
+    place.collect()
+    place.client.delete_experiment(place.client.get_experiment_by_name("fake_scenes").experiment_id)
+    place.collect()
+    assert place.client.get_experiment_by_name("fake_scenes").lifecycle_stage == "active"
+    assert len(place.runs()) == 2
+
+
+def test_a_database_that_was_moved_is_refused_before_anything_is_written_elsewhere(
+    place: Place, tmp_path: Path
+) -> None:
+    place.collect()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    shutil.copy(tmp_path / "mlflow.db", moved)
+    with pytest.raises(TrackingError, match=r"outside .*moved.*Delete it and collect again"):
+        collect(place.results, place.table, f"sqlite:///{moved}/mlflow.db")
+
+
+def test_the_table_is_sorted_and_holds_no_ids_or_times(place: Place) -> None:
+    place.collect()
+    rows = place.rows()
+    assert [row["variant"] for row in rows] == ["rsrefseg", "whole_image"]
+    text = place.table.read_text()
+    for run in place.runs():
+        assert run.info.run_id not in text
+        assert str(run.info.start_time) not in text
+    for row, stored in zip(rows, find_results(place.results), strict=True):
+        assert {name: float(row[f"test/{name}"]) for name in METRICS} == stored.metrics
+        assert row["parameters/total"] == "2345678"
+
+
+def test_every_file_of_a_result_counts_as_its_content(place: Place) -> None:
+    examples = place.results / "fake_scenes" / "examples.parquet"
+    hashes = {to_record(load_result(place.results / RUN), examples).sha256}
+    assert set(FILES) | {"metrics.json"} == {path.name for path in (place.results / RUN).iterdir()}
+    for name in FILES:
+        other = place.folder / "other"
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(place.results / RUN, other)
+        stored = load_result(other)
+        with (other / name).open("ab") as file:
+            file.write(b"\n")
+        hashes.add(to_record(stored, examples).sha256)
+    assert len(hashes) == 1 + len(FILES)
+
+
+def test_long_curves_are_logged_in_chunks(place: Place) -> None:
+    stored = load_result(place.results / RUN)
+    assert stored.curve is not None
+    curve = stored.curve.iloc[:1].loc[lambda rows: rows.index.repeat(2500)].reset_index(drop=True)
+    curve["step"], curve["loss"] = range(1, 2501), 0.5
+    save_result(stored.folder, stored.result, stored.lines, curve, stored.predictions)
+    place.collect()
+    (run,) = place.runs("tags.variant = 'rsrefseg'")
+    assert len(place.client.get_metric_history(run.info.run_id, "train/loss")) == 2500
+
+
+def test_configuration_is_flattened_without_confusing_null_false_and_text() -> None:
+    config = {"a": {"b": {"c": 1e-4}, "empty": {}}, "off": None, "no": False, "list": [1, 2], "text": "null?"}
+    flat = {"a.b.c": "0.0001", "a.empty": "{}", "off": "null", "no": "false", "list": "[1, 2]", "text": "null?"}
+    assert flatten(config) == flat
+
+
+def test_no_results_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no result\.json under .*dvc repro"):
+        collect(tmp_path, tmp_path / "runs.csv", "sqlite:///never_made.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreachable_server_is_a_clear_error_within_seconds(place: Place) -> None:
+    started = time.monotonic()
+    with pytest.raises(TrackingError, match=r"http://127\.0\.0\.1:9 failed: .*MLFLOW_TRACKING_URI"):
+        collect(place.results, place.table, "http://127.0.0.1:9")
+    assert time.monotonic() - started < 15
+    assert not place.table.exists()
+
+
+def test_the_command_obeys_the_tracking_uri_and_reports_errors_in_one_line(place: Place) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "experiments.collect"]
+    environment = {**os.environ, "PYTHONPATH": str(root), "MLFLOW_TRACKING_URI": place.uri}
+    done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=True)
+    assert "2 new, 0 replaced, 0 unchanged; read back into reports/generated/runs.csv" in done.stdout
+    assert (place.folder / "reports/generated/runs.csv").is_file()
+    result = place.results / RUN / "result.json"
+    result.write_text(json.dumps({**json.loads(result.read_text()), "mood": "good"}))
+    failed = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "field mood" in failed.stderr
+    assert "Traceback" not in failed.stderr
