@@ -1,0 +1,150 @@
+"""Build the report from results/ and the collected runs.
+
+    python -m reports.build --readme README.md
+
+Writes tables/, figures/ and index.html under reports/generated/, the same bytes from the same results. With --readme it
+also replaces what stands between `<!-- results:begin -->` and `<!-- results:end -->` in that file, in place: as an
+output of the pipeline it would be deleted before each run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as ScreenTable
+
+from benchmark.results import ResultError
+from benchmark.samples import SampleError
+from reports.figures import save_all
+from reports.load import Report, load_report
+from reports.page import render
+from reports.tables import Table, controls_table, main_table, markdown, provenance_table, save
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    results: Annotated[Path, typer.Option(help="Folder of result files.")] = Path("results"),
+    generated: Annotated[Path, typer.Option(help="Folder to write, and where runs.csv lies.")] = Path(
+        "reports/generated"
+    ),
+    params: Annotated[Path, typer.Option(help="The parameter file.")] = Path("params.yaml"),
+    readme: Annotated[Path | None, typer.Option(help="File whose results block is replaced.")] = None,
+) -> None:
+    """Build tables, figures and the page; print the main tables."""
+    try:
+        report, tables = build(results, generated, params, readme)
+    except (ResultError, SampleError, FileNotFoundError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    console = Console()
+    for group in report.groups:
+        console.print(_screen(tables[group.dataset, group.model][0], console.width))
+    console.print(f"report: {generated / 'index.html'}", soft_wrap=True)
+    console.print("runs:   mlflow ui --backend-store-uri sqlite:///mlflow.db", soft_wrap=True)
+
+
+def build(
+    results: Path, generated: Path, params: Path, readme: Path | None = None
+) -> tuple[Report, dict[tuple[str, str], list[Table]]]:
+    """Write the report; what was there before stays until the new one is complete.
+
+    Returns:
+        The report, and (dataset, model) -> its tables, the main one first.
+
+    Raises:
+        FileNotFoundError: no results, no collected runs, no params.yaml, no README.
+        ResultError: files that do not agree, or a README without its markers.
+    """
+    report = load_report(results, generated / "runs.csv", params)
+    tables = make_tables(report)
+    block = readme_block(report, tables)
+    text = None if readme is None else replace_block(readme, block)
+    provenance = provenance_table(report)
+
+    partial = generated / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for table in [provenance, *(table for several in tables.values() for table in several)]:
+            save(table, partial / "tables")
+        (partial / "tables" / "readme.md").write_text(block, encoding="utf-8")
+        save_all(report, partial / "figures")
+        page = render(report, tables, provenance, partial / "figures")
+        (partial / "index.html").write_text(page, encoding="utf-8")
+        for name in ("tables", "figures"):
+            shutil.rmtree(generated / name, ignore_errors=True)
+            (partial / name).rename(generated / name)
+        (partial / "index.html").replace(generated / "index.html")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    if readme is not None and text is not None:
+        readme.write_text(text, encoding="utf-8")
+    return report, tables
+
+
+def make_tables(report: Report) -> dict[tuple[str, str], list[Table]]:
+    """(dataset, model) -> its tables, the main one first."""
+    tables = {}
+    for group in report.groups:
+        candidates = [main_table(group), controls_table(group)]
+        tables[group.dataset, group.model] = [table for table in candidates if table is not None]
+    return tables
+
+
+def readme_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]]) -> str:
+    """Everything between the markers: the tables and the sheet of examples of every dataset and model."""
+    parts = []
+    for group in report.groups:
+        parts.append(f"### {group.title}\n")
+        main, *others = tables[group.dataset, group.model]
+        parts.append(markdown(main))
+        parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others]
+        if any(not method.control for method in group.present):
+            parts.append(
+                f"![Examples on {group.title}](reports/generated/figures/{group.dataset}/{group.model}/examples.png)\n"
+            )
+    return "\n".join(parts)
+
+
+def replace_block(readme: Path, block: str) -> str:
+    """The file's text with `block` between its markers.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ResultError: unless each marker stands there once, in order.
+    """
+    if not readme.is_file():
+        raise FileNotFoundError(f"{readme} does not exist")
+    text = readme.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ResultError(f"{readme} must have the markers {BEGIN} and {END} once each, in this order; put them in")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{block}\n{END}{rest.split(END)[1]}"
+
+
+def _screen(table: Table, width: int) -> ScreenTable:
+    """The main table for a terminal; a narrow one leaves out what the files have."""
+    left_out = () if width >= 130 else ("P@0.6", "P@0.8", "params trained", "params total")
+    columns = [place for place, name in enumerate(table.header) if name not in left_out]
+    screen = ScreenTable(title=table.title, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for place in columns:
+        screen.add_column(escape(table.header[place]), justify="right" if place else "left", no_wrap=True)
+    for number, row in enumerate(table.rows, start=1):
+        cells = (row[place] for place in columns)
+        texts = (f"[bold]{escape(cell.text)}[/]" if cell.bold else escape(cell.text) for cell in cells)
+        screen.add_row(*texts, end_section=number == table.rule_before)
+    return screen
+
+
+if __name__ == "__main__":
+    app()

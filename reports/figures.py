@@ -1,0 +1,216 @@
+"""Figures, as PNG and PDF, the same bytes from the same results. The only module that imports matplotlib and seaborn.
+
+One method has one colour, marker and dash in every figure, by its place in params.yaml. The variants' colours are
+seaborn's colour-blind palette; controls are grey and dashed. Sizes are those of a paper: WIDTH is one column.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # no display is needed, and none is asked for
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from benchmark.metrics import THRESHOLDS, precision_name
+from benchmark.overlay import LEGEND, Example, overlay, read_examples
+from benchmark.results import METRICS
+from reports.load import Group, Report, ordered
+
+WIDTH = 3.5  # inches, one column
+FULL_WIDTH = 7.2  # inches, both columns
+MARKERS = "osD^vPX*<>hp"
+GREYS = ("#222222", "#777777", "#AAAAAA")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a method is drawn."""
+
+    color: str
+    marker: str
+    dashed: bool
+
+
+def styles(report: Report) -> dict[tuple[str, bool], Style]:
+    """(name, control) -> style, for every method that any group shows."""
+    methods = {(method.name, method.control) for group in report.groups for method in group.methods}
+    palette = [mpl.colors.to_hex(color) for color in sns.color_palette("colorblind")]
+    # all variants that params.yaml knows take part, so that a variant keeps its colour when another gets results
+    variants = ordered([*report.selection.known_variants, *(name for name, control in methods if not control)],
+                       report.selection.known_variants)  # fmt: skip
+    controls = ordered([name for name, control in methods if control], report.selection.controls)
+    chosen = {
+        (name, False): Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], dashed=False)
+        for place, name in enumerate(variants)
+    }
+    for place, name in enumerate(controls):
+        chosen[name, True] = Style(GREYS[place % len(GREYS)], MARKERS[-1 - place % len(MARKERS)], dashed=True)
+    return chosen
+
+
+def save_all(report: Report, root: Path) -> list[Path]:
+    """Write every figure under <root>/<dataset>/<model>/ and name the PNG files."""
+    _set_theme()
+    look = styles(report)
+    written = []
+    for group in report.groups:
+        folder = root / group.dataset / group.model
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = {
+            "metrics": metric_bars(group, look),
+            "precision": precision_curves(group, look),
+            "training": training_curves(group, look),
+            "examples": examples_sheet(group),
+        }
+        for name, figure in drawn.items():
+            if figure is not None:
+                written.append(_save(figure, folder / name))
+    return written
+
+
+def metric_bars(group: Group, look: Mapping[tuple[str, bool], Style]) -> Figure:
+    """mIoU and oIoU of every method with their 95 % bootstrap intervals, in %."""
+    methods = group.present
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 0.55 + 0.22 * len(methods)), sharey=True, layout="constrained")
+    for axis, metric in zip(axes, ("miou", "oiou"), strict=True):
+        for place, method in enumerate(methods):
+            style, value = look[method.name, method.control], 100 * method.metrics[metric]
+            low, high = (100 * bound for bound in method.intervals[metric])
+            axis.barh(place, value, height=0.7, color=style.color, alpha=0.85)
+            axis.plot([low, high], [place, place], color="black", linewidth=1)
+            axis.text(max(high, value) + 1.5, place, f"{value:.1f}", va="center", fontsize=6.5)
+        highest = max(100 * max(method.metrics[metric], method.intervals[metric][1]) for method in methods)
+        axis.set(xlim=(0, max(10, 1.35 * highest)), xlabel=f"{METRICS[metric].title} (%)")
+        axis.set_yticks(range(len(methods)), [method.name for method in methods])
+        axis.grid(visible=False, axis="y")
+    axes[0].invert_yaxis()
+    return figure
+
+
+def precision_curves(group: Group, look: Mapping[tuple[str, bool], Style]) -> Figure:
+    """Precision@X over X, in %."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 2.9), layout="constrained")
+    for method in group.present:
+        values = [100 * method.metrics[precision_name(x)] for x in THRESHOLDS]
+        _line(axis, THRESHOLDS, values, look[method.name, method.control], label=method.name, markers=True)
+    axis.set(xlabel="X", ylabel="precision@X (%)", xticks=THRESHOLDS, ylim=(0, None))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def training_curves(group: Group, look: Mapping[tuple[str, bool], Style]) -> Figure | None:
+    """Loss by step (mean of each 1/50 of the training) and validation mIoU by epoch, mean over seeds.
+
+    None if nothing was trained.
+    """
+    trained = [method for method in group.present if any(one.curve is not None for one in method.results)]
+    if not trained:
+        return None
+    figure, (loss, miou) = plt.subplots(1, 2, figsize=(WIDTH, 2.3), layout="constrained")
+    for method in trained:
+        curve = pd.concat([one.curve for one in method.results if one.curve is not None])
+        style = look[method.name, method.control]
+        width = max(1, math.ceil(curve["step"].max() / 50))
+        steps = (curve["step"] - 1).clip(lower=0) // width
+        smooth = curve.groupby(steps).agg({"step": "mean", "loss": "mean"})
+        _line(loss, smooth["step"], smooth["loss"], style, label=method.name)
+        ends = curve.dropna(subset=["val_miou"]).groupby("epoch")["val_miou"].mean()
+        _line(miou, ends.index, 100 * ends, style, markers=True)
+    loss.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    miou.set(xlabel="epoch", ylabel="validation mIoU (%)", ylim=(0, None))
+    miou.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def examples_sheet(group: Group) -> Figure | None:
+    """Examples x (image, truth, each trained variant at its first seed) with each IoU; None without a variant."""
+    methods = [method for method in group.present if not method.control]
+    if not methods:
+        return None
+    shown = [read_examples(group.examples, method.results[0].predictions) for method in methods]
+    rows, columns = len(shown[0]), 2 + len(methods)
+    cell = FULL_WIDTH / columns
+    # a name wider than its column is broken at its underscores; 0.068 inches is about one bold letter
+    names = ["image", "truth", *(method.name for method in methods)]
+    names = [name.replace("_", "_\n") if 0.068 * len(name) > cell else name for name in names]
+    title, foot = 0.2, 0.25  # inches
+    head = 0.1 + 0.13 * max(name.count("\n") + 1 for name in names)
+    height = rows * (cell + title) + head + foot
+    figure = plt.figure(figsize=(FULL_WIDTH, height))
+    for column, name in enumerate(names):
+        _text(figure, (column + 0.5) * cell, head / 2, name, height, ha="center", weight="bold")
+    for row in range(rows):
+        top = head + row * (cell + title)
+        _text(figure, 0.03, top + title / 2, textwrap.shorten(shown[0][row].expression, 120), height)
+        for column in range(columns):
+            example = shown[max(0, column - 2)][row]
+            axis = figure.add_axes(
+                (
+                    (column + 0.02) * cell / FULL_WIDTH,
+                    1 - (top + title + 0.98 * cell) / height,
+                    0.96 * cell / FULL_WIDTH,
+                    0.96 * cell / height,
+                )
+            )
+            _show(axis, example, column)
+    figure.legend(
+        handles=[Patch(color=f"#{bytes(color).hex()}", label=name) for name, color in LEGEND.items()],
+        loc="lower center",
+        ncols=len(LEGEND),
+        frameon=False,
+        borderaxespad=0.1,
+    )
+    return figure
+
+
+def _show(axis: Axes, example: Example, column: int) -> None:
+    """The image in column 0, the truth in column 1, else the prediction with its IoU."""
+    axis.set_axis_off()
+    if column == 0:
+        axis.imshow(example.image)
+    elif column == 1:
+        axis.imshow(overlay(example.image, example.truth, example.truth))
+    else:
+        axis.imshow(overlay(example.image, example.truth, example.prediction))
+        box = {"facecolor": "white", "alpha": 0.8, "pad": 1, "linewidth": 0}
+        axis.text(0.04, 0.04, f"{example.iou:.2f}", transform=axis.transAxes, fontsize=7, bbox=box)
+
+
+def _text(figure: Figure, x: float, y: float, text: str, height: float, **style: Any) -> None:
+    """Text at (x, y) inches from the upper left corner."""
+    figure.text(x / FULL_WIDTH, 1 - y / height, text, va="center", fontsize=7, **style)
+
+
+def _line(axis: Axes, x: Any, y: Any, style: Style, *, label: str | None = None, markers: bool = False) -> None:
+    axis.plot(
+        x, y, color=style.color, linestyle="--" if style.dashed else "-", linewidth=1.2, label=label,
+        marker=style.marker if markers else None, markersize=3.5, markeredgewidth=0,
+    )  # fmt: skip
+
+
+def _set_theme() -> None:
+    size = {"font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7}
+    exact = {"pdf.fonttype": 42, "font.family": "DejaVu Sans", "savefig.dpi": 200, "axes.titlesize": 7.5}
+    sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, "grid.linewidth": 0.5, "xtick.major.pad": 1})
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """Write <path>.png and <path>.pdf without dates or program names."""
+    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    plt.close(figure)
+    return path.with_suffix(".png")

@@ -1,0 +1,231 @@
+"""Results grouped for reading: one group per (dataset, model), its methods in one order everywhere.
+
+A method is a variant or a control. It is complete when it has a result for every seed that any trained variant of its
+group has; an incomplete one is shown as missing, never as the mean of what is there. A control learns nothing, so one
+result of it is enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmark.metrics import METRIC_NAMES
+from benchmark.results import TEST_SPLIT, ResultError, StoredResult, find_results, run_key
+from benchmark.statistics import Interval, bootstrap_intervals
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `run` of params.yaml names now, and the order of all variants it knows."""
+
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    variants: tuple[str, ...]
+    controls: tuple[str, ...]
+    seeds: tuple[int, ...]
+    known_variants: tuple[str, ...]
+
+    def names(self, stored: StoredResult) -> bool:
+        """Whether the current `run` would make this result."""
+        run = stored.result.run
+        method = run.variant in (self.controls if run.control else self.variants)
+        return run.dataset in self.datasets and run.model in self.models and method and run.seed in self.seeds
+
+
+@dataclass(frozen=True)
+class Method:
+    """A variant or control with its results, one per seed; none if it is missing or incomplete."""
+
+    name: str
+    control: bool
+    results: tuple[StoredResult, ...]
+    missing_seeds: tuple[int, ...] = ()
+
+    @property
+    def lines(self) -> list[pd.DataFrame]:
+        """Per-sample tables, one per seed."""
+        return [stored.lines for stored in self.results]
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Mean over seeds, each in [0, 1]."""
+        return {name: float(np.mean([stored.metrics[name] for stored in self.results])) for name in METRIC_NAMES}
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % bootstrap intervals of `metrics`, images resampled."""
+        return bootstrap_intervals(self.lines)
+
+    def train_mean(self, field: str) -> float:
+        """Mean over seeds of a field of the result's `train`."""
+        return float(np.mean([getattr(stored.result.train, field) for stored in self.results]))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The methods of one dataset and model: variants first, then controls."""
+
+    dataset: str
+    model: str
+    seeds: tuple[int, ...]
+    methods: tuple[Method, ...]
+    examples: Path
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} · {self.model}"
+
+    @property
+    def present(self) -> list[Method]:
+        """Methods that have results."""
+        return [method for method in self.methods if method.results]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Test samples and images."""
+        test = self.present[0].results[0].result.eval[TEST_SPLIT]
+        return test.samples, test.images
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report is made from."""
+
+    selection: Selection
+    results: tuple[StoredResult, ...]  # in the order of the groups' methods
+    groups: tuple[Group, ...]
+
+    @property
+    def absent(self) -> list[tuple[str, ...]]:
+        """Runs that the current `run` names and that have no result; a control counts once, whatever its seed."""
+        chosen, runs = self.selection, [stored.result.run for stored in self.results]
+        trained = {(run.dataset, run.model, run.variant, str(run.seed)) for run in runs if not run.control}
+        controls = {(run.dataset, run.model, run.variant) for run in runs if run.control}
+        seeds = [str(seed) for seed in chosen.seeds]
+        wanted = [
+            *product(chosen.datasets, chosen.models, chosen.variants, seeds),
+            *product(chosen.datasets, chosen.models, chosen.controls),
+        ]
+        return [key for key in wanted if key not in trained | controls]
+
+
+def load_report(results: Path, runs: Path, params: Path) -> Report:
+    """Read results and collected runs, compare them, and group them.
+
+    Raises:
+        FileNotFoundError: no result, no collected runs, no params.yaml.
+        ResultError: files that cannot be read, or do not agree.
+    """
+    stored = find_results(results)
+    if not stored:
+        raise FileNotFoundError(f"no result.json under {results}; run `dvc repro` first")
+    selection = load_selection(params)
+    check_runs(stored, runs)
+    for dataset, members in groupby(stored, key=lambda one: one.result.run.dataset):
+        _check_same_data(dataset, list(members))
+    groups = tuple(
+        _group(dataset, model, list(members), selection, results)
+        for (dataset, model), members in groupby(stored, key=lambda one: (one.result.run.dataset, one.result.run.model))
+    )
+    places = {
+        (group.dataset, group.model, method.name, method.control): place
+        for place, (group, method) in enumerate((group, method) for group in groups for method in group.methods)
+    }
+    in_order = sorted(stored, key=lambda one: (places[_method(one)], one.result.run.seed))
+    return Report(selection, tuple(in_order), groups)
+
+
+def load_selection(params: Path) -> Selection:
+    """`run` and the names of `variants` from params.yaml.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ResultError: if a key is missing.
+    """
+    if not params.is_file():
+        raise FileNotFoundError(
+            f"{params} does not exist; run from the project's folder or name the file with --params"
+        )
+    content: dict[str, Any] = yaml.safe_load(params.read_text(encoding="utf-8"))
+    try:
+        chosen = {key: tuple(content["run"][key]) for key in ("datasets", "models", "variants", "controls", "seeds")}
+        return Selection(**chosen, known_variants=tuple(content["variants"]))
+    except (KeyError, TypeError) as error:
+        raise ResultError(
+            f"{params}: key {error} is missing or not a list; the report needs run.* and variants"
+        ) from error
+
+
+def check_runs(stored: Sequence[StoredResult], runs: Path) -> None:
+    """The runs collected from MLflow are the results on disk.
+
+    Raises:
+        FileNotFoundError: if `runs` does not exist.
+        ResultError: naming the run and what differs.
+    """
+    if not runs.is_file():
+        raise FileNotFoundError(f"{runs} does not exist; run `python -m experiments.collect` first")
+    table = pd.read_csv(runs, dtype={"dataset": str, "model": str, "variant": str, "fingerprint": str})
+    rows = {(row["dataset"], row["model"], row["variant"], int(row["seed"])): row for row in table.to_dict("records")}
+    wanted = {run_key(one.result.run): one for one in stored}
+    if different := sorted(set(rows) ^ set(wanted)):
+        where = f"{runs} but not in the results" if different[0] in rows else f"the results but not in {runs}"
+        raise ResultError(f"run {different[0]} is in {where}; run `python -m experiments.collect` again")
+    for key, one in wanted.items():
+        collected = {name: rows[key].get(f"{TEST_SPLIT}/{name}", math.nan) for name in METRIC_NAMES}
+        differing = [
+            name for name, value in collected.items() if not math.isclose(value, one.metrics[name], abs_tol=1e-9)
+        ]
+        if rows[key]["fingerprint"] != one.result.run.fingerprint:
+            differing.append("fingerprint")
+        if differing:
+            where = f"{runs} and {one.folder} differ in {', '.join(differing)}"
+            raise ResultError(f"run {key}: {where}; run `python -m experiments.collect`")
+
+
+def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:
+    """Names without repetition: those of `first` in its order, then the rest by alphabet."""
+    return [name for name in first if name in names] + sorted(set(names) - set(first))
+
+
+def _group(dataset: str, model: str, members: list[StoredResult], selection: Selection, root: Path) -> Group:
+    found: dict[tuple[str, bool], list[StoredResult]] = {}
+    for one in members:
+        found.setdefault((one.result.run.variant, one.result.run.control), []).append(one)
+    seeds = sorted({one.result.run.seed for one in members if not one.result.run.control})
+    methods = []
+    for control, named, first in (
+        (False, selection.variants, selection.known_variants),
+        (True, selection.controls, selection.controls),
+    ):
+        for name in ordered([*named, *(name for name, kind in found if kind == control)], first):
+            results = found.get((name, control), [])
+            missing = set() if control else set(seeds) - {one.result.run.seed for one in results}
+            methods.append(Method(name, control, () if missing else tuple(results), tuple(sorted(missing))))
+    return Group(dataset, model, tuple(seeds), tuple(methods), root / dataset / "examples.parquet")
+
+
+def _method(stored: StoredResult) -> tuple[str, str, str, bool]:
+    run = stored.result.run
+    return run.dataset, run.model, run.variant, run.control
+
+
+def _check_same_data(dataset: str, members: list[StoredResult]) -> None:
+    first = members[0]
+    for one in members[1:]:
+        if one.result.data.manifest_sha256 != first.result.data.manifest_sha256:
+            hashes = " and ".join(stored.result.data.manifest_sha256[:12] for stored in (one, first))
+            raise ResultError(
+                f"{one.folder} and {first.folder} were made on different versions of dataset {dataset!r} (manifest "
+                f"{hashes}): they must not stand in one table. Run the older one again or delete its folder"
+            )

@@ -1,0 +1,272 @@
+"""Tables, each built once and rendered as Markdown, CSV and LaTeX.
+
+Shares are printed in percent with two decimals; a missing run is "–" in print and empty in CSV. Best is bold by the
+direction declared with each metric, among trained variants only; what prints the same is equally best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.results import METRICS
+from benchmark.statistics import paired_difference
+from reports.load import Group, Report
+
+MISSING = "–"
+NOTES = {  # what a reader must know of a method beside its name
+    "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in print (`header`, `rows`) and as numbers (`numbers`).
+
+    `name` is its file's stem, `folder` where it lies under tables/.
+    """
+
+    name: str
+    folder: Path
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...]
+    numbers: pd.DataFrame
+    rule_before: int | None = None  # the row above which a line is drawn in LaTeX
+
+
+def main_table(group: Group) -> Table:
+    """Methods x metrics and cost."""
+    header = ("variant", "mIoU [95 %]", *(METRICS[name].title for name in METRICS if name != "miou"))
+    header += ("params trained", "params total", "training time")
+    best = _best(group)
+    rows = []
+    for method in group.methods:
+        cells = [Cell(method.name)]
+        for metric in METRICS:
+            text = MISSING
+            if method.results:
+                text = _percent(method.metrics[metric])
+                if metric == "miou":
+                    low, high = method.intervals[metric]
+                    text += f" [{_percent(low)}, {_percent(high)}]"
+            cells.append(Cell(text, bold=not method.control and best.get(metric) == text.split(" ")[0]))
+        if method.results:
+            cells += [Cell(_millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
+            cells.append(Cell(_duration(method.train_mean("seconds"))))
+        else:
+            cells += [Cell(MISSING)] * 3
+        rows.append(tuple(cells))
+    samples, images = group.size
+    notes = [
+        f"Test split: {samples:,} samples on {images:,} images, in %. {_seeds(group)} "
+        "Interval: 95 %, bootstrap over images. P@X: share of samples with IoU ≥ X. "
+        "Below the variants stand the controls, which need no training. Bold: best trained variant of the column.",
+        *_method_notes(group),
+    ]
+    variants = sum(not method.control for method in group.methods)
+    return Table(
+        "main",
+        _folder(group),
+        f"Results on {group.title}",
+        header,
+        tuple(rows),
+        tuple(notes),
+        _main_numbers(group),
+        rule_before=variants,
+    )
+
+
+def controls_table(group: Group) -> Table | None:
+    """What each trained variant gains over each control in mIoU, paired by sample; None without any control."""
+    controls = [method for method in group.methods if method.control]
+    if not any(control.results for control in controls):
+        return None
+    rows, numbers = [], []
+    for variant in (method for method in group.methods if not method.control):
+        cells = [Cell(variant.name)]
+        beaten: list[bool | None] = []
+        for control in controls:
+            if not variant.results or not control.results:
+                cells.append(Cell(MISSING))
+                beaten.append(None)
+                continue
+            difference, low, high = paired_difference(variant.lines, control.lines)
+            cells.append(Cell(f"{_signed(difference)} [{_signed(low)}, {_signed(high)}]"))
+            beaten.append(low > 0)
+            numbers.append([variant.name, control.name, *(round(100 * value, 2) for value in (difference, low, high))])
+        verdict = MISSING if None in beaten else ("yes" if all(beaten) else "no")
+        rows.append((*cells, Cell(verdict)))
+    notes = (
+        "mIoU of the variant less mIoU of the control on the same samples, in points of %, with its 95 % interval "
+        "(bootstrap over images, both sides under the same draw). "
+        "A variant beats every control if all its intervals lie above zero.",
+    )
+    return Table(
+        "controls",
+        _folder(group),
+        f"Gain over the untrained controls on {group.title}",
+        ("variant", *(f"over {control.name}" for control in controls), "beats every control"),
+        tuple(rows),
+        notes,
+        pd.DataFrame(numbers, columns=["variant", "control", "difference", "low", "high"]),
+    )
+
+
+def provenance_table(report: Report) -> Table:
+    """Where each result was made, and whether the current `run` of params.yaml names it."""
+    header = ("dataset", "model", "variant", "seed", "in run.*", "commit", "fingerprint", "protocol", "device")
+    rows = []
+    for stored in report.results:
+        run, meta = stored.result.run, stored.result.meta
+        commit = (
+            "not in git" if meta.git_commit is None else meta.git_commit[:10] + (" + changes" if meta.git_dirty else "")
+        )
+        current = "yes" if report.selection.names(stored) else "no"
+        fields = (run.dataset, run.model, run.variant, str(run.seed), current, commit, run.fingerprint)
+        rows.append((*fields, stored.result.protocol_version, meta.device))
+    notes = ["in run.*: whether `run` in params.yaml names it now. + changes: the code differed from that commit."]
+    if absent := report.absent:
+        notes.append("Named by `run` but without a result: " + ", ".join(" · ".join(key) for key in absent) + ".")
+    return Table(
+        "provenance",
+        Path(),
+        "Provenance",
+        header,
+        tuple(tuple(Cell(text) for text in row) for row in rows),
+        tuple(notes),
+        pd.DataFrame(rows, columns=list(header)),
+    )
+
+
+def markdown(table: Table) -> str:
+    """A pipe table and its notes."""
+    lines = [_pipes(table.header), _pipes(["---", *["---:"] * (len(table.header) - 1)])]
+    lines += [_pipes([f"**{cell.text}**" if cell.bold else cell.text for cell in row]) for row in table.rows]
+    return "\n\n".join(["\n".join(lines), *table.notes]) + "\n"
+
+
+def latex(table: Table) -> str:
+    r"""A `table*` for booktabs, ready for \input."""
+    lines = [
+        r"\begin{table*}",
+        r"\centering\footnotesize",
+        rf"\caption{{{escape_latex(table.title)}. {' '.join(escape_latex(note) for note in table.notes)}}}",
+        rf"\label{{tab:{'-'.join([*table.folder.parts, table.name])}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
+        r"\toprule",
+        " & ".join(escape_latex(name) for name in table.header) + r" \\",
+        r"\midrule",
+    ]
+    for place, row in enumerate(table.rows):
+        if place and place == table.rule_before:
+            lines.append(r"\midrule")
+        cells = (rf"\textbf{{{escape_latex(cell.text)}}}" if cell.bold else escape_latex(cell.text) for cell in row)
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}"]) + "\n"
+
+
+def save(table: Table, root: Path) -> None:
+    """Write <root>/<folder>/<name>.md, .csv and .tex."""
+    folder = root / table.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
+    table.numbers.to_csv(folder / f"{table.name}.csv", index=False, lineterminator="\n")
+
+
+def escape_latex(text: str) -> str:
+    """Text -> LaTeX that prints it."""
+    special = {character: rf"\{character}" for character in "&%$#_{}"}
+    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"–": "--", "−": "$-$", "≥": r"$\geq$", "·": r"$\cdot$", "×": r"$\times$"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def _main_numbers(group: Group) -> pd.DataFrame:
+    rows = []
+    for method in group.methods:
+        row: dict[str, str | float | int | None] = {"variant": method.name, "control": str(method.control).lower()}
+        row["seeds"] = " ".join(str(one.result.run.seed) for one in method.results) or None
+        for metric in METRICS:
+            low, high = method.intervals[metric] if method.results else (None, None)
+            for name, value in (
+                (metric, method.metrics[metric] if method.results else None),
+                ("low", low),
+                ("high", high),
+            ):
+                row[metric if name == metric else f"{metric}_{name}"] = None if value is None else round(100 * value, 2)
+        for field in ("parameters_trained", "parameters_total", "seconds"):
+            row[f"train_{field}"] = round(method.train_mean(field), 2) if method.results else None
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _best(group: Group) -> dict[str, str]:
+    """Printed value of the best trained variant of each metric."""
+    trained = [method for method in group.present if not method.control]
+    if not trained:
+        return {}
+    return {
+        name: _percent((max if metric.higher_is_better else min)(method.metrics[name] for method in trained))
+        for name, metric in METRICS.items()
+    }
+
+
+def _method_notes(group: Group) -> list[str]:
+    notes = [NOTES[method.name] for method in group.present if method.name in NOTES]
+    for method in group.methods:
+        if method.missing_seeds and len(group.seeds) > len(method.missing_seeds):
+            notes.append(f"{method.name}: no result for seed {_list(method.missing_seeds)}, so no mean.")
+    return notes
+
+
+def _folder(group: Group) -> Path:
+    return Path(group.dataset) / group.model
+
+
+def _seeds(group: Group) -> str:
+    if len(group.seeds) > 1:
+        return f"Mean over seeds {_list(group.seeds)}."
+    return f"Seed {group.seeds[0]}." if group.seeds else "No trained variant."
+
+
+def _list(values: Sequence[int]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _signed(share: float) -> str:
+    text = f"{100 * share:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
+
+
+def _millions(count: float) -> str:
+    return "0" if count == 0 else f"{count / 1e6:.2f} M"
+
+
+def _duration(seconds: float) -> str:
+    """0, "41 s", "3 min 12 s" or "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return "0" if whole == 0 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
