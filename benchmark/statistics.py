@@ -23,7 +23,7 @@ from benchmark.metrics import METRIC_NAMES, FloatArray, check_lines, ratio, term
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-CHUNK = 64  # resamples per matrix product: 64 x 20,000 counts are 10 MB
+CHUNK = 1_000_000  # draws at a time: 8 MB, and as much for their counts
 
 Lines = pd.DataFrame | Sequence[pd.DataFrame]
 Interval = tuple[float, float]
@@ -145,12 +145,12 @@ def _draw(sums_GK: FloatArray, resamples: int, seed: int) -> FloatArray:
     images = len(sums_GK)
     rng = np.random.default_rng(seed)
     totals = np.empty((resamples, sums_GK.shape[1]))
-    counts = np.empty((min(CHUNK, resamples), images))
-    for start in range(0, resamples, CHUNK):
-        rows = min(CHUNK, resamples - start)
-        for row in range(rows):
-            counts[row] = np.bincount(rng.integers(0, images, size=images, dtype=np.int32), minlength=images)
-        totals[start : start + rows] = counts[:rows] @ sums_GK
+    chunk = max(1, CHUNK // images)
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        drawn = rng.integers(0, images, size=(rows, images)) + images * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
+        totals[start : start + rows] = counts.astype(np.float64) @ sums_GK
     return totals
 
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from benchmark.results import ResultError
 from benchmark.samples import SampleError
 from experiments.config import ConfigError
 from models.checkpoint import CheckpointError
 
-FAULTS = (ConfigError, SampleError, CheckpointError, FileNotFoundError, FloatingPointError)
+FAULTS = (ConfigError, SampleError, ResultError, CheckpointError, FileNotFoundError, FloatingPointError)
 
 
 @contextmanager

@@ -19,24 +19,13 @@ import torch
 import typer
 from rich import print
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from torch.nn.functional import interpolate, normalize
 from transformers import PreTrainedTokenizerFast
 
 from benchmark.datasets import everyday
-from benchmark.datasets.everyday_shapes import SHAPES
 from benchmark.expressions import write_expressions
 from experiments.config import FoundationConfig, load_params, parse, pick
-from experiments.pretrain import (
-    PROMPTS,
-    Drawn,
-    clip_loss,
-    coverage,
-    draw_batch,
-    prompted,
-    sam_loss,
-    train,
-    truth_on_grid,
-)
+from experiments.foundation_quality import clip_quality, sam_quality
+from experiments.pretrain import clip_loss, sam_loss, train
 from models.checkpoint import save_tensors, sha256
 from models.clip import Clip
 from models.config import ModelConfig
@@ -52,9 +41,6 @@ track harbor overpass ship stadium storage tank tennis train vehicle windmill bu
 aircraft swimming pool parking lot roundabout sidewalk marking pavement driving along located towards closest upper
 lower image small large big tiny long round square middle corner side edge near two
 """.split()
-
-
-CATEGORIES = tuple(SHAPES)
 
 
 def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
@@ -105,49 +91,6 @@ def pretrain_sam(config: ModelConfig, recipe: FoundationConfig, folder: Path) ->
     for step, loss in train(sam, recipe.sam, lambda seed, count: sam_loss(sam, seed, count), "SAM"):
         print(f"SAM step {step} loss {loss:.4f}")
     save_tensors(foundation_files(folder)["sam"], {key: value.half() for key, value in sam.distinct_state().items()})
-
-
-@torch.no_grad()
-def clip_quality(clip: Clip, scenes: int, seed: int = 10**6) -> dict[str, float]:
-    """On held-out scenes: is a region's pooled feature nearest to its own category's phrase (`phrase_accuracy`, among all
-    categories), and does an expression's heat map peak on its region (`pointing_accuracy`)?"""
-    phrases = [f"the {category}" for category in CATEGORIES]
-    phrase_KC = normalize(clip.encode_texts(phrases)[2], dim=-1)
-    named, pointed = [], []
-    for index in range(scenes):
-        drawn = draw_batch((seed, index), 1, clip.config.image_side)
-        visual_CHW = normalize(clip.encode_images(drawn.images)[0], dim=0)
-        cells = visual_CHW.shape[-1]
-        for region in drawn.regions:
-            share = torch.from_numpy(coverage(region.mask, cells))
-            pooled_C = normalize((visual_CHW * share).sum((1, 2)), dim=0)
-            named.append(CATEGORIES[int((phrase_KC @ pooled_C).argmax())] == region.category)
-        expressions = write_expressions(drawn.regions, np.random.default_rng([seed, index]), per_region=1)
-        if not expressions:
-            continue
-        sentence_NC = normalize(clip.encode_texts([expression.text for expression in expressions])[2], dim=-1)
-        peak_N = torch.einsum("nc,chw->nhw", sentence_NC, visual_CHW).flatten(1).argmax(1)
-        for expression, peak in zip(expressions, peak_N.tolist(), strict=True):
-            share = coverage(drawn.regions[expression.region].mask, cells)
-            pointed.append(bool(share.flat[peak] > 0))
-    return {"phrase_accuracy": float(np.mean(named)), "pointing_accuracy": float(np.mean(pointed))}
-
-
-@torch.no_grad()
-def sam_quality(sam: Sam, scenes: int, seed: int = 10**6) -> dict[str, float]:
-    """Mean IoU of every region of held-out scenes, at the scene's own size, for each kind of prompt."""
-    values: dict[str, list[float]] = {kind: [] for kind in PROMPTS}
-    for index in range(scenes):
-        drawn: Drawn = draw_batch((seed, index), 1, sam.config.image_side)
-        image_1Chw = sam.encode(drawn.images)
-        for kind in PROMPTS:
-            rng = np.random.default_rng([seed, index])
-            logits, _, truth = prompted(sam, image_1Chw, drawn, range(len(drawn.regions)), kind, rng)
-            size = (sam.config.image_side, sam.config.image_side)
-            full = interpolate(logits.unsqueeze(1), size=size, mode="bilinear", align_corners=False).squeeze(1) > 0
-            true = truth_on_grid(truth, sam.config.image_side) > 0.5
-            values[kind] += ((full & true).sum((1, 2)) / (full | true).sum((1, 2))).tolist()
-    return {f"{kind.replace(' ', '_')}_miou": float(np.mean(found)) for kind, found in values.items()}
 
 
 def measure(config: ModelConfig, recipe: FoundationConfig, folder: Path) -> dict[str, object]:

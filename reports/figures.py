@@ -25,13 +25,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark.metrics import THRESHOLDS, precision_name
-from benchmark.overlay import LEGEND, Example, overlay, read_examples
+from benchmark.overlay import LEGEND, overlay, read_examples
 from benchmark.results import METRICS
 from reports.load import Group, Report, ordered
 
 WIDTH = 3.5  # inches, one column
 FULL_WIDTH = 7.2  # inches, both columns
+COLUMNS = 7  # tiles in a line of the sheet
 MARKERS = "osD^vPX*<>hp"
+COLORS = (0, 1, 2, 3, 4, 5, 9, 6, 8)  # of seaborn's colour-blind palette, the palest last, without its grey
 GREYS = ("#222222", "#777777", "#AAAAAA")
 
 
@@ -41,23 +43,23 @@ class Style:
 
     color: str
     marker: str
-    dashed: bool
+    dash: str
 
 
 def styles(report: Report) -> dict[tuple[str, bool], Style]:
     """(name, control) -> style, for every method that any group shows."""
     methods = {(method.name, method.control) for group in report.groups for method in group.methods}
-    palette = [mpl.colors.to_hex(color) for color in sns.color_palette("colorblind")]
+    palette = [mpl.colors.to_hex(sns.color_palette("colorblind")[place]) for place in COLORS]
     # all variants that params.yaml knows take part, so that a variant keeps its colour when another gets results
     variants = ordered([*report.selection.known_variants, *(name for name, control in methods if not control)],
                        report.selection.known_variants)  # fmt: skip
     controls = ordered([name for name, control in methods if control], report.selection.controls)
-    chosen = {
-        (name, False): Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], dashed=False)
-        for place, name in enumerate(variants)
-    }
+    chosen = {}
+    for place, name in enumerate(variants):
+        dash = "-" if place < len(palette) else "-."  # where the colours begin again
+        chosen[name, False] = Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], dash)
     for place, name in enumerate(controls):
-        chosen[name, True] = Style(GREYS[place % len(GREYS)], MARKERS[-1 - place % len(MARKERS)], dashed=True)
+        chosen[name, True] = Style(GREYS[place % len(GREYS)], MARKERS[-1 - place % len(MARKERS)], "--")
     return chosen
 
 
@@ -102,12 +104,12 @@ def metric_bars(group: Group, look: Mapping[tuple[str, bool], Style]) -> Figure:
 
 def precision_curves(group: Group, look: Mapping[tuple[str, bool], Style]) -> Figure:
     """Precision@X over X, in %."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 2.9), layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 2.2), layout="constrained")
     for method in group.present:
         values = [100 * method.metrics[precision_name(x)] for x in THRESHOLDS]
         _line(axis, THRESHOLDS, values, look[method.name, method.control], label=method.name, markers=True)
     axis.set(xlabel="X", ylabel="precision@X (%)", xticks=THRESHOLDS, ylim=(0, None))
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    _legend(figure, axis)
     return figure
 
 
@@ -119,7 +121,7 @@ def training_curves(group: Group, look: Mapping[tuple[str, bool], Style]) -> Fig
     trained = [method for method in group.present if any(one.curve is not None for one in method.results)]
     if not trained:
         return None
-    figure, (loss, miou) = plt.subplots(1, 2, figsize=(WIDTH, 2.3), layout="constrained")
+    figure, (loss, miou) = plt.subplots(1, 2, figsize=(WIDTH, 1.7), layout="constrained")
     for method in trained:
         curve = pd.concat([one.curve for one in method.results if one.curve is not None])
         style = look[method.name, method.control]
@@ -132,41 +134,37 @@ def training_curves(group: Group, look: Mapping[tuple[str, bool], Style]) -> Fig
     loss.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     miou.set(xlabel="epoch", ylabel="validation mIoU (%)", ylim=(0, None))
     miou.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    _legend(figure, loss)
     return figure
 
 
 def examples_sheet(group: Group) -> Figure | None:
-    """Examples x (image, truth, each trained variant at its first seed) with each IoU; None without a variant."""
+    """Per example: its expression, then image, truth and each trained variant at its first seed, with each IoU.
+
+    None without a variant; more tiles than COLUMNS go on in another line.
+    """
     methods = [method for method in group.present if not method.control]
     if not methods:
         return None
     shown = [read_examples(group.examples, method.results[0].predictions) for method in methods]
-    rows, columns = len(shown[0]), 2 + len(methods)
-    cell = FULL_WIDTH / columns
-    # a name wider than its column is broken at its underscores; 0.068 inches is about one bold letter
-    names = ["image", "truth", *(method.name for method in methods)]
-    names = [name.replace("_", "_\n") if 0.068 * len(name) > cell else name for name in names]
-    title, foot = 0.2, 0.25  # inches
-    head = 0.1 + 0.13 * max(name.count("\n") + 1 for name in names)
-    height = rows * (cell + title) + head + foot
+    columns = min(COLUMNS, 2 + len(methods))
+    side, title, caption, foot = FULL_WIDTH / columns, 0.2, 0.15, 0.25  # inches
+    block = title + math.ceil((2 + len(methods)) / columns) * (side + caption)
+    height = len(shown[0]) * block + foot
     figure = plt.figure(figsize=(FULL_WIDTH, height))
-    for column, name in enumerate(names):
-        _text(figure, (column + 0.5) * cell, head / 2, name, height, ha="center", weight="bold")
-    for row in range(rows):
-        top = head + row * (cell + title)
-        _text(figure, 0.03, top + title / 2, textwrap.shorten(shown[0][row].expression, 120), height)
-        for column in range(columns):
-            example = shown[max(0, column - 2)][row]
-            axis = figure.add_axes(
-                (
-                    (column + 0.02) * cell / FULL_WIDTH,
-                    1 - (top + title + 0.98 * cell) / height,
-                    0.96 * cell / FULL_WIDTH,
-                    0.96 * cell / height,
-                )
-            )
-            _show(axis, example, column)
+    for row, same in enumerate(zip(*shown, strict=True)):
+        first = same[0]
+        tiles = [("image", first.image), ("truth", overlay(first.image, first.truth, first.truth))]
+        for method, one in zip(methods, same, strict=True):
+            tiles.append((f"{method.name} {one.iou:.2f}", overlay(one.image, one.truth, one.prediction)))
+        _text(figure, 0.03, row * block + title / 2, textwrap.shorten(first.expression, 110), height, fontsize=7.5)
+        for place, (name, picture) in enumerate(tiles):
+            x, y = place % columns * side, row * block + title + place // columns * (side + caption)
+            box = (x + 0.02 * side) / FULL_WIDTH, 1 - (y + 0.98 * side) / height, 0.96 * side, 0.96 * side
+            axis = figure.add_axes((*box[:2], box[2] / FULL_WIDTH, box[3] / height))
+            axis.set_axis_off()
+            axis.imshow(picture)
+            _text(figure, x + side / 2, y + side + caption / 3, name, height, fontsize=6, ha="center")
     figure.legend(
         handles=[Patch(color=f"#{bytes(color).hex()}", label=name) for name, color in LEGEND.items()],
         loc="lower center",
@@ -177,27 +175,22 @@ def examples_sheet(group: Group) -> Figure | None:
     return figure
 
 
-def _show(axis: Axes, example: Example, column: int) -> None:
-    """The image in column 0, the truth in column 1, else the prediction with its IoU."""
-    axis.set_axis_off()
-    if column == 0:
-        axis.imshow(example.image)
-    elif column == 1:
-        axis.imshow(overlay(example.image, example.truth, example.truth))
-    else:
-        axis.imshow(overlay(example.image, example.truth, example.prediction))
-        box = {"facecolor": "white", "alpha": 0.8, "pad": 1, "linewidth": 0}
-        axis.text(0.04, 0.04, f"{example.iou:.2f}", transform=axis.transAxes, fontsize=7, bbox=box)
-
-
 def _text(figure: Figure, x: float, y: float, text: str, height: float, **style: Any) -> None:
     """Text at (x, y) inches from the upper left corner."""
-    figure.text(x / FULL_WIDTH, 1 - y / height, text, va="center", fontsize=7, **style)
+    figure.text(x / FULL_WIDTH, 1 - y / height, text, va="center", **style)
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    """Two columns below the axes, for which the figure grows."""
+    handles, labels = axis.get_legend_handles_labels()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.1 + 0.15 * math.ceil(len(labels) / 2))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _line(axis: Axes, x: Any, y: Any, style: Style, *, label: str | None = None, markers: bool = False) -> None:
     axis.plot(
-        x, y, color=style.color, linestyle="--" if style.dashed else "-", linewidth=1.2, label=label,
+        x, y, color=style.color, linestyle=style.dash, linewidth=1.2, label=label,
         marker=style.marker if markers else None, markersize=3.5, markeredgewidth=0,
     )  # fmt: skip
 

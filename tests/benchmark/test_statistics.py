@@ -152,7 +152,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
 
 def test_ten_thousand_resamples_of_twenty_thousand_samples_are_quick_and_small() -> None:
     lines = draw_lines(np.random.default_rng(0), images=20_000)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     bootstrap_intervals(lines)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5  # of the processor, so that a busy machine does not decide
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 1024  # MiB

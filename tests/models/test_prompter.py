@@ -68,7 +68,7 @@ def run(prompter: AttnPrompter, features: ClipFeatures, side: int = SIDE) -> tup
     return prompts, seen[0].numpy()
 
 
-# ------------------------------------------------------------------------------------------ the equations, in loops
+# --------------------------------------------------------------------------------------------- the equations, in loops
 
 
 def unit(vector: list[float]) -> list[float]:
@@ -144,7 +144,7 @@ def restated_sparse(prompter: AttnPrompter, fused: np.ndarray) -> np.ndarray:
     return np.array(rows)
 
 
-# ---------------------------------------------------------------------------------------------------------- the tests
+# ----------------------------------------------------------------------------------------------------------- the tests
 
 
 def test_L_d_is_the_scaled_cosine_of_every_token_with_every_patch() -> None:

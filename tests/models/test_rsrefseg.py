@@ -39,7 +39,7 @@ def exact_model(weights: Path, variant: str) -> RSRefSeg:
     return tiny_model(weights, variant).double()
 
 
-# -------------------------------------------------------------------------- a prediction is about its image and its words
+# ----------------------------------------------------------------------- a prediction is about its image and its words
 
 
 @EACH_VARIANT
@@ -115,7 +115,7 @@ def test_each_image_and_each_expression_is_encoded_once(variant: str, weights: P
     assert sorted(calls) == [("clip image", 3), ("clip text", 5), ("sam image", 3)]
 
 
-# ------------------------------------------------------------------------------------------------------ masks and logits
+# ---------------------------------------------------------------------------------------------------- masks and logits
 
 
 def test_logits_come_on_sam_s_mask_grid(weights: Path) -> None:
@@ -156,7 +156,7 @@ def test_predicting_keeps_no_graph(weights: Path) -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-# ------------------------------------------------------------------------------------------------------------ what trains
+# --------------------------------------------------------------------------------------------------------- what trains
 
 
 def declared(variant: str, names: set[str]) -> set[str]:
@@ -245,7 +245,7 @@ def test_frozen_encoders_keep_no_activations(weights: Path) -> None:
     assert seen == [False, False, False]
 
 
-# -------------------------------------------------------------------------------------------------------------- bad input
+# ----------------------------------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(

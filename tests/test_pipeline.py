@@ -1,0 +1,118 @@
+"""The whole DVC pipeline, by its real commands, on a tiny configuration in a temporary clone of the working tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+VARIANTS, CONTROLS = ["rsrefseg", "no_lora"], ["whole_image", "heat_map_point"]
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command in the clone, with this interpreter's tools first; its output."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "1",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files git has or would take, as a repository of their own, with few scenes and one epoch, fully run."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith("results/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["run"] |= {"datasets": ["synthetic"], "variants": VARIANTS, "controls": CONTROLS, "seeds": [0]}
+    params["datasets"]["synthetic"] = {"train": 6, "val": 2, "test": 3, "side": 96, "per_image": 3}
+    params["models"]["mini"] = {"train": {"epochs": 1}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "add", "--all")
+    run(
+        folder, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "-m", "clone"
+    )  # fmt: skip
+    output = run(folder, "dvc", "repro")
+    assert "foundation@mini' didn't change" in output, "the committed foundation weights were not accepted as they are"
+    return folder
+
+
+def result_folders(clone: Path) -> dict[str, Path]:
+    return {name: clone / "results" / "synthetic" / "mini" / name / "0" for name in (*VARIANTS, *CONTROLS)}
+
+
+def test_every_run_and_control_has_a_result_on_all_test_samples(clone: Path) -> None:
+    counts = json.loads((clone / "data" / "synthetic" / "manifest.json").read_text())["counts"]
+    for name, folder in result_folders(clone).items():
+        result = json.loads((folder / "result.json").read_text())
+        assert result["run"]["variant"] == name
+        assert result["eval"]["test"]["samples"] == counts["test"]["samples"] == len(
+            pd.read_parquet(folder / "samples.parquet")
+        )
+        assert result["meta"]["git_commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
+
+
+def test_a_second_repro_does_nothing_and_says_so(clone: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
+    assert "up to date" in run(clone, "dvc", "repro")
+    assert before == {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
+
+
+def test_runs_csv_was_read_back_out_of_mlflow_and_says_what_the_files_say(clone: Path) -> None:
+    runs = pd.read_csv(clone / "reports" / "generated" / "runs.csv").set_index("variant")
+    for name, folder in result_folders(clone).items():
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert runs.loc[name, "test/miou"] == pytest.approx(metrics["miou"], abs=1e-6)
+
+
+def test_the_report_is_there_and_the_readme_holds_its_tables(clone: Path) -> None:
+    generated = clone / "reports" / "generated"
+    block = (generated / "tables" / "readme.md").read_text(encoding="utf-8")
+    assert block in (clone / "README.md").read_text(encoding="utf-8")
+    assert "RSRefSeg" in block
+    assert (generated / "index.html").stat().st_size > 10_000
+    figures = {path.suffix for path in (generated / "figures").rglob("*.*")}
+    assert figures == {".png", ".pdf"}
+
+
+def test_dvc_shows_the_metrics_and_the_curves(clone: Path) -> None:
+    metrics = json.loads(run(clone, "dvc", "metrics", "show", "--json").splitlines()[-1])[""]["data"]
+    shown = metrics["results/synthetic/mini/rsrefseg/0/metrics.json"]["data"]
+    assert set(shown) == {"miou", "oiou", *(f"precision_0.{tenth}" for tenth in range(5, 10))}
+    assert "weights/mini/foundation.json" in metrics
+    run(clone, "dvc", "plots", "show", "--out", "plots")
+    assert "curve.csv" in (clone / "plots" / "index.html").read_text(encoding="utf-8")
+
+
+def test_another_variant_alone_is_trained_when_it_is_added(clone: Path) -> None:
+    params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
+    params["run"]["variants"] = [*VARIANTS, "global_only"]
+    (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    status = run(clone, "dvc", "status")
+    assert "train@synthetic-mini-global_only-0" in status
+    assert "train@synthetic-mini-rsrefseg-0" not in status
+    (clone / "params.yaml").write_text(yaml.safe_dump(params | {"run": params["run"] | {"variants": VARIANTS}}))
