@@ -1,6 +1,6 @@
 """params.yaml + dataset + model + variant + seed -> one resolved ExperimentConfig.
 
-resolved = defaults <- models.<model> <- datasets.<dataset>.overlay <- variants.<variant>, each of the three a difference.
+resolved = defaults <- models.<model> <- datasets.<dataset>.overlay <- variants.<variant>, each a difference.
 A `null` replaces what it meets: it means off, never "the default".
 """
 
@@ -212,6 +212,8 @@ def load_params(file: Path = PARAMS) -> Params:
         **{f"variants.{name}": overlay for name, overlay in params.variants.items()},
     }
     for where, overlay in overlays.items():
+        if not isinstance(overlay, Mapping):
+            raise ConfigError(f"{file}: {where} = {overlay!r}: not a mapping; leave it out, or write {{}}")
         for key in overlay:
             if key not in OVERLAY:
                 raise ConfigError(f"{file}: {where}.{key}: unknown key{nearest(key, OVERLAY)}")

@@ -11,8 +11,9 @@ from benchmark.results import ResultError
 from benchmark.samples import SampleError
 from experiments.config import ConfigError
 from models.checkpoint import CheckpointError
+from models.config import SettingError
 
-FAULTS = (ConfigError, SampleError, ResultError, CheckpointError, FileNotFoundError, FloatingPointError)
+FAULTS = (ConfigError, SampleError, ResultError, CheckpointError, SettingError, FileNotFoundError, FloatingPointError)
 
 
 @contextmanager

@@ -29,9 +29,9 @@ from experiments.pretrain import clip_loss, sam_loss, train
 from models.checkpoint import save_tensors, sha256
 from models.clip import Clip
 from models.config import ModelConfig
+from models.foundation import foundation_files, load_clip, load_sam
 from models.sam import Sam
 from models.zoo import MODELS
-from models.foundation import foundation_files, load_clip, load_sam
 
 # Words of aerial referring expressions, so that none is cut into letters: the vocabulary is wider than what is drawn,
 # as a real CLIP's is. Categories: RRSIS-D's annotation file; the rest: its, RefSegRS's and RISBench's phrases.

@@ -17,8 +17,11 @@ CATEGORIES = tuple(SHAPES)
 
 @torch.no_grad()
 def clip_quality(clip: Clip, scenes: int, seed: int = 10**6) -> dict[str, float]:
-    """On held-out scenes: is a region's pooled feature nearest to its own category's phrase (`phrase_accuracy`, among all
-    categories), and does an expression's heat map peak on its region (`pointing_accuracy`)?"""
+    """Two questions about held-out scenes, each a share of all regions or expressions.
+
+    phrase_accuracy: is a region's pooled feature nearest to its own category's phrase, among those of all categories?
+    pointing_accuracy: does an expression's heat map peak on its region?
+    """
     phrases = [f"the {category}" for category in CATEGORIES]
     phrase_KC = normalize(clip.encode_texts(phrases)[2], dim=-1)
     named, pointed = [], []

@@ -1,7 +1,7 @@
 """How the foundation models of `mini` learn: on drawn everyday scenes, made as they are needed and never seen twice.
 
-CLIP learns, patch by patch, which phrases hold there: a sigmoid image-text loss (SigLIP's) in which the "images" are the
-patches of whole scenes. Trained on crops instead, its patches align badly inside a scene.
+CLIP learns, patch by patch, which phrases hold there: a sigmoid image-text loss (SigLIP's) in which the "images" are
+the patches of whole scenes. Trained on crops instead, its patches align badly inside a scene.
 SAM learns to cut out what a point, a box or a coarse mask says, each in its own steps.
 """
 
@@ -61,8 +61,8 @@ def clip_loss(clip: Clip, seed: Sequence[int], batch_scenes: int) -> Tensor:
     """Two sigmoid losses on patches: `refer` within a scene, `phrase` across the batch.
 
     refer: an expression ("the red cup left of the clock") against every patch of its own scene.
-    phrase: a simple phrase ("the cup", "the red cup") against every patch of every scene of the batch, where it is known
-    to be true or false, so that no true pair is ever pushed apart.
+    phrase: a simple phrase ("the cup", "the red cup") against every patch of every scene of the batch, where it is
+    known to be true or false, so that no true pair is ever pushed apart.
     Patches count in three groups of equal weight, positive, other objects, background; half-covered ones not at all.
     """
     drawn = draw_batch(seed, batch_scenes, clip.config.image_side)

@@ -13,13 +13,14 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from benchmark.results import Training, save_curve
 from experiments.config import ExperimentConfig, fingerprint
-from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
+from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
 from models.foundation import foundation_files
 from models.rsrefseg import RSRefSeg
 
@@ -43,6 +44,9 @@ def foundation_hash(weights: Path) -> str:
         FileNotFoundError: one of them is missing.
     """
     files = foundation_files(weights)
+    for file in files.values():
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: not found. {REMEDY}")
     return hashlib.sha256("".join(f"{name} {sha256(file)}\n" for name, file in files.items()).encode()).hexdigest()
 
 
@@ -78,10 +82,19 @@ def load_model(config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
     remedy = f"Train it: dvc repro train@{config.dataset}-{config.model_name}-{config.variant}-{config.seed}"
     tensors = load_tensors(file, remedy)
     metadata = read_metadata(file)
-    if json.loads((folder / "config.json").read_text(encoding="utf-8")) != config.plain():
+    if _trained_with(folder / "config.json", remedy) != config.plain():
         raise CheckpointError(f"{folder / 'config.json'}: not the configuration that params.yaml gives now. {remedy}")
     if metadata.get("foundation") != foundation_hash(weights):
         raise CheckpointError(f"{file}: trained on other foundation weights than those in {weights}. {remedy}")
     model = RSRefSeg.from_foundation(config.model, weights)
     fill(model, set(model.trained_state()), tensors, file, remedy)
     return model.eval(), metadata["fingerprint"]
+
+
+def _trained_with(file: Path, remedy: str) -> Any:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: not found. {remedy}")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file}: not a whole configuration ({error}). {remedy}") from None

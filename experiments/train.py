@@ -2,9 +2,9 @@
 
     python -m experiments.train --dataset synthetic --model mini --variant rsrefseg --seed 0
 
-Reads data/<dataset>/ and weights/<model>/, writes runs/<dataset>/<model>/<variant>/<seed>/: model.safetensors (only what
-trained), config.json, train.json and curve.csv. The best epoch is the one of highest validation mIoU, computed by the
-function that reports it; the test split is not read here.
+Reads data/<dataset>/ and weights/<model>/, writes runs/<dataset>/<model>/<variant>/<seed>/: model.safetensors (only
+what trained), config.json, train.json and curve.csv. The best epoch is the one of highest validation mIoU, computed by
+the function that reports it; the test split is not read here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from benchmark.metrics import miou
 from benchmark.results import Training
 from benchmark.samples import Dataset, load_dataset
 from experiments.config import ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
-from experiments.losses import weighted_loss
 from experiments.errors import clear_errors
+from experiments.losses import weighted_loss
 from experiments.runs import Run, foundation_hash, save_run
 from models.rsrefseg import RSRefSeg
 

@@ -14,7 +14,7 @@ from models.clip import Clip
 from models.config import ModelConfig
 from models.foundation import load_clip, load_sam
 from models.prompter import similarity
-from models.rsrefseg import native_masks
+from models.rsrefseg import check_prompts, native_masks
 from models.sam import Sam
 
 Masks = list[NDArray[np.bool_]]
@@ -25,6 +25,7 @@ class WholeImage(nn.Module):
 
     def predict(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Masks:
         """All-true masks."""
+        check_prompts(images, texts, image_index)
         return [np.ones(tuple(images[index].shape[1:]), dtype=np.bool_) for index in image_index]
 
 
@@ -37,6 +38,7 @@ class ClipHeatMap(nn.Module):
 
     def heat(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
         """G of every expression on its image -> (N, H, W)."""
+        check_prompts(images, texts, image_index)
         features = self.clip(images, texts)
         return similarity(features, features.visual_BCHW[list(image_index)], features.sentence_NC[:, None]).squeeze(1)
 
@@ -60,7 +62,8 @@ class HeatMapPoint(ClipHeatMap):
         height, width = heat_NHW.shape[1:]
         peak_N = heat_NHW.flatten(1).argmax(1)
         cells_N2 = torch.stack([peak_N % width + 0.5, peak_N // width + 0.5], dim=-1)
-        points_N2 = cells_N2 / torch.tensor([width, height], device=cells_N2.device) * self.sam.config.image_side
+        cell_2 = self.sam.config.image_side / torch.tensor([width, height], device=cells_N2.device)
+        points_N2 = cells_N2 * cell_2 - 0.5  # pixel k covers [k, k + 1): SAM adds the half itself
         sparse = self.sam.embed_points(points_N2.unsqueeze(1), torch.ones(len(texts), 1, device=points_N2.device))
         logits, _ = self.sam.decode(self.sam.encode(images)[list(image_index)], sparse, self.sam.no_mask())
         return native_masks(logits, [images[index] for index in image_index])

@@ -6,15 +6,17 @@ for an expression never depends on the expressions beside it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel
+from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel, SiglipTextConfig, SiglipVisionConfig
 
-from models.config import ClipConfig
+from models.checkpoint import REMEDY, CheckpointError
+from models.config import ClipConfig, check_keys
 from models.images import prepare_images
 
 
@@ -47,6 +49,8 @@ class Clip(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
+        check_keys("clip.vision", config.vision, SiglipVisionConfig)
+        check_keys("clip.text", config.text, SiglipTextConfig)
         self.model = SiglipModel(SiglipConfig(vision_config=config.vision, text_config=config.text))
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
@@ -92,9 +96,14 @@ def load_tokenizer(file: Path) -> PreTrainedTokenizerFast:
 
     Raises:
         FileNotFoundError: it is not there.
+        CheckpointError: it is truncated.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no tokenizer. Make the foundation weights: python -m experiments.foundation")
+        raise FileNotFoundError(f"{file}: no tokenizer. {REMEDY}")
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # the tokenizers library would raise a bare Exception that names no file
+        raise CheckpointError(f"{file}: not a whole tokenizer ({error}). {REMEDY}") from None
     return PreTrainedTokenizerFast(
         tokenizer_file=str(file), pad_token="</s>", eos_token="</s>", unk_token="<unk>", padding_side="right"
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
@@ -99,6 +102,23 @@ class LoraConfig(Part):
     rank: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[float, Field(gt=0)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class SettingError(ValueError):
+    """A setting that a foundation model does not have."""
+
+
+def check_keys(where: str, settings: Mapping[str, Any], config: type) -> None:
+    """Refuse a setting that the transformers configuration class does not have: it would be kept and mean nothing.
+
+    Raises:
+        SettingError: naming the key and the nearest known one.
+    """
+    known = inspect.signature(config).parameters
+    for key in settings:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise SettingError(f"{where}.{key}: unknown key; did you mean {close[0] if close else sorted(known)}?")
 
 
 class ModelConfig(Part):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.checkpoint import fill, load_tensors
+from models.checkpoint import REMEDY, fill, load_tensors
 from models.clip import Clip, load_tokenizer
 from models.config import ClipConfig, SamConfig
 from models.sam import Sam
-
-REMEDY = "Make it: python -m experiments.foundation --model NAME (mini's is committed: git checkout weights)"
 
 
 def foundation_files(folder: Path) -> dict[str, Path]:

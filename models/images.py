@@ -27,7 +27,7 @@ def prepare_images(images: Sequence[Tensor], side: int, mean: Tensor, std: Tenso
     for position, image in enumerate(images):
         if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
             raise ValueError(
-                f"image {position} is {image.dtype} of shape {tuple(image.shape)}: give uint8 tensors of shape (3, h, w)"
+                f"image {position} is {image.dtype} of shape {tuple(image.shape)}: give uint8 of shape (3, h, w)"
             )
         pixels = image.to(mean.device, torch.float32).unsqueeze(0) / 255
         if image.shape[1:] != (side, side):

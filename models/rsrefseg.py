@@ -60,7 +60,7 @@ class RSRefSeg(nn.Module):
         Raises:
             ValueError: no text, a blank one, or an index that is out of range.
         """
-        _check(images, texts, image_index)
+        check_prompts(images, texts, image_index)
         index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
         # Encode what is given, each image and expression once; a frozen encoder keeps no activations.
         with nullcontext() if self.config.lora is not None else torch.no_grad():
@@ -83,7 +83,13 @@ class RSRefSeg(nn.Module):
     def predict(
         self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
     ) -> list[NDArray[np.bool_]]:
-        """Masks: N bool arrays (h, w), each at its image's own size. Arguments and errors as `forward`."""
+        """Masks: N bool arrays (h, w), each at its image's own size. Arguments and errors as `forward`.
+
+        Raises:
+            RuntimeError: the model is in training mode, where a prediction would depend on its batch.
+        """
+        if self.training:
+            raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
         logits = self(images, texts, image_index)
         return native_masks(logits, [images[index] for index in image_index])
 
@@ -104,7 +110,8 @@ def native_masks(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[n
     ]
 
 
-def _check(images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> None:
+def check_prompts(images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> None:
+    """Raise ValueError for no text, a blank one, or an image index that is out of range."""
     if not texts or len(texts) != len(image_index):
         raise ValueError(f"{len(texts)} expressions and {len(image_index)} image indices: give one of each at least")
     for position, (text, index) in enumerate(zip(texts, image_index, strict=True)):

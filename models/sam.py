@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import SamConfig as HfSamConfig
 from transformers import SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
-from models.config import SamConfig
+from models.config import SamConfig, check_keys
 from models.images import prepare_images
 
 
@@ -27,6 +27,9 @@ class Sam(nn.Module):
     def __init__(self, config: SamConfig) -> None:
         super().__init__()
         self.config = config
+        check_keys("sam.vision", config.vision, SamVisionConfig)
+        check_keys("sam.prompt_encoder", config.prompt_encoder, SamPromptEncoderConfig)
+        check_keys("sam.mask_decoder", config.mask_decoder, SamMaskDecoderConfig)
         self.model = SamModel(
             HfSamConfig(
                 vision_config=SamVisionConfig(**config.vision).to_dict(),

@@ -70,8 +70,10 @@ def test_every_run_and_control_has_a_result_on_all_test_samples(clone: Path) -> 
     for name, folder in result_folders(clone).items():
         result = json.loads((folder / "result.json").read_text())
         assert result["run"]["variant"] == name
-        assert result["eval"]["test"]["samples"] == counts["test"]["samples"] == len(
-            pd.read_parquet(folder / "samples.parquet")
+        assert (
+            result["eval"]["test"]["samples"]
+            == counts["test"]["samples"]
+            == len(pd.read_parquet(folder / "samples.parquet"))
         )
         assert result["meta"]["git_commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
 

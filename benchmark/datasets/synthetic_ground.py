@@ -1,7 +1,7 @@
 """What lies under the objects of an aerial scene: land, fields, water, roads and paved areas, in muted colours.
 
 Every pixel has a zone, so that ships are put on water and vehicles on roads. Lengths are given for an image of 256 px
-and scaled to it.
+at zoom 1, and scaled.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw
 from benchmark.datasets.brush import Colour, Image32, Point
 from benchmark.datasets.drawing import blend, fill, noise
 
+ZOOM = 1.6  # how near the ground is; at 1 most objects are under 20 px and few of them can be told apart by `mini`
+
 LAND, WATER, ROAD, PAVED, CLOSED = range(5)  # CLOSED: nothing is put there (runways, rails)
 
 LANDS: dict[str, tuple[tuple[int, int, int], ...]] = {
@@ -28,6 +30,11 @@ CROPS = ((104, 116, 66), (134, 130, 80), (152, 136, 98), (86, 102, 62), (122, 10
 ASPHALT: Colour = (98, 98, 100)
 CONCRETE: Colour = (166, 164, 158)
 PAINT: Colour = (214, 212, 204)
+
+
+def unit_of(side: int) -> float:
+    """Pixels that a length of 1, as written in these modules, has in an image of that side."""
+    return ZOOM * side / 256
 
 
 @dataclass(frozen=True)
@@ -58,11 +65,11 @@ class Strip:
 class Ground:
     """A square of land to lay water, roads and pavement on.
 
-    image: (side, side, 3) in 0..255. zones: (side, side) of LAND, WATER, ROAD, PAVED, CLOSED. unit: px of a 256th.
+    image: (side, side, 3) in 0..255. zones: (side, side) of LAND, WATER, ROAD, PAVED, CLOSED. unit: see unit_of().
     """
 
     def __init__(self, rng: np.random.Generator, side: int, kind: str) -> None:
-        self.rng, self.side, self.unit = rng, side, side / 256
+        self.rng, self.side, self.unit = rng, side, unit_of(side)
         self.zones: NDArray[np.uint8] = np.zeros((side, side), dtype=np.uint8)
         self.roads: list[Strip] = []
         colours = LANDS[kind]

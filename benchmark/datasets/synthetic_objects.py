@@ -23,8 +23,8 @@ DARK: Colour = (52, 54, 58)
 class Kind:
     """How a category is drawn and how large.
 
-    length: range along x, in px of an image of 256. aspect: width per length. height: px of shadow per px of length.
-    colours: the words it comes in; none where a colour would not be named, and then it is `plain`, RGB.
+    length: range along x, in px of an image of 256 at zoom 1. aspect: width per length. height: px of shadow per px
+    of length. colours: the words it comes in; none where a colour would not be named, and then it is `plain`, RGB.
     """
 
     draw: Callable[[Brush, Colour, np.random.Generator], None]

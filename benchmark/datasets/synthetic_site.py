@@ -27,7 +27,7 @@ class Site:
         self.rng = rng
         self.ground = Ground(rng, side, kind)
         self.sketch = Sketch(self.ground.image)  # the same pixels
-        self.side, self.unit = side, side / 256
+        self.side, self.unit = side, self.ground.unit
         self.limit, self.count = int(rng.integers(5, MOST + 1)), 0
         sun, reach = float(rng.uniform(0, math.tau)), float(rng.uniform(0.6, 1.1))
         self.sun = (reach * math.cos(sun), reach * math.sin(sun))

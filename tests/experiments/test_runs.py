@@ -217,7 +217,6 @@ def test_a_run_with_a_missing_or_unexpected_key_is_refused(name: str, fault: str
         load_model(experiment(), weights)
 
 
-@pytest.mark.xfail(strict=True, reason="config.json is read without a remedy")
 @pytest.mark.parametrize("content", [None, '{"dataset": "fa'], ids=["missing", "truncated"])
 def test_a_run_whose_configuration_is_damaged_is_named_with_the_remedy(content: str | None, weights: Path) -> None:
     _, folder = save(weights)
@@ -227,7 +226,6 @@ def test_a_run_whose_configuration_is_damaged_is_named_with_the_remedy(content: 
         load_model(experiment(), weights)
 
 
-@pytest.mark.xfail(strict=True, reason="foundation_hash opens files before load_clip and load_sam can name the remedy")
 @pytest.mark.parametrize("name", ["clip", "sam", "tokenizer"])
 def test_missing_foundation_weights_are_named_with_the_remedy(name: str, weights: Path) -> None:
     save(weights)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_the_rate_warms_up_linearly_and_ends_at_the_final_ratio() -> None:
     assert rates[20] == pytest.approx(1)
     assert max(rates) == pytest.approx(1)
     assert rates[100] == pytest.approx(0.01)
-    assert all(later <= earlier for earlier, later in zip(rates[20:], rates[21:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rates[20:]))
 
 
 def test_the_loss_is_at_the_labels_size_and_a_mean_over_samples(dataset: Dataset) -> None:
