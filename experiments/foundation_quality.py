@@ -39,8 +39,8 @@ def clip_quality(clip: Clip, scenes: int, seed: int = 10**6) -> dict[str, float]
         sentence_NC = normalize(clip.encode_texts([expression.text for expression in expressions])[2], dim=-1)
         peak_N = torch.einsum("nc,chw->nhw", sentence_NC, visual_CHW).flatten(1).argmax(1)
         for expression, peak in zip(expressions, peak_N.tolist(), strict=True):
-            share = coverage(drawn.regions[expression.region].mask, cells)
-            pointed.append(bool(share.flat[peak] > 0))
+            covered = coverage(drawn.regions[expression.region].mask, cells) > 0
+            pointed.append(bool(covered.flat[peak]))
     return {"phrase_accuracy": float(np.mean(named)), "pointing_accuracy": float(np.mean(pointed))}
 
 

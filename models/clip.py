@@ -45,6 +45,9 @@ class Clip(nn.Module):
         tokenizer: a fast tokenizer whose vocabulary fits `config.text["vocab_size"]`; pads on the right.
     """
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(self, config: ClipConfig, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.config = config

@@ -24,6 +24,9 @@ class Sam(nn.Module):
     hidden_size // 2, from which nothing is learnt, so they are drawn again with standard deviation 1.
     """
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(self, config: SamConfig) -> None:
         super().__init__()
         self.config = config

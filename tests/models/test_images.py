@@ -63,5 +63,5 @@ def test_an_image_does_not_depend_on_the_images_beside_it_and_is_left_as_it_was(
     ],
 )
 def test_anything_but_uint8_channels_first_is_refused(image: Tensor, found: str) -> None:
-    with pytest.raises(ValueError, match=rf"image 1 is .*{found}.*give uint8 tensors"):
+    with pytest.raises(ValueError, match=rf"image 1 is .*{found}.*give uint8 of shape"):
         prepare_images([random_image(8, 8, 0), image], 8, MEAN, STD)
