@@ -107,7 +107,7 @@ class Params(Part):
     datasets: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     variants: dict[str, dict[str, Any]]
-    train: dict[str, Any]
+    train: TrainConfig
     evaluate: EvaluateConfig
     foundation: dict[str, FoundationConfig]
 
@@ -242,7 +242,7 @@ def resolve(params: Params, dataset: str, model: str, variant: str | None, seed:
     """
     pick("dataset", dataset, params.datasets)
     pick("model", model, params.models)
-    config: dict[str, Any] = {**MODELS[model], "train": params.train}
+    config: dict[str, Any] = {**MODELS[model], "train": params.train.model_dump()}
     overlays = (
         params.models[model],
         params.datasets[dataset].get("overlay", {}),

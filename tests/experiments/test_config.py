@@ -111,7 +111,7 @@ def test_an_unknown_key_of_a_foundation_model_is_refused(part: str, inner: str, 
     data = real()
     data["variants"]["rsrefseg"] = {part: {inner: {"hiden_size": 8}}}
     params = load_params(write(tmp_path, data))
-    with pytest.raises(SettingError, match=r"hiden_size.*did you mean 'hidden_size'"):
+    with pytest.raises(SettingError, match=r"hiden_size.*did you mean hidden_size"):
         build(resolve(params, DATASET, MODEL, "rsrefseg", 0), tmp_path)
 
 

@@ -274,7 +274,7 @@ def test_bad_expressions_and_indices_are_refused(
     ids=["float", "channels last", "int64"],
 )
 def test_an_image_that_is_not_uint8_channels_first_is_refused_by_its_place(image: Tensor, weights: Path) -> None:
-    with pytest.raises(ValueError, match=r"image 1 is .* give uint8 tensors of shape \(3, h, w\)"):
+    with pytest.raises(ValueError, match=r"image 1 is .* give uint8 of shape \(3, h, w\)"):
         tiny_model(weights).predict([IMAGES[0], image], ["road"], [0])
 
 
