@@ -63,6 +63,9 @@ def styles(report: Report) -> dict[tuple[str, bool], Style]:
     return chosen
 
 
+PHOTO_DPI = 110  # the sheets of examples are in git as PNG: photographs at 200 dots an inch would be megabytes
+
+
 def save_all(report: Report, root: Path) -> list[Path]:
     """Write every figure under <root>/<dataset>/<model>/ and name the PNG files."""
     _set_theme()
@@ -197,13 +200,14 @@ def _line(axis: Axes, x: Any, y: Any, style: Style, *, label: str | None = None,
 
 def _set_theme() -> None:
     size = {"font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7}
-    exact = {"pdf.fonttype": 42, "font.family": "DejaVu Sans", "savefig.dpi": 200, "axes.titlesize": 7.5}
+    exact = {"pdf.fonttype": 42, "font.family": "DejaVu Sans", "figure.dpi": 200, "axes.titlesize": 7.5}
     sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, "grid.linewidth": 0.5, "xtick.major.pad": 1})
 
 
 def _save(figure: Figure, path: Path) -> Path:
     """Write <path>.png and <path>.pdf without dates or program names."""
-    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+    dpi = PHOTO_DPI if path.name == "examples" else "figure"
+    figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
     figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
     plt.close(figure)
     return path.with_suffix(".png")
