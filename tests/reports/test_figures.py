@@ -20,8 +20,9 @@ def test_figures_are_png_and_pdf_at_column_width(fake_results: Path, tmp_path: P
     assert [path.stem for path in written] == ["metrics", "precision", "training", "examples"]
     for path in written:
         picture = Image.open(path)
-        width = figures.FULL_WIDTH if path.stem == "examples" else figures.WIDTH
-        assert picture.width == pytest.approx(200 * width, abs=1)
+        photographs = path.stem == "examples"
+        dots = figures.PHOTO_DPI * figures.FULL_WIDTH if photographs else 200 * figures.WIDTH
+        assert picture.width == pytest.approx(dots, abs=1)
         assert np.asarray(picture.convert("L")).std() > 5
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
