@@ -33,7 +33,7 @@ from benchmark.loader import Batch, batches, count_batches
 from benchmark.metrics import miou
 from benchmark.results import Training
 from benchmark.samples import Dataset, load_dataset
-from experiments.config import ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
+from experiments.config import ConfigError, ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
 from experiments.errors import clear_errors
 from experiments.losses import weighted_loss
 from experiments.runs import Run, foundation_hash, save_run
@@ -178,7 +178,7 @@ def batch_loss(logits_NSS: Tensor, batch: Batch, weights: LossConfig) -> Tensor:
 
 
 def lr_ratio(step: int, per_epoch: int, settings: TrainConfig) -> float:
-    """Linear warm-up, then cosine to `final_lr_ratio` at the last step (REFERENCE: the released schedule)."""
+    """Linear warm-up, then cosine to `final_lr_ratio` at the last step: the schedule of the released code."""
     warm, total = settings.warmup_epochs * per_epoch, settings.epochs * per_epoch
     if step < warm:
         return (step + 1) / (warm + 1)
@@ -208,6 +208,11 @@ def main(
         weights = Path("weights") / model
         set_seed(seed)
         accelerator = Accelerator()
+        if accelerator.num_processes > 1:
+            raise ConfigError(
+                f"experiments.train: started as {accelerator.num_processes} processes, each of which would train on "
+                "all images; start one: python -m experiments.train"
+            )
         network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
         run = fit(network, samples, config, accelerator, console)
         folder = save_run(run, foundation_hash(weights), samples.manifest.samples_sha256)

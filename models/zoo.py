@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# `mini` is RSRefSeg with small numbers: 2.2 M parameters, made for two CPU cores.
+# `mini` is RSRefSeg with small numbers, made for two CPU cores: 1.6 M parameters of CLIP, 0.7 M of SAM.
 _MINI_CLIP = {
     "family": "siglip",
     "vision": {
