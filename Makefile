@@ -19,6 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 repro: $(READY) ## the whole study: data, training, metrics, MLflow, report
+	python -m experiments.check
 	dvc repro
 
 lint: $(READY)

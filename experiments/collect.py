@@ -25,7 +25,7 @@ from rich.console import Console
 
 from benchmark.overlay import predictions_sheet, read_examples
 from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
-from benchmark.samples import SampleError
+from benchmark.samples import SampleError, load_examples
 from experiments.tracking import Record, TrackedRun, TrackingError, TrackingStore
 
 LAYOUT = "1"  # of what is logged; a new one replaces every run
@@ -61,11 +61,14 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
 
     Raises:
         FileNotFoundError: if there is no result.
+        ResultError: if a result was made on other data than its dataset is now; nothing is logged then.
         TrackingError: if the store does not answer or does not give back what was put in.
     """
     stored = find_results(results)
     if not stored:
         raise FileNotFoundError(f"no result.json under {results}; run `dvc repro` first")
+    for result in stored:
+        _check_data(result, results / result.result.run.dataset / "examples.parquet")
     store = TrackingStore(uri)
     outcome = Counter({"new": 0, "replaced": 0, "unchanged": 0})
     rows = []
@@ -79,6 +82,16 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
     frame.to_csv(partial, index=False, lineterminator="\n")
     partial.replace(table)
     return dict(outcome)
+
+
+def _check_data(stored: StoredResult, examples: Path) -> None:
+    """Raise ResultError if a run was evaluated on other data than the dataset that was fetched last."""
+    missing = set(load_examples(examples)["sample_id"]) - set(stored.predictions["sample_id"])
+    if missing:
+        raise ResultError(
+            f"{stored.folder}: made on other data than {examples} (example {min(missing)!r} was not predicted); "
+            "evaluate it again, or delete the folder if the run is not wanted any more"
+        )
 
 
 def to_record(stored: StoredResult, examples: Path) -> Record:

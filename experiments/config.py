@@ -34,11 +34,11 @@ class ConfigError(ValueError):
 class RunConfig(Part):
     """Which points of dataset x model x variant x seed the pipeline makes."""
 
-    datasets: list[str]
-    models: list[str]
-    variants: list[str]
+    datasets: Annotated[list[str], Field(min_length=1)]
+    models: Annotated[list[str], Field(min_length=1)]
+    variants: Annotated[list[str], Field(min_length=1)]
     controls: list[str]
-    seeds: list[int]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
     @field_validator("datasets", "models", "variants", "controls", "seeds")
     @classmethod
@@ -206,6 +206,9 @@ def load_params(file: Path = PARAMS) -> Params:
         for name in names:
             if name not in known:
                 raise ConfigError(f"{file}: {where}: unknown name {name!r}{nearest(name, known)}")
+    for name in params.variants:
+        if name in CONTROLS:
+            raise ConfigError(f"{file}: variants.{name}: a control has this name; give the variant another")
     overlays = {
         **{f"models.{name}": overlay for name, overlay in params.models.items()},
         **{f"datasets.{name}.overlay": own.get("overlay", {}) for name, own in params.datasets.items()},

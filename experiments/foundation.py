@@ -24,6 +24,7 @@ from transformers import PreTrainedTokenizerFast
 from benchmark.datasets import everyday
 from benchmark.expressions import write_expressions
 from experiments.config import FoundationConfig, load_params, parse, pick
+from experiments.errors import clear_errors
 from experiments.foundation_quality import clip_quality, sam_quality
 from experiments.pretrain import clip_loss, sam_loss, train
 from models.checkpoint import save_tensors, sha256
@@ -116,18 +117,19 @@ def main(
     weights: Annotated[Path, typer.Option(help="where the weights go")] = Path("weights"),
 ) -> None:
     """Pretrain the foundation models of one size."""
-    params = load_params()
-    recipe = params.foundation[pick("foundation", model, params.foundation)]
-    config = parse(ModelConfig, MODELS[model], f"models.zoo: {model}")
-    parts = ("clip", "sam", "measure") if only is None else (pick("part", only, ("clip", "sam", "measure")),)
-    started = time.perf_counter()
-    if "clip" in parts:
-        pretrain_clip(config, recipe, weights / model)
-    if "sam" in parts:
-        pretrain_sam(config, recipe, weights / model)
-    if "measure" in parts:
-        print(measure(config, recipe, weights / model))
-    print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
+    with clear_errors():
+        params = load_params()
+        recipe = params.foundation[pick("foundation", model, params.foundation)]
+        config = parse(ModelConfig, MODELS[model], f"models.zoo: {model}")
+        parts = ("clip", "sam", "measure") if only is None else (pick("part", only, ("clip", "sam", "measure")),)
+        started = time.perf_counter()
+        if "clip" in parts:
+            pretrain_clip(config, recipe, weights / model)
+        if "sam" in parts:
+            pretrain_sam(config, recipe, weights / model)
+        if "measure" in parts:
+            print(measure(config, recipe, weights / model))
+        print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from benchmark.results import METRICS, find_results, load_result, save_result
+from benchmark.results import METRICS, ResultError, find_results, load_result, save_result
 from experiments.collect import FILES, collect, flatten, to_record
 from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
 
@@ -235,3 +237,15 @@ def test_the_command_obeys_the_tracking_uri_and_reports_errors_in_one_line(place
     assert failed.returncode == 1
     assert "field mood" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_a_result_of_other_data_is_named_and_nothing_is_logged(fake_place: Callable[..., Path], tmp_path: Path) -> None:
+    root = fake_place(tmp_path)
+    folder = next(root.glob("**/rsrefseg/0"))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    predictions.iloc[1:].to_parquet(folder / "predictions.parquet", index=False)
+    results = folder.parents[3]
+    with pytest.raises(ResultError, match=r"rsrefseg/0: made on other data.*delete the folder"):
+        collect(results, tmp_path / "runs.csv", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not (tmp_path / "runs.csv").exists()

@@ -1,0 +1,31 @@
+"""Check params.yaml as a whole before anything runs: DVC deletes a stage's outputs before the stage can complain.
+
+python -m experiments.check
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import typer
+from rich import print
+
+from experiments.config import dataset_config, load_params, resolve
+from experiments.errors import clear_errors
+
+
+def main() -> None:
+    """Resolve every run that `run` names."""
+    with clear_errors():
+        params = load_params()
+        run = params.run
+        for dataset in run.datasets:
+            dataset_config(params, dataset)
+        points = list(itertools.product(run.datasets, run.models, run.variants, run.seeds))
+        for point in points:
+            resolve(params, *point)
+        print(f"params.yaml: {len(points)} runs and {len(run.controls)} controls for each dataset and model")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,52 @@
+"""`make repro` begins with this check: DVC deletes a stage's outputs before the stage could complain."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from experiments import check
+
+ROOT = Path(__file__).parents[2]
+
+
+def checked(folder: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    monkeypatch.chdir(folder)
+    check.main()
+
+
+def test_the_committed_params_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    check.main()
+    assert "5 runs and 3 controls" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("local_only, no_dense", "local_onyl, no_dense", "did you mean 'local_only'"),
+        ("seeds: [0]", "seeds: []", "run.seeds = []"),
+        ("seeds: [0]", "seeds: [-1]", "run.seeds.0 = -1"),
+        ("per_image: 5", "per_imag: 5", "did you mean 'per_image'"),
+        ("rsrefseg: {}", "rsrefseg: {}\n  whole_image: {}", "a control has this name"),
+    ],
+)
+def test_a_fault_is_named_before_anything_runs(
+    old: str,
+    new: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        checked(tmp_path, monkeypatch, old, new)
+    assert message in " ".join(capsys.readouterr().err.split())
