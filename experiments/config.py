@@ -21,7 +21,7 @@ from models.config import ModelConfig, Part
 from models.zoo import MODELS
 
 PARAMS = Path("params.yaml")
-MODEL_PARTS = ("clip", "sam", "prompter", "lora")
+MODEL_PARTS = ("clip", "sam", "prompter", "lora", "compute")
 OVERLAY = (*MODEL_PARTS, "train")
 CONTROLS = ("whole_image", "clip_heat_map", "heat_map_point")  # models/baselines.py
 T = TypeVar("T", bound=BaseModel)

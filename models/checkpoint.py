@@ -70,7 +70,8 @@ def fill(module: nn.Module, names: set[str], tensors: Mapping[str, Tensor], file
 
 def sha256(file: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def read_metadata(file: Path) -> dict[str, str]:

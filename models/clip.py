@@ -1,23 +1,51 @@
 """CLIP without its pooling: a map of visual features and the hidden state of every text token, in one space.
 
 B images, N expressions, T tokens, C channels, H x W patches. Texts are padded to one fixed length, so what comes out
-for an expression never depends on the expressions beside it.
+for an expression never depends on the expressions beside it. What comes out is in the weights' precision, also where
+the encoders run in a lower one: a cosine of 8 bits times a scale of 100 would be no logit.
+
+Three families give the same ClipFeatures:
+    siglip, siglip2   patches after the final norm and token states are of one width and compared as they are; siglip2's
+                      fixed-resolution checkpoints have siglip's layers and other tokens
+    clip              both are projected (patches after the final norm, without CLS) by CLIP's own two projections
+SigLIP was trained with a sigmoid and has learnt where its logits are zero (its bias). CLIP was trained with a softmax
+over captions: only differences between captions mean anything. Its zero is therefore a second, neutral caption n: the
+logit of text t at patch v is s (v^ . t^ - v^ . n^), whose sigmoid is CLIP's own softmax over the two captions.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel, SiglipTextConfig, SiglipVisionConfig
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPVisionConfig,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipModel,
+    SiglipTextConfig,
+    SiglipVisionConfig,
+)
 
-from models.checkpoint import REMEDY, CheckpointError
 from models.config import ClipConfig, check_keys
 from models.images import prepare_images
+from models.tokens import Tokens
+
+
+class TextFeatures(NamedTuple):
+    """Token features, which of them are the expression's, sentence embeddings, and the neutral caption's embedding
+    (None where the zero of the logits was learnt)."""
+
+    text_NTC: Tensor
+    mask_NT: Tensor
+    sentence_NC: Tensor
+    neutral_C: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -25,8 +53,8 @@ class ClipFeatures:
     """What AttnPrompter reads.
 
     visual_BCHW: final-norm patch features · text_NTC: token features · mask_NT: true where a token is one of the
-    expression's, false where it is padding · sentence_NC: sentence embeddings · scale, bias: the learnt logit scale
-    (already exponentiated) and bias, scalars.
+    expression's (its end token is the last of them), false where it is padding · sentence_NC: sentence embeddings ·
+    scale, bias: the logit scale (already exponentiated) and bias, scalars · neutral_C: as in TextFeatures.
     """
 
     visual_BCHW: Tensor
@@ -35,78 +63,84 @@ class ClipFeatures:
     sentence_NC: Tensor
     scale: Tensor
     bias: Tensor
+    neutral_C: Tensor | None
 
 
 class Clip(nn.Module):
-    """A SigLIP model and its tokenizer behind the interface the prompter needs.
+    """A CLIP and its tokenizer behind the interface the prompter needs.
 
     Args:
-        config: sizes and normalisation.
+        config: family, sizes and normalisation.
         tokenizer: a fast tokenizer whose vocabulary fits `config.text["vocab_size"]`; pads on the right.
+        attention: "sdpa", or "eager" (the plain one, to compare with).
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, config: ClipConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, config: ClipConfig, tokenizer: PreTrainedTokenizerFast, attention: str = "sdpa") -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = tokenizer
-        check_keys("clip.vision", config.vision, SiglipVisionConfig)
-        check_keys("clip.text", config.text, SiglipTextConfig)
-        self.model = SiglipModel(SiglipConfig(vision_config=config.vision, text_config=config.text))
+        self.tokens = Tokens(tokenizer, config.family, config.text_length)
+        classes = _CLASSES["clip" if config.family == "clip" else "siglip"]
+        check_keys("clip.vision", config.vision, classes.vision)
+        check_keys("clip.text", config.text, classes.text)
+        space = {} if config.projection is None else {"projection_dim": config.projection}
+        whole = classes.config(vision_config=config.vision, text_config=config.text, **space)
+        whole._attn_implementation = attention
+        self.model = classes.model(whole)
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str]) -> ClipFeatures:
         """Encode B uint8 CHW images of any size and N expressions."""
-        text_NTC, mask_NT, sentence_NC = self.encode_texts(texts)
-        return ClipFeatures(
-            visual_BCHW=self.encode_images(images),
-            text_NTC=text_NTC,
-            mask_NT=mask_NT,
-            sentence_NC=sentence_NC,
-            scale=self.model.logit_scale.exp(),
-            bias=self.model.logit_bias,
-        )
+        return self.features(self.encode_images(images), self.encode_texts(texts))
+
+    def features(self, visual_BCHW: Tensor, text: TextFeatures) -> ClipFeatures:
+        """Both halves, with the scale and the zero of their logits."""
+        scale = self.model.logit_scale.exp()
+        bias = torch.zeros_like(scale) if self.config.family == "clip" else self.model.logit_bias
+        return ClipFeatures(visual_BCHW, text.text_NTC, text.mask_NT, text.sentence_NC, scale, bias, text.neutral_C)
 
     def encode_images(self, images: Sequence[Tensor]) -> Tensor:
         """-> (B, C, H, W): the last hidden state after the final norm, as a map."""
         pixels_B3SS = prepare_images(images, self.config.image_side, self.pixel_mean, self.pixel_std)
-        hidden_BLC = self.model.vision_model(pixels_B3SS).last_hidden_state
-        side = self.config.image_side // int(self.config.vision["patch_size"])
-        return hidden_BLC.transpose(1, 2).unflatten(2, (side, side))
+        vision = self.model.vision_model
+        hidden_BLC = vision(pixels_B3SS).last_hidden_state
+        if self.config.family == "clip":  # transformers norms and projects the pooled CLS alone
+            hidden_BLC = self.model.visual_projection(vision.post_layernorm(hidden_BLC[:, 1:]))
+        map_BCL = hidden_BLC.transpose(1, 2).to(self.pixel_mean.dtype)
+        return map_BCL.unflatten(2, (self.config.grid, self.config.grid))
 
-    def encode_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """-> token features (N, T, C), which of them are the expression's (N, T), sentence embeddings (N, C).
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Encode N expressions, and the neutral caption if there is one.
 
-        SigLIP attends to its padding (it was trained so); the mask is for those who average over tokens.
+        SigLIP attends to its padding (it was trained so) and a CLIP token to those before it: neither takes a mask. The
+        mask that comes out is for those who average over tokens.
+
+        Raises:
+            ValueError: an expression that holds nothing CLIP reads.
         """
-        tokens = self.tokenizer(
-            list(texts),
-            padding="max_length",
-            max_length=self.config.text_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        device = self.pixel_mean.device
-        output = self.model.text_model(tokens["input_ids"].to(device))
-        return output.last_hidden_state, tokens["attention_mask"].bool().to(device), output.pooler_output
+        captions = list(texts) if self.config.neutral is None else [*texts, self.config.neutral]
+        ids, mask = self.tokens(captions)
+        output = self.model.text_model(ids.to(self.pixel_mean.device))
+        token_LTC, sentence_LC = output.last_hidden_state, output.pooler_output
+        if self.config.family == "clip":
+            token_LTC, sentence_LC = self.model.text_projection(token_LTC), self.model.text_projection(sentence_LC)
+        token_LTC, sentence_LC = token_LTC.to(self.pixel_mean.dtype), sentence_LC.to(self.pixel_mean.dtype)
+        count = len(texts)
+        neutral_C = None if self.config.neutral is None else sentence_LC[count]
+        return TextFeatures(token_LTC[:count], mask[:count].to(token_LTC.device), sentence_LC[:count], neutral_C)
 
 
-def load_tokenizer(file: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of a tokenizer.json.
+class _Classes(NamedTuple):
+    model: Any
+    config: Any
+    vision: Any
+    text: Any
 
-    Raises:
-        FileNotFoundError: it is not there.
-        CheckpointError: it is truncated.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no tokenizer. {REMEDY}")
-    try:
-        json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # the tokenizers library would raise a bare Exception that names no file
-        raise CheckpointError(f"{file}: not a whole tokenizer ({error}). {REMEDY}") from None
-    return PreTrainedTokenizerFast(
-        tokenizer_file=str(file), pad_token="</s>", eos_token="</s>", unk_token="<unk>", padding_side="right"
-    )
+
+_CLASSES = {
+    "siglip": _Classes(SiglipModel, SiglipConfig, SiglipVisionConfig, SiglipTextConfig),
+    "clip": _Classes(CLIPModel, CLIPConfig, CLIPVisionConfig, CLIPTextConfig),
+}

@@ -19,11 +19,17 @@ class Part(BaseModel):
 
 
 class ClipConfig(Part):
-    """The vision-language model. `vision` and `text` are keyword arguments of the transformers configuration."""
+    """The vision-language model. `vision` and `text` are keyword arguments of the transformers configuration.
 
-    family: Literal["siglip"]
+    `projection` (width of the shared space) and `neutral` (the caption that stands for "something else", the zero of
+    the logits: models/clip.py) belong to family "clip"; SigLIP has neither.
+    """
+
+    family: Literal["siglip", "siglip2", "clip"]
     vision: dict[str, Any]
     text: dict[str, Any]
+    projection: Annotated[int, Field(ge=1)] | None = None
+    neutral: Annotated[str, Field(pattern=r"\S")] | None = None
     pixel_mean: Rgb = (0.5, 0.5, 0.5)  # SigLIP's own, of pixels in [0, 1]
     pixel_std: Rgb = (0.5, 0.5, 0.5)
 
@@ -34,7 +40,12 @@ class ClipConfig(Part):
     @property
     def width(self) -> int:
         """Channels of the visual map and of every text token: patches and words share one space."""
-        return int(self.vision["hidden_size"])
+        return int(self.vision["hidden_size"]) if self.projection is None else self.projection
+
+    @property
+    def grid(self) -> int:
+        """Side of the visual map, in patches."""
+        return self.image_side // int(self.vision["patch_size"])
 
     @property
     def text_length(self) -> int:
@@ -42,7 +53,11 @@ class ClipConfig(Part):
 
     @model_validator(mode="after")
     def _one_space(self) -> Self:
-        if self.vision["hidden_size"] != self.text["hidden_size"]:
+        for name, value in (("projection", self.projection), ("neutral", self.neutral)):
+            if (value is None) == (self.family == "clip"):
+                need = "needs" if self.family == "clip" else "does not have"
+                raise ValueError(f"clip.{name} is {value!r}: family {self.family!r} {need} one")
+        if self.family != "clip" and self.vision["hidden_size"] != self.text["hidden_size"]:
             raise ValueError(
                 f"clip.vision.hidden_size is {self.vision['hidden_size']} and clip.text.hidden_size is "
                 f"{self.text['hidden_size']}: AttnPrompter compares patches with words, make them equal"
@@ -81,13 +96,16 @@ class SamConfig(Part):
 class PrompterConfig(Part):
     """AttnPrompter. Each of its terms can be switched off; one that is off is not built.
 
-    A switch is true or false: a word that looks like one ("False") is refused, not guessed at.
+    A switch is true or false: a word that looks like one ("False") is refused, not guessed at. `formulation` says whose
+    equations (models/prompter.py). `grid` is the side to which CLIP's map is resized first; null keeps it as it is.
     """
 
+    formulation: Literal["released", "paper"] = "released"
     local: StrictBool = True
     global_: Annotated[StrictBool, Field(alias="global")] = True
     dense: StrictBool = True
     downsample: Literal[2, 4, 8] = 4
+    grid: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _some_text(self) -> Self:
@@ -97,11 +115,30 @@ class PrompterConfig(Part):
 
 
 class LoraConfig(Part):
-    """Low-rank adapters of the image encoders and the text encoder (released settings: rank 16, alpha 16)."""
+    """Low-rank adapters of the image encoders and the text encoder (released settings: rank 16, alpha 16).
+
+    `text` says which layers of the text encoder have them.
+    """
 
     rank: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[float, Field(gt=0)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    text: Literal["all", "upper_half", "frozen"] = "all"
+
+
+Encoder = Literal["clip_vision", "clip_text", "sam"]
+
+
+class ComputeConfig(Part):
+    """How the encoders are run. `precision` is theirs (autocast); AttnPrompter and SAM's decoder stay in float32.
+
+    `gradient_checkpointing` names the encoders whose layers are computed again in the backward pass instead of kept.
+    """
+
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: tuple[Encoder, ...] = ()
+    compile: StrictBool = False
 
 
 class SettingError(ValueError):
@@ -128,3 +165,9 @@ class ModelConfig(Part):
     sam: SamConfig
     prompter: PrompterConfig
     lora: LoraConfig | None
+    compute: ComputeConfig
+
+    @property
+    def prompter_grid(self) -> int:
+        """Side of the map that AttnPrompter works on, in cells."""
+        return self.prompter.grid or self.clip.grid

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.checkpoint import REMEDY, fill, load_tensors
-from models.clip import Clip, load_tokenizer
+from models.clip import Clip
 from models.config import ClipConfig, SamConfig
 from models.sam import Sam
+from models.tokens import load_tokenizer
 
 
 def foundation_files(folder: Path) -> dict[str, Path]:
@@ -19,25 +20,25 @@ def foundation_files(folder: Path) -> dict[str, Path]:
     }
 
 
-def load_clip(config: ClipConfig, folder: Path) -> Clip:
+def load_clip(config: ClipConfig, folder: Path, attention: str = "sdpa") -> Clip:
     """CLIP with its pretrained weights.
 
     Raises:
         FileNotFoundError, CheckpointError: as `load_tensors` and `fill`.
     """
     files = foundation_files(folder)
-    clip = Clip(config, load_tokenizer(files["tokenizer"]))
+    clip = Clip(config, load_tokenizer(files["tokenizer"], config.family), attention)
     fill(clip.model, set(clip.model.state_dict()), load_tensors(files["clip"], REMEDY), files["clip"], REMEDY)
     return clip
 
 
-def load_sam(config: SamConfig, folder: Path) -> Sam:
+def load_sam(config: SamConfig, folder: Path, attention: str = "sdpa") -> Sam:
     """SAM with its pretrained weights.
 
     Raises:
         FileNotFoundError, CheckpointError: as `load_tensors` and `fill`.
     """
     file = foundation_files(folder)["sam"]
-    sam = Sam(config)
+    sam = Sam(config, attention)
     fill(sam.model, set(sam.distinct_state()), load_tensors(file, REMEDY), file, REMEDY)
     return sam

@@ -4,7 +4,9 @@ Adapters go where the released code puts them, named by regular expressions over
 SAM's mask decoder as well):
     SAM image encoder: attention `qkv` and `proj`, MLP `lin1` and `lin2`, both convolutions of the neck
     CLIP vision: q, k, v and out projections of every layer
-    CLIP text: the same, and the output head when the sentence embedding is used
+    CLIP text: the same of all layers, of the upper half, or of none; and the output head, where something reads it
+SigLIP's output head makes the sentence embedding, which the paper's formulation and `local_only` do not read; CLIP's is
+its text projection, through which every token passes.
 Trained in full: the prompter, and of SAM's prompt encoder and mask decoder all that the mask depends on (the released
 code lets the optimiser hold the rest too, where it never gets a gradient). Everything else is frozen.
 """
@@ -14,32 +16,52 @@ from __future__ import annotations
 import re
 
 import peft
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from models.config import LoraConfig, PrompterConfig
+from models.config import LoraConfig, ModelConfig, PrompterConfig
 
 SAM_TARGETS = r"sam\.model\.vision_encoder\.(layers\.\d+\.(attn\.(qkv|proj)|mlp\.lin[12])|neck\.conv[12])"
-_PROJECTIONS = r"encoder\.layers\.\d+\.self_attn\.(q|k|v|out)_proj"
-VISION_TARGETS = rf"clip\.model\.vision_model\.{_PROJECTIONS}"
-TEXT_TARGETS = rf"clip\.model\.text_model\.{_PROJECTIONS}"
-TEXT_HEAD = r"clip\.model\.text_model\.head"
+_PROJECTIONS = r"self_attn\.(q|k|v|out)_proj"
+VISION_TARGETS = rf"clip\.model\.vision_model\.encoder\.layers\.\d+\.{_PROJECTIONS}"
+TEXT_HEADS = {
+    "siglip": r"clip\.model\.text_model\.head",
+    "siglip2": r"clip\.model\.text_model\.head",
+    "clip": r"clip\.model\.text_projection",
+}
 
 
-def adapter_targets(prompter: PrompterConfig) -> str:
+def adapter_targets(config: ModelConfig, lora: LoraConfig) -> str:
     """One regular expression for the whole name of every adapted module."""
-    head = [TEXT_HEAD] if prompter.global_ else []
-    return "|".join(f"({target})" for target in (SAM_TARGETS, VISION_TARGETS, TEXT_TARGETS, *head))
+    targets = [SAM_TARGETS, VISION_TARGETS]
+    if lora.text != "frozen":
+        layers = int(config.clip.text["num_hidden_layers"])
+        first = layers // 2 if lora.text == "upper_half" else 0  # of an odd number, the middle one is tuned
+        chosen = "|".join(str(layer) for layer in range(first, layers))
+        targets.append(rf"clip\.model\.text_model\.encoder\.layers\.({chosen})\.{_PROJECTIONS}")
+        sentence_read = config.prompter.global_ and config.prompter.formulation == "released"
+        if sentence_read or config.clip.family == "clip":
+            targets.append(TEXT_HEADS[config.clip.family])
+    return "|".join(f"({target})" for target in targets)
 
 
-def add_adapters(model: nn.Module, config: LoraConfig, prompter: PrompterConfig) -> None:
+def add_adapters(model: nn.Module, config: ModelConfig, lora: LoraConfig) -> None:
     """Put LoRA layers into an RSRefSeg, in place. They start as the identity."""
     settings = peft.LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        lora_dropout=config.dropout,
-        target_modules=adapter_targets(prompter),
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=adapter_targets(config, lora),
     )
     peft.inject_adapter_in_model(settings, model)
+
+
+def merge_adapters(model: nn.Module) -> None:
+    """Add every adapter to the weights under it and take it away, in place: the same function, without its cost."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            model.set_submodule(name, module.get_base_layer())
 
 
 def trains(name: str, prompter: PrompterConfig) -> bool:

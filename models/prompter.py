@@ -1,14 +1,23 @@
 """AttnPrompter: text as a filter over visual features, giving SAM its sparse and dense prompts.
 
-N expressions, T tokens, C CLIP channels, H x W CLIP patches, M = H' W' sparse prompts of SAM's width.
+N expressions, T tokens, C CLIP channels, H x W cells of CLIP's map, M = H' W' sparse prompts of SAM's width.
 
-As released (github.com/KyanChen/RSRefSeg; the paper's section 2.2 describes the same three terms). With v the visual
-features, v^ the same normalised over C, t^_d token d and g^ the sentence normalised, s and b CLIP's scale and bias:
+With v the visual features, v^ the same normalised over C, t^_d token d and g^ the sentence normalised, s CLIP's scale
+and b its bias (or what stands for it: models/clip.py), each equation by its name in this file:
 
-    L_d = (v^ . t^_d) s + b        a_d = sigmoid(L_d)        local  = (v + (1/T) sum_d a_d v) / 2
-    G   = (v^ . g^) s + b          a_g = sigmoid(G)          global = a_g v
-    x   = GELU(BN(Conv1x1([local, global, v]))) + PE,  then stride-2 blocks, then Conv1x1     -> sparse prompts
-    dense prompt = G
+    similarity    L_d = (v^ . t^_d) s + b        G = (v^ . g^) s + b
+    local_term    released: (v + (1/T) sum_d sigmoid(L_d) v) / 2        paper: (1/T) sum_d sigmoid(L_d) v
+    global_term   sigmoid(G) v
+    fuse          x = GELU(BN(Conv1x1([local, global, v]))) + PE, where PE is SAM's positional encoding of the cells
+    shrink        x = GELU(BN(Conv3x3 stride 2 (x))), once, twice or three times
+    project       sparse prompts = Conv1x1(x), its cells as M tokens
+    dense prompt  G
+
+`released` is github.com/KyanChen/RSRefSeg: g is CLIP's sentence embedding, d runs over all tokens of the expression.
+`paper` is arXiv:2501.06809, section 2.2: g is the hidden state of the end-of-text token, d runs over the others, and
+the local term has no residual mean. The paper's grid is 24 x 24 (`grid: 24`), which two halvings make M = 36; the
+released code's is 27 x 27, hence M = 49.
+Without the global term there is no G: the dense prompt is then the mean token logit (1/T) sum_d L_d.
 """
 
 from __future__ import annotations
@@ -17,7 +26,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
 from models.clip import ClipFeatures
 from models.config import PrompterConfig
@@ -32,16 +41,46 @@ class Prompts:
 
 
 def similarity(features: ClipFeatures, visual_NCHW: Tensor, text_NTC: Tensor) -> Tensor:
-    """Logits (v^ . t^) s + b of every text vector with every patch -> (N, T, H, W)."""
-    cosine = torch.einsum("nchw,ntc->nthw", normalize(visual_NCHW, dim=1), normalize(text_NTC, dim=-1))
-    return cosine * features.scale + features.bias
+    """L_d and G: logits (v^ . t^) s + b of every text vector with every cell -> (N, T, H, W)."""
+    unit_NCHW = normalize(visual_NCHW, dim=1)
+    cosine = torch.einsum("nchw,ntc->nthw", unit_NCHW, normalize(text_NTC, dim=-1))
+    if features.neutral_C is None:
+        return cosine * features.scale + features.bias
+    neutral_NHW = torch.einsum("nchw,c->nhw", unit_NCHW, normalize(features.neutral_C, dim=0))
+    return (cosine - neutral_NHW.unsqueeze(1)) * features.scale
+
+
+def local_term(visual_NCHW: Tensor, token_NTHW: Tensor, mask_NT: Tensor, formulation: str) -> Tensor:
+    """v filtered by the mean activation of the tokens in `mask_NT` -> (N, C, H, W)."""
+    filtered = token_mean(token_NTHW.sigmoid(), mask_NT).unsqueeze(1) * visual_NCHW
+    return filtered if formulation == "paper" else (visual_NCHW + filtered) / 2
+
+
+def global_term(visual_NCHW: Tensor, heat_NHW: Tensor) -> Tensor:
+    """v filtered by the sentence's activation -> (N, C, H, W)."""
+    return heat_NHW.sigmoid().unsqueeze(1) * visual_NCHW
+
+
+def token_mean(values_NTHW: Tensor, mask_NT: Tensor) -> Tensor:
+    """Mean over the tokens in the mask: padding says nothing -> (N, H, W)."""
+    weight_NT = mask_NT.to(values_NTHW.dtype)
+    return torch.einsum("nthw,nt->nhw", values_NTHW, weight_NT / weight_NT.sum(1, keepdim=True))
+
+
+def semantics(features: ClipFeatures, formulation: str) -> tuple[Tensor, Tensor]:
+    """Which vector is the sentence's (N, C), and which tokens are local semantics (N, T)."""
+    if formulation == "released":
+        return features.sentence_NC, features.mask_NT
+    end_N1 = features.mask_NT.sum(1, keepdim=True) - 1
+    end_NC = features.text_NTC.gather(1, end_N1.unsqueeze(2).expand(-1, -1, features.text_NTC.shape[2])).squeeze(1)
+    return end_NC, features.mask_NT.scatter(1, end_N1, False)
 
 
 class AttnPrompter(nn.Module):
     """From CLIP's features to SAM's prompts.
 
     Args:
-        config: which terms there are; the first convolution reads only those.
+        config: whose equations, and which terms there are; the first convolution reads only those.
         clip_width: C.
         sam_width: channels of SAM's prompts.
     """
@@ -61,26 +100,25 @@ class AttnPrompter(nn.Module):
         Args:
             features: of B images and N expressions.
             image_index: (N,) the image of each expression.
-            position_1CHW: SAM's positional encoding of the H x W grid.
+            position_1CHW: SAM's positional encoding of the H x W cells (CLIP's patches, or `config.grid` squared).
         """
-        visual_NCHW = features.visual_BCHW[image_index]
+        visual_BCHW = features.visual_BCHW
+        if self.config.grid is not None:
+            side = (self.config.grid, self.config.grid)
+            visual_BCHW = interpolate(visual_BCHW, size=side, mode="bilinear", align_corners=False)
+        visual_NCHW = visual_BCHW[image_index]
+        sentence_NC, local_NT = semantics(features, self.config.formulation)
         terms, heat_NHW = [], None
         if self.config.local:
             token_NTHW = similarity(features, visual_NCHW, features.text_NTC)
-            mask_NT = features.mask_NT.to(visual_NCHW.dtype)
-            terms.append((visual_NCHW + _token_mean(token_NTHW.sigmoid(), mask_NT).unsqueeze(1) * visual_NCHW) / 2)
-            heat_NHW = None if self.config.global_ else _token_mean(token_NTHW, mask_NT)
+            terms.append(local_term(visual_NCHW, token_NTHW, local_NT, self.config.formulation))
+            heat_NHW = None if self.config.global_ else token_mean(token_NTHW, local_NT)
         if self.config.global_:
-            heat_NHW = similarity(features, visual_NCHW, features.sentence_NC.unsqueeze(1)).squeeze(1)
-            terms.append(heat_NHW.sigmoid().unsqueeze(1) * visual_NCHW)
+            heat_NHW = similarity(features, visual_NCHW, sentence_NC.unsqueeze(1)).squeeze(1)
+            terms.append(global_term(visual_NCHW, heat_NHW))
         fused = self.fuse(torch.cat([*terms, visual_NCHW], dim=1)) + position_1CHW
         sparse_NCHW = self.project(self.shrink(fused))
         return Prompts(sparse_NCHW.flatten(2).transpose(1, 2), heat_NHW if self.config.dense else None)
-
-
-def _token_mean(values_NTHW: Tensor, mask_NT: Tensor) -> Tensor:
-    """Mean over an expression's own tokens: padding says nothing -> (N, H, W)."""
-    return torch.einsum("nthw,nt->nhw", values_NTHW, mask_NT / mask_NT.sum(1, keepdim=True))
 
 
 def _block(inputs: int, outputs: int, *, kernel: int, stride: int) -> nn.Sequential:

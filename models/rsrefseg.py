@@ -5,9 +5,10 @@ B images, N expressions; `image_index` says which image each expression is about
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from models.clip import Clip
-from models.config import ModelConfig
+from models.config import Encoder, ModelConfig
 from models.foundation import load_clip, load_sam
-from models.lora import add_adapters, freeze
+from models.lora import add_adapters, freeze, merge_adapters
 from models.prompter import AttnPrompter
 from models.sam import Sam
 
@@ -38,13 +39,26 @@ class RSRefSeg(nn.Module):
         self.sam = sam
         self.prompter = AttnPrompter(config.prompter, clip_width=config.clip.width, sam_width=config.sam.width)
         if config.lora is not None:
-            add_adapters(self, config.lora, config.prompter)
+            add_adapters(self, config, config.lora)
         freeze(self, config.prompter)
+        encoders = self.encoders()
+        for name in config.compute.gradient_checkpointing:
+            encoders[name].activation_checkpointing_enable({"use_reentrant": False})
+        if config.compute.compile:
+            for encoder in encoders.values():
+                encoder.compile()
 
     @classmethod
     def from_foundation(cls, config: ModelConfig, folder: Path) -> RSRefSeg:
         """Built on the weights of a foundation folder (weights/<model>/)."""
-        return cls(config, clip=load_clip(config.clip, folder), sam=load_sam(config.sam, folder))
+        attention = config.compute.attention
+        clip, sam = load_clip(config.clip, folder, attention), load_sam(config.sam, folder, attention)
+        return cls(config, clip=clip, sam=sam)
+
+    def encoders(self) -> dict[Encoder, Any]:
+        """The three networks that do most of the work."""
+        clip = self.clip.model
+        return {"clip_vision": clip.vision_model, "clip_text": clip.text_model, "sam": self.sam.model.vision_encoder}
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
         """Mask logits.
@@ -62,13 +76,17 @@ class RSRefSeg(nn.Module):
         """
         check_prompts(images, texts, image_index)
         index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
-        # Encode what is given, each image and expression once; a frozen encoder keeps no activations.
-        with nullcontext() if self.config.lora is not None else torch.no_grad():
-            features = self.clip(images, texts)
+        # Encode what is given, each image and expression once.
+        with self._encoding("clip_vision"):
+            visual_BCHW = self.clip.encode_images(images)
+        with self._encoding("clip_text"):
+            text = self.clip.encode_texts(texts)
+        with self._encoding("sam"):
             image_BChw = self.sam.encode(images)
         # Let the text filter the visual features.
-        position = self.sam.positional_encoding(*features.visual_BCHW.shape[-2:])
-        prompts = self.prompter(features, index_N, position)
+        side = self.config.prompter_grid
+        features = self.clip.features(visual_BCHW, text)
+        prompts = self.prompter(features, index_N, self.sam.positional_encoding(side, side))
         # Prompt SAM.
         if prompts.heat_NHW is None:
             dense = self.sam.no_mask()
@@ -92,6 +110,22 @@ class RSRefSeg(nn.Module):
             raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
         logits = self(images, texts, image_index)
         return native_masks(logits, [images[index] for index in image_index])
+
+    @contextmanager
+    def _encoding(self, name: Encoder) -> Iterator[None]:
+        """How an encoder is run: in the configured precision, and keeping no activations where nothing in it trains."""
+        half = self.config.compute.precision == "bfloat16"
+        trained = any(parameter.requires_grad for parameter in self.encoders()[name].parameters())
+        with (
+            torch.autocast(self.sam.pixel_mean.device.type, torch.bfloat16, enabled=half),
+            torch.set_grad_enabled(torch.is_grad_enabled() and trained),
+        ):
+            yield
+
+    def merge_adapters(self) -> None:
+        """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
+        merge_adapters(self)
+        self.requires_grad_(False)
 
     def trained_state(self) -> dict[str, Tensor]:
         """What training changed: trained parameters, and the running statistics of the prompter's norms."""

@@ -22,24 +22,28 @@ class Sam(nn.Module):
 
     A fresh model can be trained: transformers draws the positional frequencies with standard deviation
     hidden_size // 2, from which nothing is learnt, so they are drawn again with standard deviation 1.
+
+    Args:
+        config: sizes and normalisation.
+        attention: of the image encoder: "sdpa", or "eager" (the plain one, to compare with).
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, config: SamConfig) -> None:
+    def __init__(self, config: SamConfig, attention: str = "sdpa") -> None:
         super().__init__()
         self.config = config
         check_keys("sam.vision", config.vision, SamVisionConfig)
         check_keys("sam.prompt_encoder", config.prompt_encoder, SamPromptEncoderConfig)
         check_keys("sam.mask_decoder", config.mask_decoder, SamMaskDecoderConfig)
-        self.model = SamModel(
-            HfSamConfig(
-                vision_config=SamVisionConfig(**config.vision).to_dict(),
-                prompt_encoder_config=SamPromptEncoderConfig(**config.prompt_encoder).to_dict(),
-                mask_decoder_config=SamMaskDecoderConfig(**config.mask_decoder).to_dict(),
-            )
+        whole = HfSamConfig(
+            vision_config=SamVisionConfig(**config.vision).to_dict(),
+            prompt_encoder_config=SamPromptEncoderConfig(**config.prompt_encoder).to_dict(),
+            mask_decoder_config=SamMaskDecoderConfig(**config.mask_decoder).to_dict(),
         )
+        whole._attn_implementation = attention
+        self.model = SamModel(whole)
         nn.init.normal_(self.model.shared_image_embedding.positional_embedding, std=1.0)
         self.model.prompt_encoder.shared_embedding = self.model.shared_image_embedding
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
@@ -54,9 +58,9 @@ class Sam(nn.Module):
         }
 
     def encode(self, images: Sequence[Tensor]) -> Tensor:
-        """B uint8 CHW images of any size -> image embeddings (B, C, h, w)."""
+        """B uint8 CHW images of any size -> image embeddings (B, C, h, w), in the weights' precision."""
         pixels_B3SS = prepare_images(images, self.config.image_side, self.pixel_mean, self.pixel_std)
-        return self.model.vision_encoder(pixels_B3SS).last_hidden_state
+        return self.model.vision_encoder(pixels_B3SS).last_hidden_state.to(self.pixel_mean.dtype)
 
     def positional_encoding(self, height: int, width: int) -> Tensor:
         """SAM's encoding of the cell centres of a grid -> (1, C, height, width)."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -39,6 +40,8 @@ from benchmark.samples import (
     save_dataset,
     save_examples,
 )
+
+torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 
 FAKE_VARIANTS = {"rsrefseg": 0.9, "no_lora": 0.7, "global_only": 0.75, "local_only": 0.6, "no_dense_prompt": 0.8}
 FAKE_CONTROLS = {"whole_image": 0.0, "clip_heat_map": 0.25, "heat_map_point": 0.4}

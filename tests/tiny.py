@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from models.checkpoint import save_tensors
-from models.clip import Clip, load_tokenizer
+from models.clip import Clip
 from models.config import ModelConfig
 from models.foundation import foundation_files
 from models.rsrefseg import RSRefSeg
 from models.sam import Sam
+from models.tokens import SPECIAL_TOKENS, load_tokenizer
 
 VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experiments/test_config.py holds
     "rsrefseg": {},
@@ -29,35 +30,51 @@ VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experi
     "global_only": {"prompter": {"local": False}},
     "local_only": {"prompter": {"global": False}},
     "no_dense_prompt": {"prompter": {"dense": False}},
+    "formulation_paper": {"prompter": {"formulation": "paper"}},
+    "grid_24": {"prompter": {"grid": 24}},
+    "lora_rank_8": {"lora": {"rank": 8}},
+    "lora_rank_32": {"lora": {"rank": 32}},
+    "text_frozen": {"lora": {"text": "frozen"}},
+    "text_upper_half": {"lora": {"text": "upper_half"}},
+    "downsample_2": {"prompter": {"downsample": 2}},
+    "downsample_8": {"prompter": {"downsample": 8}},
 }
+FAMILIES = ("siglip", "siglip2", "clip")
 
 WORDS = "the red green small large ship harbor road tank left right of near in upper corner".split()
-VOCABULARY = {word: number for number, word in enumerate(["<unk>", "</s>", *WORDS])}
-
-_CLIP = {
-    "family": "siglip",
-    "vision": {
-        "image_size": 32,
-        "patch_size": 4,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "vision_use_head": False,
-    },
-    "text": {
-        "vocab_size": len(VOCABULARY),
-        "max_position_embeddings": 10,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "projection_size": 32,
-        "bos_token_id": None,
-        "eos_token_id": 1,
-        "pad_token_id": 1,
-    },
+SPECIAL = {  # the first tokens of each family's vocabulary; the first is for words that are not in it
+    "siglip": ["<unk>", "</s>"],
+    "siglip2": ["<unk>", "<eos>", "<pad>"],
+    "clip": ["<|endoftext|>", "<|startoftext|>"],
 }
+
+_VISION = {
+    "image_size": 32,
+    "patch_size": 4,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+_TEXT = {
+    "vocab_size": len(WORDS) + 3,
+    "max_position_embeddings": 10,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+
+
+def _clip(family: str) -> dict[str, Any]:
+    if family == "clip":  # three widths, as in the published ones; the end token has the number 0
+        vision = {**_VISION, "hidden_size": 40, "projection_dim": 32}
+        text = {**_TEXT, "hidden_size": 24, "projection_dim": 32, "bos_token_id": 1, "eos_token_id": 0}
+        return {"family": family, "projection": 32, "neutral": "the", "vision": vision, "text": text}
+    text = {**_TEXT, "projection_size": 32, "bos_token_id": None, "eos_token_id": 1}
+    text["pad_token_id"] = 2 if family == "siglip2" else 1
+    return {"family": family, "vision": {**_VISION, "vision_use_head": False}, "text": text}
+
 
 _SAM = {
     "vision": {
@@ -84,24 +101,32 @@ _SAM = {
 }
 
 
-def tiny_config(difference: Mapping[str, Any] | None = None) -> ModelConfig:
-    """The tiny model's configuration; `difference` replaces `prompter` or `lora`, as a variant does."""
-    return ModelConfig.model_validate({"clip": _CLIP, "sam": _SAM, "prompter": {}, "lora": {}, **(difference or {})})
+def tiny_config(difference: Mapping[str, Any] | None = None, family: str = "siglip") -> ModelConfig:
+    """The tiny model's configuration; `difference` replaces `prompter`, `lora` or `compute`, as a variant does."""
+    parts = {"clip": _clip(family), "sam": _SAM, "prompter": {}, "lora": {}, "compute": {}}
+    return ModelConfig.model_validate({**parts, **(difference or {})})
 
 
-def tiny_tokenizer_file(file: Path) -> Path:
-    """Write a tokenizer of whole words: 0 is the unknown word, 1 ends and pads."""
-    tokenizer = Tokenizer(WordLevel(VOCABULARY, unk_token="<unk>"))
+def tiny_tokenizer_file(file: Path, family: str = "siglip") -> Path:
+    """Write a tokenizer of whole words that ends an expression as its family does, and begins it."""
+    special = SPECIAL[family]
+    vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=special[0]))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    names = SPECIAL_TOKENS[family]
+    frame = f"{names.get('bos_token', '')} $A {names['eos_token']}".strip()
+    used = [name for name in (names.get("bos_token"), names["eos_token"]) if name]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=frame, special_tokens=[(name, vocabulary[name]) for name in used]
+    )
     tokenizer.save(str(file))
     return file
 
 
-def tiny_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def tiny_tokenizer(folder: Path, family: str = "siglip") -> PreTrainedTokenizerFast:
     """The same, loaded."""
-    return load_tokenizer(tiny_tokenizer_file(folder / "tokenizer.json"))
+    return load_tokenizer(tiny_tokenizer_file(folder / "tokenizer.json", family), family)
 
 
 def draw_weights(module: nn.Module, seed: int) -> None:
@@ -116,27 +141,35 @@ def draw_weights(module: nn.Module, seed: int) -> None:
                 parameter.add_(0.2 * noise)
 
 
-def write_foundation(folder: Path, seed: int = 0) -> Path:
+def write_foundation(folder: Path, seed: int = 0, family: str = "siglip") -> Path:
     """A foundation folder of the tiny model: clip.safetensors, sam.safetensors, tokenizer.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    config, files = tiny_config(), foundation_files(folder)
-    tiny_tokenizer_file(files["tokenizer"])
-    clip, sam = Clip(config.clip, load_tokenizer(files["tokenizer"])), Sam(config.sam)
+    config, files = tiny_config(family=family), foundation_files(folder)
+    clip, sam = Clip(config.clip, tiny_tokenizer(folder, family)), Sam(config.sam)
     draw_weights(clip, seed)
     draw_weights(sam, seed + 1)
     with torch.no_grad():  # activations on both sides of one half
         clip.model.logit_scale.fill_(3.0)
-        clip.model.logit_bias.fill_(-0.3)
+        if family != "clip":
+            clip.model.logit_bias.fill_(-0.3)
         sam.model.shared_image_embedding.positional_embedding.mul_(2)
     save_tensors(files["clip"], clip.model.state_dict())
     save_tensors(files["sam"], sam.distinct_state())
     return folder
 
 
-def tiny_model(folder: Path, variant: str = "rsrefseg", *, trained: bool = True, seed: int = 0) -> RSRefSeg:
+def tiny_model(
+    folder: Path,
+    variant: str = "rsrefseg",
+    *,
+    family: str = "siglip",
+    compute: Mapping[str, Any] | None = None,
+    trained: bool = True,
+    seed: int = 0,
+) -> RSRefSeg:
     """A variant of the tiny model, ready to predict; `trained` moves everything that trains away from its start."""
     torch.manual_seed(seed)
-    model = RSRefSeg.from_foundation(tiny_config(VARIANTS[variant]), folder)
+    model = RSRefSeg.from_foundation(tiny_config({**VARIANTS[variant], "compute": compute or {}}, family), folder)
     if trained:
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -167,10 +200,15 @@ def adapted_modules(config: ModelConfig) -> set[str]:
     for layer in range(config.sam.vision["num_hidden_layers"]):
         for part in ("attn.qkv", "attn.proj", "mlp.lin1", "mlp.lin2"):
             names.add(f"sam.model.vision_encoder.layers.{layer}.{part}")
-    for tower, settings in (("vision_model", config.clip.vision), ("text_model", config.clip.text)):
-        for layer in range(settings["num_hidden_layers"]):
+    texts = range(config.clip.text["num_hidden_layers"])
+    tuned = {"all": texts, "upper_half": texts[len(texts) // 2 :], "frozen": texts[:0]}[config.lora.text]
+    for tower, layers in (("vision_model", range(config.clip.vision["num_hidden_layers"])), ("text_model", tuned)):
+        for layer in layers:
             for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
                 names.add(f"clip.model.{tower}.encoder.layers.{layer}.self_attn.{part}")
-    if config.prompter.global_:
-        names.add("clip.model.text_model.head")
+    if config.lora.text != "frozen":
+        if config.clip.family == "clip":
+            names.add("clip.model.text_projection")
+        elif config.prompter.global_ and config.prompter.formulation == "released":
+            names.add("clip.model.text_model.head")
     return names

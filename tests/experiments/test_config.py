@@ -322,7 +322,7 @@ def build(config: ExperimentConfig, folder: Path) -> RSRefSeg:
 
 
 def test_the_variants_of_the_tests_are_those_of_the_study() -> None:
-    assert {name: REAL["variants"][name] for name in VARIANTS} == VARIANTS
+    assert REAL["variants"] == VARIANTS
 
 
 @pytest.mark.parametrize("dataset", REAL["datasets"])
@@ -344,8 +344,10 @@ def test_every_variant_builds_the_model_it_resolves_to(tmp_path: Path) -> None:
         network = build(config, tmp_path)
         assert network.config == config.model
         built[variant] = {name: (tuple(p.shape), p.requires_grad) for name, p in network.named_parameters()}
-    for number, variant in enumerate(VARIANTS):  # the study's own five differ in what there is to train
-        assert built[variant] not in [built[other] for other in list(VARIANTS)[:number]], variant
+        built[variant]["prompter's cells"] = config.model.prompter_grid
+    assert list(built) == list(VARIANTS)
+    for number, variant in enumerate(built):
+        assert built[variant] not in [built[other] for other in list(built)[:number]], variant
 
 
 def test_the_controls_are_those_that_can_be_built() -> None:

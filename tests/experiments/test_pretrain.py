@@ -24,6 +24,8 @@ from models.clip import Clip
 from models.sam import Sam
 from tests.tiny import tiny_config, tiny_tokenizer
 
+pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads 10 tokens
+
 
 def box_mask(side: int, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
     mask = np.zeros((side, side), dtype=bool)

@@ -21,6 +21,7 @@ from experiments.config import ExperimentConfig, LossConfig, TrainConfig, load_p
 from models.rsrefseg import RSRefSeg
 from tests.tiny import tiny_config, write_foundation
 
+pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads 10 tokens
 QUIET = Console(quiet=True)
 TRACE = Path(__file__).with_name("loss_trace.json")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.config import ModelConfig
-from tests.tiny import tiny_config, write_foundation
+from tests.tiny import FAMILIES, tiny_config, write_foundation
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +14,13 @@ def config() -> ModelConfig:
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A foundation folder of random weights; read only."""
-    return write_foundation(tmp_path_factory.mktemp("weights"))
+def foundations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A foundation folder of random weights of each family; read only."""
+    root = tmp_path_factory.mktemp("foundations")
+    return {family: write_foundation(root / family, family=family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def weights(foundations: dict[str, Path]) -> Path:
+    """The one of SigLIP."""
+    return foundations["siglip"]

@@ -4,43 +4,100 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
-from models.clip import Clip, load_tokenizer
-from models.config import ModelConfig
+from models.clip import Clip
 from models.foundation import load_clip
 from models.images import prepare_images
-from tests.tiny import WORDS, random_image
+from models.prompter import similarity
+from models.tokens import TruncationWarning
+from tests.tiny import FAMILIES, WORDS, random_image, tiny_config
 
 LENGTH, WIDTH = 10, 32
+EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture(scope="module")
-def clip(config: ModelConfig, weights: Path) -> Clip:
-    return load_clip(config.clip, weights).eval().requires_grad_(False)
+def clips(foundations: dict[str, Path]) -> dict[str, Clip]:
+    return {
+        family: load_clip(tiny_config(family=family).clip, foundations[family]).eval().requires_grad_(False)
+        for family in FAMILIES
+    }
 
 
-def test_features_have_the_shapes_the_prompter_reads(clip: Clip) -> None:
+@EACH_FAMILY
+def test_every_family_gives_features_of_the_same_shapes(family: str, clips: dict[str, Clip]) -> None:
     images = [random_image(20, 50, 0), random_image(32, 32, 1), random_image(7, 9, 2)]
-    features = clip(images, ["the red ship", "road"])
+    features = clips[family](images, ["the red ship", "road"])
     assert features.visual_BCHW.shape == (3, WIDTH, 8, 8)
     assert features.text_NTC.shape == (2, LENGTH, WIDTH)
     assert features.mask_NT.shape == (2, LENGTH)
     assert features.mask_NT.dtype == torch.bool
     assert features.sentence_NC.shape == (2, WIDTH)
     assert features.scale.item() == pytest.approx(torch.tensor(3.0).exp().item())  # not the logarithm
-    assert features.bias.item() == pytest.approx(-0.3)
+    assert features.bias.item() == pytest.approx(0 if family == "clip" else -0.3)
+    assert (features.neutral_C is not None) == (family == "clip")
 
 
-def test_the_visual_map_holds_the_last_hidden_state_row_by_row(clip: Clip) -> None:
-    images = [random_image(32, 32, 1)]
+@pytest.mark.parametrize("family", ["siglip", "siglip2"])
+def test_siglip_s_map_is_the_last_hidden_state_row_by_row(family: str, clips: dict[str, Clip]) -> None:
+    clip, images = clips[family], [random_image(32, 32, 1)]
     hidden = clip.model.vision_model(prepare_images(images, 32, clip.pixel_mean, clip.pixel_std)).last_hidden_state
     visual = clip.encode_images(images)
     for row, column in ((0, 0), (0, 7), (3, 5), (7, 0)):
         torch.testing.assert_close(visual[0, :, row, column], hidden[0, 8 * row + column])
 
 
-def test_a_patch_lies_where_it_is_in_the_image(clip: Clip) -> None:
-    dark = torch.zeros(3, 32, 32, dtype=torch.uint8)
+def test_clip_s_map_leaves_out_CLS_and_is_normed_and_projected_as_CLS_is(clips: dict[str, Clip]) -> None:
+    clip, images = clips["clip"], [random_image(32, 32, 1)]
+    pixels = prepare_images(images, 32, clip.pixel_mean, clip.pixel_std)
+    hidden = clip.model.vision_model(pixels).last_hidden_state
+    assert hidden.shape[1] == 1 + 8 * 8
+    visual = clip.encode_images(images)
+    for row, column in ((0, 0), (0, 7), (3, 5), (7, 0)):
+        state = hidden[0, 1 + 8 * row + column]
+        projected = clip.model.visual_projection(clip.model.vision_model.post_layernorm(state))
+        torch.testing.assert_close(visual[0, :, row, column], projected)
+    cls = clip.model.visual_projection(clip.model.vision_model.post_layernorm(hidden[:, 0]))
+    torch.testing.assert_close(cls, clip.model.get_image_features(pixels).pooler_output)  # transformers' own way
+
+
+@EACH_FAMILY
+def test_the_sentence_is_the_one_transformers_compares_images_with(family: str, clips: dict[str, Clip]) -> None:
+    clip = clips[family]
+    ids, _ = clip.tokens(["the red ship", "road"])
+    own = clip.encode_texts(["the red ship", "road"]).sentence_NC
+    torch.testing.assert_close(own, clip.model.get_text_features(ids).pooler_output)
+
+
+def test_clip_s_sentence_is_its_end_token(clips: dict[str, Clip]) -> None:
+    text = clips["clip"].encode_texts(["the red ship", "road"])
+    for number in range(2):
+        end = int(text.mask_NT[number].sum()) - 1
+        torch.testing.assert_close(text.sentence_NC[number], text.text_NTC[number, end])
+
+
+def test_clip_s_logit_is_its_own_softmax_against_the_neutral_caption(clips: dict[str, Clip]) -> None:
+    clip = clips["clip"]
+    features = clip([random_image(20, 50, 0)], ["the red ship"])
+    G = similarity(features, features.visual_BCHW, features.sentence_NC[:, None])[0, 0]
+    pair_2C = normalize(torch.stack([features.sentence_NC[0], clip.encode_texts(["the"]).sentence_NC[0]]), dim=-1)
+    patches_CHW = normalize(features.visual_BCHW[0], dim=0)
+    softmax_2HW = (features.scale * torch.einsum("kc,chw->khw", pair_2C, patches_CHW)).softmax(0)
+    torch.testing.assert_close(G.sigmoid(), softmax_2HW[0])
+
+
+def test_the_neutral_caption_itself_has_a_logit_of_zero_everywhere(clips: dict[str, Clip]) -> None:
+    features = clips["clip"]([random_image(20, 50, 0)], ["the", "ship"])
+    logits = similarity(features, features.visual_BCHW[[0, 0]], features.sentence_NC[:, None])
+    torch.testing.assert_close(logits[0], torch.zeros(1, 8, 8), rtol=0, atol=1e-4)
+    assert logits[1].abs().max() > 0.1
+
+
+@EACH_FAMILY
+def test_a_patch_lies_where_it_is_in_the_image(family: str, clips: dict[str, Clip]) -> None:
+    clip, dark = clips[family], torch.zeros(3, 32, 32, dtype=torch.uint8)
     lit = dark.clone()
     lit[:, 4:8, 24:28] = 255  # row 1, column 6
     with torch.no_grad():
@@ -51,43 +108,47 @@ def test_a_patch_lies_where_it_is_in_the_image(clip: Clip) -> None:
     assert difference.argmax().item() == 8 * 1 + 6
 
 
-def test_text_is_padded_to_one_length_whatever_is_beside_it(clip: Clip) -> None:
-    for texts in (["road"], ["road", "the red ship left of the harbor"], ["road"] * 3):
-        tokens, mask, _ = clip.encode_texts(texts)
-        assert tokens.shape[1] == mask.shape[1] == LENGTH
+@EACH_FAMILY
+def test_features_of_an_expression_do_not_depend_on_the_expressions_beside_it(
+    family: str, clips: dict[str, Clip]
+) -> None:
+    def close(one: Tensor, other: Tensor) -> None:
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
-
-def test_features_of_an_expression_do_not_depend_on_the_expressions_beside_it(clip: Clip) -> None:
+    clip = clips[family]
     alone = clip.encode_texts(["the red ship"])
-    among = clip.encode_texts(["road", " ".join(WORDS), "the red ship"])
-    for one, other in zip(alone, among, strict=True):
-        torch.testing.assert_close(other[2], one[0], rtol=0, atol=1e-6)
+    clip.tokens.cut.clear()
+    with pytest.warns(TruncationWarning):
+        among = clip.encode_texts(["road", " ".join(WORDS), "the red ship"])
+    for one, other in zip(alone[:3], among[:3], strict=True):
+        close(other[2].float(), one[0].float())
+    if alone.neutral_C is not None and among.neutral_C is not None:
+        close(among.neutral_C, alone.neutral_C)
 
 
-def test_the_mask_marks_the_expression_s_own_tokens_from_the_left(clip: Clip) -> None:
-    _, mask, _ = clip.encode_texts(["road", "the red ship"])
-    assert mask.tolist() == [[True] * 2 + [False] * 8, [True] * 4 + [False] * 6]  # words and the end of the text
+@EACH_FAMILY
+def test_a_text_that_is_too_long_is_read_as_its_beginning(family: str, clips: dict[str, Clip]) -> None:
+    clip, words = clips[family], (WORDS * 3)[:40]
+    fits = LENGTH - 1 - (family == "clip")
+    clip.tokens.cut.clear()
+    with pytest.warns(TruncationWarning):
+        long = clip.encode_texts([" ".join(words)])
+    cut = clip.encode_texts([" ".join(words[:fits])])
+    torch.testing.assert_close(long.text_NTC, cut.text_NTC)
+    torch.testing.assert_close(long.sentence_NC, cut.sentence_NC)
 
 
-def test_a_text_that_is_too_long_is_cut_and_keeps_its_end_token(clip: Clip) -> None:
-    words = (WORDS * 3)[:40]
-    long, mask, sentence = clip.encode_texts([" ".join(words)])
-    cut, _, cut_sentence = clip.encode_texts([" ".join(words[: LENGTH - 1])])
-    assert mask.all()
-    torch.testing.assert_close(long, cut)
-    torch.testing.assert_close(sentence, cut_sentence)
-    kept = clip.tokenizer(" ".join(words), max_length=LENGTH, truncation=True)["input_ids"]
-    assert kept[-1] == clip.tokenizer.eos_token_id
+@EACH_FAMILY
+def test_words_tell_expressions_apart(family: str, clips: dict[str, Clip]) -> None:
+    sentence = clips[family].encode_texts(["the RED ship", "the red ship", "the green ship"]).sentence_NC
+    assert torch.equal(sentence[0], sentence[1])
+    assert (sentence[1] - sentence[2]).abs().max() > 1e-2
 
 
-def test_unknown_words_are_read_and_known_ones_tell_apart(clip: Clip) -> None:
-    tokens, mask, sentence = clip.encode_texts(["Überführung 東", "the RED ship", "the red ship", "the green ship"])
-    assert tokens.isfinite().all()
-    assert mask[0].sum() == 3
-    assert torch.equal(sentence[1], sentence[2])
-    assert (sentence[2] - sentence[3]).abs().max() > 1e-2
-
-
-def test_a_missing_tokenizer_is_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json: .*python -m experiments\.foundation"):
-        load_tokenizer(tmp_path / "tokenizer.json")
+@EACH_FAMILY
+def test_eager_attention_gives_the_same_features(family: str, foundations: dict[str, Path]) -> None:
+    config, images, texts = tiny_config(family=family).clip, [random_image(20, 50, 0)], ["the red ship", "road"]
+    with torch.no_grad():
+        fast, plain = (load_clip(config, foundations[family], kind).eval()(images, texts) for kind in ("sdpa", "eager"))
+    for name in ("visual_BCHW", "text_NTC", "sentence_NC"):
+        torch.testing.assert_close(getattr(fast, name), getattr(plain, name), rtol=0, atol=1e-5)

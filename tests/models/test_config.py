@@ -15,7 +15,7 @@ def plain() -> dict[str, Any]:
     return copy.deepcopy(MODELS["mini"])
 
 
-@pytest.mark.parametrize("part", ["", "clip", "sam", "prompter", "lora"])
+@pytest.mark.parametrize("part", ["", "clip", "sam", "prompter", "lora", "compute"])
 def test_an_unknown_key_is_refused_at_every_level(part: str) -> None:
     data = plain()
     (data[part] if part else data)["unheard_of"] = 1
@@ -23,7 +23,7 @@ def test_an_unknown_key_is_refused_at_every_level(part: str) -> None:
         ModelConfig.model_validate(data)
 
 
-@pytest.mark.parametrize("part", ["clip", "sam", "prompter", "lora"])
+@pytest.mark.parametrize("part", ["clip", "sam", "prompter", "lora", "compute"])
 def test_a_part_that_is_left_out_is_an_error_and_never_a_default(part: str) -> None:
     data = plain()
     del data[part]
@@ -36,7 +36,7 @@ def test_null_means_off() -> None:
     assert ModelConfig.model_validate({**plain(), "lora": {}}).lora == LoraConfig(rank=16, alpha=16, dropout=0.1)
 
 
-@pytest.mark.parametrize("part", ["clip", "sam", "prompter"])
+@pytest.mark.parametrize("part", ["clip", "sam", "prompter", "compute"])
 def test_what_cannot_be_off_refuses_null(part: str) -> None:
     with pytest.raises(ValidationError, match=part):
         ModelConfig.model_validate({**plain(), part: None})
@@ -65,7 +65,8 @@ def test_a_switch_takes_true_or_false_and_nothing_that_looks_like_it(key: str, v
 def test_global_is_written_as_in_params_yaml() -> None:
     prompter = PrompterConfig.model_validate({"global": False})
     assert not prompter.global_
-    assert prompter.model_dump(by_alias=True) == {"local": True, "global": False, "dense": True, "downsample": 4}
+    terms = {"local": True, "global": False, "dense": True}
+    assert prompter.model_dump(by_alias=True) == {**terms, "formulation": "released", "downsample": 4, "grid": None}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,14 @@ def test_global_is_written_as_in_params_yaml() -> None:
     [
         ("prompter", {"downsample": 3}),
         ("prompter", {"downsample": 1}),
+        ("prompter", {"formulation": "mine"}),
+        ("prompter", {"grid": 0}),
+        ("lora", {"text": "lower_half"}),
+        ("lora", {"text": None}),
+        ("compute", {"attention": "flash"}),
+        ("compute", {"precision": "float16"}),
+        ("compute", {"gradient_checkpointing": ["clip"]}),
+        ("compute", {"compile": "yes"}),
         ("lora", {"rank": 0}),
         ("lora", {"alpha": 0}),
         ("lora", {"dropout": 1.0}),
@@ -93,6 +102,29 @@ def test_patches_and_words_must_have_one_width() -> None:
     data["clip"]["text"]["hidden_size"] = 64
     with pytest.raises(ValidationError, match=r"clip\.vision\.hidden_size is 128 and clip\.text\.hidden_size is 64"):
         ModelConfig.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value", "message"),
+    [
+        ("clip", "projection", None, r"clip\.projection is None: family 'clip' needs one"),
+        ("clip", "neutral", None, r"clip\.neutral is None: family 'clip' needs one"),
+        ("siglip", "projection", 32, r"clip\.projection is 32: family 'siglip' does not have one"),
+        ("siglip2", "neutral", "a photo.", r"clip\.neutral is 'a photo\.': family 'siglip2' does not have one"),
+    ],
+)
+def test_a_projection_and_a_neutral_caption_belong_to_clip_alone(
+    family: str, key: str, value: Any, message: str
+) -> None:
+    data = tiny_config(family=family).model_dump(by_alias=True)
+    data["clip"][key] = value
+    with pytest.raises(ValidationError, match=message):
+        ModelConfig.model_validate(data)
+
+
+def test_the_prompter_works_on_clip_s_map_unless_another_grid_is_asked_for() -> None:
+    assert tiny_config().prompter_grid == tiny_config().clip.grid == 8
+    assert tiny_config({"prompter": {"grid": 24}}).prompter_grid == 24
 
 
 def test_sizes_are_read_off_the_parts() -> None:

@@ -10,23 +10,25 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from models.clip import ClipFeatures
 from models.config import PrompterConfig
-from models.prompter import AttnPrompter, Prompts, similarity
+from models.prompter import AttnPrompter, Prompts, global_term, local_term, semantics, similarity, token_mean
 
 C, SAM_WIDTH, SIDE, IMAGES, TOKENS = 5, 6, 4, 2, 4
-LENGTHS = (4, 2, 1)  # tokens of each expression that are its own
+LENGTHS = (4, 2, 3)  # tokens of each expression that are its own, its end token the last of them
 IMAGE_OF = (1, 0, 1)
 SCALE, BIAS = 3.7, -0.4
 
 FULL: dict[str, Any] = {}
 GLOBAL_ONLY = {"local": False}
 LOCAL_ONLY = {"global": False}
+FORMULATION = pytest.mark.parametrize("formulation", ["released", "paper"])
 TERMS = pytest.mark.parametrize("terms", [FULL, GLOBAL_ONLY, LOCAL_ONLY], ids=["full", "global_only", "local_only"])
 
 
-def make_features(seed: int = 0, side: int = SIDE) -> ClipFeatures:
+def make_features(seed: int = 0, side: int = SIDE, *, neutral: bool = False) -> ClipFeatures:
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
@@ -39,6 +41,7 @@ def make_features(seed: int = 0, side: int = SIDE) -> ClipFeatures:
         sentence_NC=draw(len(LENGTHS), C) * 5,
         scale=torch.tensor(SCALE, dtype=torch.float64),
         bias=torch.tensor(BIAS, dtype=torch.float64),
+        neutral_C=draw(C) if neutral else None,
     )
 
 
@@ -85,11 +88,13 @@ def logit(visual: list[float], text: list[float]) -> float:
     return sum(a * b for a, b in zip(unit(visual), unit(text), strict=True)) * SCALE + BIAS
 
 
-def restated_terms(features: ClipFeatures, number: int) -> dict[str, np.ndarray]:
+def restated_terms(features: ClipFeatures, number: int, formulation: str = "released") -> dict[str, np.ndarray]:
     """local, global, v (C, H, W), G and the mean token logit (H, W) of one expression."""
     visual = features.visual_BCHW[IMAGE_OF[number]].numpy()
     tokens = [token.tolist() for token in features.text_NTC[number][: LENGTHS[number]]]
     sentence = features.sentence_NC[number].tolist()
+    if formulation == "paper":
+        sentence = tokens.pop()  # the end of the text speaks for all of it, and for nothing else
     side = visual.shape[1]
     out = {name: np.zeros((C, side, side)) for name in ("local", "global", "v")}
     out |= {name: np.zeros((side, side)) for name in ("G", "mean_L")}
@@ -103,7 +108,8 @@ def restated_terms(features: ClipFeatures, number: int) -> dict[str, np.ndarray]
             out["mean_L"][row, column] = sum(L) / len(L)
             for channel in range(C):
                 attended = sum(sigmoid(L_d) * v[channel] for L_d in L) / len(L)
-                out["local"][channel, row, column] = (v[channel] + attended) / 2
+                released = (v[channel] + attended) / 2
+                out["local"][channel, row, column] = attended if formulation == "paper" else released
                 out["global"][channel, row, column] = a_g * v[channel]
                 out["v"][channel, row, column] = v[channel]
     return out
@@ -156,30 +162,65 @@ def test_L_d_is_the_scaled_cosine_of_every_token_with_every_patch() -> None:
         assert L[n, d, i, j].item() == pytest.approx(logit(visual, features.text_NTC[n, d].tolist()), abs=1e-12)
 
 
-def test_the_first_convolution_reads_local_global_and_v_in_this_order() -> None:
+def test_with_a_neutral_caption_a_logit_is_what_a_patch_prefers_the_text_by() -> None:
+    features = make_features(neutral=True)
+    assert features.neutral_C is not None
+    L = similarity(features, features.visual_BCHW[list(IMAGE_OF)], features.text_NTC)
+    for n, d, i, j in np.ndindex(*L.shape):
+        visual = features.visual_BCHW[IMAGE_OF[n], :, i, j].tolist()
+        preferred = logit(visual, features.text_NTC[n, d].tolist()) - logit(visual, features.neutral_C.tolist())
+        assert L[n, d, i, j].item() == pytest.approx(preferred, abs=1e-12)
+
+
+def test_each_term_follows_its_equation() -> None:
+    v, token, mask = torch.tensor([[2.0]]), torch.tensor([0.5, -1.0, 9.0]), torch.tensor([[True, True, False]])
+    mean = (sigmoid(0.5) + sigmoid(-1.0)) / 2
+    v, token = v[..., None, None], token[None, :, None, None]
+    assert local_term(v, token, mask, "released").item() == pytest.approx((2 + mean * 2) / 2)
+    assert local_term(v, token, mask, "paper").item() == pytest.approx(mean * 2)
+    assert global_term(v, token[:, 0]).item() == pytest.approx(sigmoid(0.5) * 2)
+    assert token_mean(token, mask).item() == pytest.approx(-0.25)
+
+
+def test_the_paper_s_sentence_is_the_end_token_which_its_local_semantics_leave_out() -> None:
     features = make_features()
-    _, fused = run(make_prompter(), features)
+    sentence, local = semantics(features, "released")
+    assert sentence is features.sentence_NC
+    assert local is features.mask_NT
+    sentence, local = semantics(features, "paper")
+    for number, length in enumerate(LENGTHS):
+        assert torch.equal(sentence[number], features.text_NTC[number, length - 1])
+        assert local[number].tolist() == [token < length - 1 for token in range(TOKENS)]
+    assert features.mask_NT.sum(1).tolist() == list(LENGTHS)  # nothing was changed in place
+
+
+@FORMULATION
+def test_the_first_convolution_reads_local_global_and_v_in_this_order(formulation: str) -> None:
+    features = make_features()
+    _, fused = run(make_prompter(formulation=formulation), features)
     for number in range(len(LENGTHS)):
-        terms = restated_terms(features, number)
+        terms = restated_terms(features, number, formulation)
         for position, name in enumerate(("local", "global", "v")):
             np.testing.assert_allclose(
                 fused[number, position * C : (position + 1) * C], terms[name], atol=1e-12, err_msg=name
             )
 
 
-def test_global_only_reads_global_and_v_alone() -> None:
+@FORMULATION
+def test_global_only_reads_global_and_v_alone(formulation: str) -> None:
     features = make_features()
-    _, fused = run(make_prompter(**GLOBAL_ONLY), features)
+    _, fused = run(make_prompter(formulation=formulation, **GLOBAL_ONLY), features)
     for number in range(len(LENGTHS)):
-        terms = restated_terms(features, number)
+        terms = restated_terms(features, number, formulation)
         np.testing.assert_allclose(fused[number], np.concatenate([terms["global"], terms["v"]]), atol=1e-12)
 
 
-def test_local_only_reads_local_and_v_alone() -> None:
+@FORMULATION
+def test_local_only_reads_local_and_v_alone(formulation: str) -> None:
     features = make_features()
-    _, fused = run(make_prompter(**LOCAL_ONLY), features)
+    _, fused = run(make_prompter(formulation=formulation, **LOCAL_ONLY), features)
     for number in range(len(LENGTHS)):
-        terms = restated_terms(features, number)
+        terms = restated_terms(features, number, formulation)
         np.testing.assert_allclose(fused[number], np.concatenate([terms["local"], terms["v"]]), atol=1e-12)
 
 
@@ -193,26 +234,31 @@ def test_sparse_prompts_follow_the_equations_to_the_end(terms: dict[str, Any], d
         np.testing.assert_allclose(prompts.sparse_NMC[number].numpy(), expected, atol=1e-10)
 
 
+@FORMULATION
 @pytest.mark.parametrize("terms", [FULL, GLOBAL_ONLY], ids=["full", "global_only"])
-def test_the_heat_map_is_G_as_logits(terms: dict[str, Any]) -> None:
+def test_the_heat_map_is_G_as_logits(terms: dict[str, Any], formulation: str) -> None:
     features = make_features()
-    heat = run(make_prompter(**terms), features)[0].heat_NHW
+    heat = run(make_prompter(formulation=formulation, **terms), features)[0].heat_NHW
     assert heat is not None
     for number in range(len(LENGTHS)):
-        np.testing.assert_allclose(heat[number].numpy(), restated_terms(features, number)["G"], atol=1e-12)
+        expected = restated_terms(features, number, formulation)["G"]
+        np.testing.assert_allclose(heat[number].numpy(), expected, atol=1e-12)
 
 
-def test_the_heat_map_of_local_only_is_the_mean_logit_of_the_expression_s_own_tokens() -> None:
+@FORMULATION
+def test_the_heat_map_of_local_only_is_the_mean_logit_of_its_local_semantics(formulation: str) -> None:
     features = make_features()
-    heat = run(make_prompter(**LOCAL_ONLY), features)[0].heat_NHW
+    heat = run(make_prompter(formulation=formulation, **LOCAL_ONLY), features)[0].heat_NHW
     assert heat is not None
     for number in range(len(LENGTHS)):
-        np.testing.assert_allclose(heat[number].numpy(), restated_terms(features, number)["mean_L"], atol=1e-12)
+        expected = restated_terms(features, number, formulation)["mean_L"]
+        np.testing.assert_allclose(heat[number].numpy(), expected, atol=1e-12)
 
 
+@FORMULATION
 @TERMS
-def test_what_stands_in_the_padding_never_matters(terms: dict[str, Any]) -> None:
-    prompter, features = make_prompter(**terms), make_features()
+def test_what_stands_in_the_padding_never_matters(terms: dict[str, Any], formulation: str) -> None:
+    prompter, features = make_prompter(formulation=formulation, **terms), make_features()
     noisy = torch.where(features.mask_NT.unsqueeze(-1), features.text_NTC, 1e3 * torch.randn_like(features.text_NTC))
     assert not torch.equal(noisy, features.text_NTC)
     one, fused_one = run(prompter, features)
@@ -239,6 +285,26 @@ def test_there_are_M_sparse_prompts_of_the_downsampled_grid(terms: dict[str, int
 def test_the_released_grid_of_27_patches_gives_49_prompts() -> None:
     prompts, _ = run(make_prompter(), make_features(side=27), side=27)
     assert prompts.sparse_NMC.shape[1] == 49
+
+
+@pytest.mark.parametrize(("side", "grid"), [(27, 24), (16, 24), (24, None)])
+def test_the_paper_s_grid_of_24_cells_gives_36_prompts_and_a_heat_map_of_its_size(side: int, grid: int | None) -> None:
+    prompter = make_prompter(grid=grid, formulation="paper")
+    with torch.no_grad():
+        prompts = prompter(make_features(side=side), torch.tensor(IMAGE_OF), make_position(24))
+    assert prompts.sparse_NMC.shape == (len(LENGTHS), 36, SAM_WIDTH)
+    assert prompts.heat_NHW is not None
+    assert prompts.heat_NHW.shape == (len(LENGTHS), 24, 24)
+
+
+def test_another_grid_is_the_map_resized_before_the_words_filter_it() -> None:
+    features = make_features(side=8)
+    resized = replace(features, visual_BCHW=interpolate(features.visual_BCHW, size=(SIDE, SIDE), mode="bilinear"))
+    with torch.no_grad():
+        prompts = make_prompter(grid=SIDE)(features, torch.tensor(IMAGE_OF), make_position())
+        expected = make_prompter()(resized, torch.tensor(IMAGE_OF), make_position())
+    assert torch.equal(prompts.sparse_NMC, expected.sparse_NMC)
+    assert torch.equal(prompts.heat_NHW, expected.heat_NHW)
 
 
 def test_dense_off_gives_no_heat_map_and_the_same_sparse_prompts() -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import SamVisionConfig
 
 from models.clip import Clip
 from models.config import ModelConfig
@@ -17,24 +19,49 @@ MOST_BYTES = 12 * 2**20  # of mini's committed weights
 
 @EACH_MODEL
 def test_every_named_size_is_a_valid_configuration_in_plain_data(name: str) -> None:
-    ModelConfig.model_validate(MODELS[name])
-    assert json.loads(json.dumps(MODELS[name])) == MODELS[name]
+    plain = ModelConfig.model_validate(MODELS[name]).model_dump(mode="json", by_alias=True)
+    assert json.loads(json.dumps(plain)) == plain
 
 
 @EACH_MODEL
 def test_the_sizes_within_a_model_agree(name: str) -> None:
     config = ModelConfig.model_validate(MODELS[name])
-    vision, prompt, decoder = config.sam.vision, config.sam.prompt_encoder, config.sam.mask_decoder
-    assert vision["image_size"] % vision["patch_size"] == 0
-    assert config.clip.image_side // config.clip.vision["patch_size"] > 0
-    assert (prompt["image_size"], prompt["patch_size"]) == (vision["image_size"], vision["patch_size"])
-    assert prompt["hidden_size"] == decoder["hidden_size"] == vision["output_channels"] == 2 * vision["num_pos_feats"]
-    assert config.clip.text["projection_size"] == config.clip.text["hidden_size"]
+    vision, prompt = SamVisionConfig(**config.sam.vision), config.sam.prompt_encoder
+    assert vision.image_size % vision.patch_size == 0
+    assert (prompt["image_size"], prompt["patch_size"]) == (vision.image_size, vision.patch_size)
+    width = config.sam.mask_decoder["hidden_size"]
+    assert prompt["hidden_size"] == vision.output_channels == 2 * vision.num_pos_feats == width
+    if config.clip.family == "clip":
+        assert config.clip.text["projection_dim"] == config.clip.vision["projection_dim"] == config.clip.projection
+    else:
+        assert config.clip.text["projection_size"] == config.clip.text["hidden_size"]
 
 
 @EACH_MODEL
 def test_no_model_has_a_pooling_head_that_nothing_reads(name: str) -> None:
-    assert MODELS[name]["clip"]["vision"]["vision_use_head"] is False
+    clip = MODELS[name]["clip"]
+    assert clip["family"] == "clip" or clip["vision"]["vision_use_head"] is False
+
+
+@pytest.mark.parametrize(("name", "grid"), [("rsrefseg-b", 27), ("rsrefseg-b-clip", 24), ("mini", 16)])
+def test_clip_s_map_has_its_published_size(name: str, grid: int) -> None:
+    assert ModelConfig.model_validate(MODELS[name]).clip.grid == grid
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    # SigLIP so400m 878 less its pooling head of 15 (the hub's card), 2.1 of prompter and 9 to 13 of adapters; SAM's are
+    # the official 93.7, 312 and 641
+    [("rsrefseg-b", (863, 93.7)), ("rsrefseg-l", (863, 312.3)), ("rsrefseg-h", (863, 641.1))],
+)
+def test_the_foundation_models_have_their_published_numbers_of_parameters(
+    name: str, millions: tuple[float, float]
+) -> None:
+    config = ModelConfig.model_validate(MODELS[name])
+    with torch.device("meta"):
+        clip, sam = Clip(config.clip, None), Sam(config.sam)  # type: ignore[arg-type]
+    found = [sum(parameter.numel() for parameter in model.parameters()) / 1e6 for model in (clip, sam)]
+    assert found == pytest.approx(millions, rel=0.001)
 
 
 @EACH_MODEL
@@ -42,7 +69,9 @@ def test_the_default_of_every_model_is_the_released_adapters_and_prompter(name: 
     config = ModelConfig.model_validate(MODELS[name])
     assert config.lora is not None
     assert (config.lora.rank, config.lora.alpha, config.lora.dropout) == (16, 16, 0.1)
-    assert config.prompter.model_dump() == {"local": True, "global_": True, "dense": True, "downsample": 4}
+    assert config.lora.text == "all"
+    terms = {"local": True, "global_": True, "dense": True}
+    assert config.prompter.model_dump() == {**terms, "formulation": "released", "downsample": 4, "grid": None}
 
 
 def test_mini_can_be_trained_from_scratch() -> None:
