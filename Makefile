@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-export HF_HUB_OFFLINE := 1
+test test-slow: export HF_HUB_OFFLINE := 1 # no test needs the network
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: setup repro test test-slow lint bench clean

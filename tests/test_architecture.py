@@ -25,9 +25,12 @@ READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what fo
     "benchmark.statistics",
 }
 FENCES = {  # a third party -> the only modules that import it
-    "transformers": {"models/clip.py", "models/sam.py", "experiments/foundation.py"},  # the last: mini's own tokenizer
+    "transformers": {
+        *("models/clip.py", "models/foundation.py", "models/sam.py", "models/tokens.py"),
+        "experiments/foundation.py",  # mini's own tokenizer
+    },
     "tokenizers": {"experiments/foundation.py"},
-    "segment_anything": {"models/sam.py"},
+    "segment_anything": {"models/sam_official.py"},
     "peft": {"models/lora.py"},
     "accelerate": {"experiments/train.py", "experiments/evaluate.py"},
     "mlflow": {"experiments/tracking.py"},
@@ -131,16 +134,26 @@ def names(node: ast.AST) -> list[str]:
 
 
 def pickle_faults(path: str, tree: ast.AST) -> Iterator[str]:
-    """Files whose reading may execute what is in them, and their makers."""
-    yield from (f"{path} imports {name}" for name in imports(tree) if within(name, EXECUTE_WHAT_THEY_READ))
-    yield from (f"{path} imports {name}" for name in imports(tree) if name in ("torch.load", "torch.save"))
+    """Files whose reading may execute what is in them, and their makers; what torch.load refuses may be caught."""
+    for name in imports(tree):
+        executes = within(name, EXECUTE_WHAT_THEY_READ) and name != "pickle.UnpicklingError"
+        if executes or name in ("torch.load", "torch.save") or within(name, {"torch.serialization"}):
+            yield f"{path} imports {name}"
+    harmless = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and loads_only_weights(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and id(node) not in harmless:
             whole = ast.unparse(node)
-            if whole in ("torch.load", "torch.save") or node.attr in ("read_pickle", "to_pickle"):
+            known = whole in ("torch.load", "torch.save", "torch.serialization")
+            if known or node.attr in ("read_pickle", "to_pickle"):
                 yield f"{path}:{node.lineno} uses {whole}"
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
             yield f"{path}:{node.value.lineno} allows pickle"
+
+
+def loads_only_weights(call: ast.Call) -> bool:
+    """A call of torch.load that says so itself: `weights_only=True`, literally."""
+    said = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    return ast.unparse(call.func) == "torch.load" and said.get("weights_only") == "True"
 
 
 RULES = {
@@ -180,16 +193,18 @@ def test_nothing_catches_everything() -> None:
     assert faults("blind except", real_sources()) == []
 
 
-def test_nothing_reads_or_writes_a_pickle() -> None:
+def test_nothing_reads_a_pickle_that_could_execute_or_writes_one() -> None:
     assert faults("pickle", real_sources()) == []
 
 
 def test_models_open_no_files_but_weights_and_print_nothing() -> None:
     talk = {"logging", "rich", "typer", "tqdm", "warnings", "yaml", "pandas", "PIL", "mlflow"}
+    warns = {"models/tokens.py"}  # of expressions that were cut
     for path, text in real_sources().items():
         if path.startswith("models/"):
             tree = ast.parse(text, path)
-            assert not [name for name in imports(tree) if within(name, talk)], path
+            allowed = {"warnings"} if path in warns else set()
+            assert not [name for name in imports(tree) if within(name, talk - allowed)], path
             calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
             assert not calls & {"print", "open", "input"}, path
 
@@ -236,7 +251,16 @@ def test_every_fenced_module_exists() -> None:
         ("blind except", "benchmark/x.py", "with contextlib.suppress(Exception):\n    f()"),
         ("pickle", "benchmark/x.py", "import pickle"),
         ("pickle", "benchmark/x.py", "from pickle import load"),
+        ("pickle", "benchmark/x.py", "from pickle import UnpicklingError, Unpickler"),
         ("pickle", "models/x.py", "import torch\ntorch.load('x')"),
+        ("pickle", "models/x.py", "torch.load('x', weights_only=False)"),
+        ("pickle", "models/x.py", "torch.load('x', weights_only=safe)"),
+        ("pickle", "models/x.py", "torch.load('x', None, True)"),
+        ("pickle", "models/x.py", "torch.load('x', **{'weights_only': True})"),
+        ("pickle", "models/x.py", "f(torch.load, weights_only=True)"),
+        ("pickle", "models/x.py", "torch.load('x', weights_only=True)\ntorch.load('y')"),
+        ("pickle", "models/x.py", "torch.serialization.add_safe_globals([Model])"),
+        ("pickle", "models/x.py", "from torch.serialization import safe_globals"),
         ("pickle", "models/x.py", "from torch import load"),
         ("pickle", "models/x.py", "torch.save(model, 'x')"),
         ("pickle", "benchmark/x.py", "pd.read_pickle('x')"),
@@ -258,6 +282,8 @@ def test_a_rule_finds_what_it_forbids(rule: str, path: str, text: str) -> None:
         ("arguments", "experiments/x.py", "import typer\napp = typer.Typer()\ndef f():\n    app()"),
         ("blind except", "benchmark/x.py", "try:\n    f()\nexcept (KeyError, ValueError):\n    pass"),
         ("pickle", "models/x.py", "from safetensors.torch import load_file\nnp.load('x', allow_pickle=False)"),
+        ("pickle", "models/x.py", "import torch\ntorch.load('x', map_location='cpu', weights_only=True)"),
+        ("pickle", "models/x.py", "from pickle import UnpicklingError"),
     ],
 )
 def test_a_rule_lets_pass_what_it_does_not_forbid(rule: str, path: str, text: str) -> None:
