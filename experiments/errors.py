@@ -12,8 +12,17 @@ from benchmark.samples import SampleError
 from experiments.config import ConfigError
 from models.checkpoint import CheckpointError
 from models.config import SettingError
+from models.tokens import ExpressionError
 
-FAULTS = (ConfigError, SampleError, ResultError, CheckpointError, SettingError, FileNotFoundError, FloatingPointError)
+
+class InputError(ValueError):
+    """An argument that cannot be used; the message names it and the remedy."""
+
+
+FAULTS = (
+    *(ConfigError, SampleError, ResultError, CheckpointError, SettingError, ExpressionError, InputError),
+    *(FileNotFoundError, FloatingPointError),
+)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from benchmark.metrics import summary
 from benchmark.samples import Dataset, encode_mask, load_dataset, load_examples
 from experiments.config import ExperimentConfig, fingerprint, load_params, resolve
 from experiments.errors import clear_errors
-from experiments.runs import foundation_hash, load_model, run_folder
+from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
 from models.baselines import CONTROLS
 
 RESULTS = Path("results")
@@ -56,6 +56,7 @@ def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, ba
     weights = WEIGHTS / config.model_name
     model = CONTROLS[control](config.model, weights).eval()
     plain = {part: config.plain()["model"][part] for part in ("clip", "sam")}
+    foundation = foundation_hash(foundation_hashes(weights))
     run = results.Run(
         dataset=config.dataset,
         model=config.model_name,
@@ -63,7 +64,7 @@ def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, ba
         seed=0,
         control=True,
         config={"model": plain},
-        fingerprint=fingerprint([control, plain], foundation_hash(weights), dataset.manifest.samples_sha256),
+        fingerprint=fingerprint([control, plain], foundation, dataset.manifest.samples_sha256),
     )
     training = results.Training(
         epochs=0,

@@ -1,6 +1,6 @@
 """A trained run on disk: runs/<dataset>/<model>/<variant>/<seed>/, written whole or not at all.
 
-model.safetensors   only what trained; its metadata holds the fingerprint
+model.safetensors   only what trained; its metadata holds the fingerprint and what it is made of
 config.json         the resolved configuration
 train.json          costs, and which epoch was chosen
 curve.csv           loss by step, validation mIoU by epoch
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pandas as pd
 from torch import Tensor
 
 from benchmark.results import Training, save_curve
-from experiments.config import ExperimentConfig, fingerprint
+from experiments.config import ExperimentConfig, fingerprint, parse
 from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
 from models.foundation import foundation_files
 from models.rsrefseg import RSRefSeg
@@ -37,8 +38,8 @@ class Run:
     training: Training
 
 
-def foundation_hash(weights: Path) -> str:
-    """One SHA-256 of all files of a foundation folder.
+def foundation_hashes(weights: Path) -> dict[str, str]:
+    """SHA-256 of every file of a foundation folder.
 
     Raises:
         FileNotFoundError: one of them is missing.
@@ -47,7 +48,12 @@ def foundation_hash(weights: Path) -> str:
     for file in files.values():
         if not file.is_file():
             raise FileNotFoundError(f"{file}: not found. {REMEDY}")
-    return hashlib.sha256("".join(f"{name} {sha256(file)}\n" for name, file in files.items()).encode()).hexdigest()
+    return {name: sha256(file) for name, file in files.items()}
+
+
+def foundation_hash(hashes: Mapping[str, str]) -> str:
+    """One SHA-256 of them all."""
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
 
 
 def run_folder(config: ExperimentConfig) -> Path:
@@ -55,12 +61,22 @@ def run_folder(config: ExperimentConfig) -> Path:
     return RUNS / config.dataset / config.model_name / config.variant / str(config.seed)
 
 
-def save_run(run: Run, foundation: str, data: str) -> Path:
-    """Write a run's folder, replacing an older one when everything is there."""
+def save_run(run: Run, foundation: Mapping[str, str], data: str) -> Path:
+    """Write a run's folder, replacing an older one when everything is there.
+
+    Args:
+        run: what to keep.
+        foundation: SHA-256 of the foundation files it was trained on.
+        data: SHA-256 of the table of samples it was trained on.
+    """
     folder = run_folder(run.config)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    metadata = {"fingerprint": fingerprint(run.config.plain(), foundation, data), "foundation": foundation}
+    metadata = {
+        "fingerprint": fingerprint(run.config.plain(), foundation_hash(foundation), data),
+        "foundation": json.dumps(dict(foundation)),
+        "data": data,
+    }
     save_tensors(partial / "model.safetensors", run.state, metadata)
     for name, content in (("config.json", run.config.plain()), ("train.json", run.training.model_dump(mode="json"))):
         (partial / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -71,30 +87,77 @@ def save_run(run: Run, foundation: str, data: str) -> Path:
 
 
 def load_model(config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
-    """The model of a run, ready to predict, and the run's fingerprint.
+    """The model of a run as params.yaml gives it now, ready to predict, and the run's fingerprint.
 
     Raises:
         FileNotFoundError: it was not trained.
-        CheckpointError: it was trained with another configuration or on other foundation weights, or is damaged.
+        CheckpointError: it was trained with another configuration, or as `restore`.
     """
-    folder = run_folder(config)
-    file = folder / "model.safetensors"
-    remedy = f"Train it: dvc repro train@{config.dataset}-{config.model_name}-{config.variant}-{config.seed}"
-    tensors = load_tensors(file, remedy)
-    metadata = read_metadata(file)
-    if _trained_with(folder / "config.json", remedy) != config.plain():
-        raise CheckpointError(f"{folder / 'config.json'}: not the configuration that params.yaml gives now. {remedy}")
-    if metadata.get("foundation") != foundation_hash(weights):
-        raise CheckpointError(f"{file}: trained on other foundation weights than those in {weights}. {remedy}")
+    folder, remedy = run_folder(config), how_to_train(config)
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(f"{folder / 'model.safetensors'}: not found. {remedy}")
+    others = list(differences(stored_config(folder, remedy).plain(), config.plain()))
+    if others:
+        more = f", and {len(others) - 3} more" if len(others) > 3 else ""
+        raise CheckpointError(
+            f"{folder / 'config.json'}: not the configuration that params.yaml gives now: "
+            f"{', '.join(others[:3])}{more}. {remedy}"
+        )
+    model, found = restore(folder, config, weights)
+    model.merge_adapters()
+    return model, found
+
+
+def restore(folder: Path, config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
+    """The trained model of a run's folder, its adapters in place, in evaluation mode; and the run's fingerprint.
+
+    Raises:
+        FileNotFoundError: a file of the run or of the foundation weights is missing.
+        CheckpointError: the file is not whole, lacks or has other tensors than this configuration trains, was trained
+            on other foundation weights, or is another run's.
+    """
+    file, remedy = folder / "model.safetensors", how_to_train(config)
+    tensors, metadata = load_tensors(file, remedy), read_metadata(file)
+    if not {"fingerprint", "foundation", "data"} <= metadata.keys():
+        raise CheckpointError(f"{file}: does not say what it was trained on. {remedy}")
+    hashes = foundation_hashes(weights)
+    trained_on = json.loads(metadata["foundation"])
+    for name, path in foundation_files(weights).items():
+        if trained_on.get(name) != hashes[name]:
+            raise CheckpointError(f"{file}: trained on other foundation weights than {path}. {remedy}")
+    if metadata["fingerprint"] != fingerprint(config.plain(), foundation_hash(hashes), metadata["data"]):
+        raise CheckpointError(f"{file}: not of the run that {folder / 'config.json'} describes. {remedy}")
     model = RSRefSeg.from_foundation(config.model, weights)
     fill(model, set(model.trained_state()), tensors, file, remedy)
     return model.eval(), metadata["fingerprint"]
 
 
-def _trained_with(file: Path, remedy: str) -> Any:
+def stored_config(folder: Path, remedy: str) -> ExperimentConfig:
+    """What a run's folder says that it was trained with.
+
+    Raises:
+        FileNotFoundError, CheckpointError: its config.json is missing or truncated.
+        ConfigError: it holds what is no configuration of this version.
+    """
+    file = folder / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: not found. {remedy}")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        plain = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{file}: not a whole configuration ({error}). {remedy}") from None
+    return parse(ExperimentConfig, plain, str(file))
+
+
+def how_to_train(config: ExperimentConfig) -> str:
+    """The end of an error message about a run."""
+    return f"Train it: dvc repro train@{config.dataset}-{config.model_name}-{config.variant}-{config.seed}"
+
+
+def differences(there: Any, now: Any, place: str = "") -> Iterator[str]:
+    """Every setting in which two plain configurations differ, with both values."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        for key in sorted(there.keys() | now.keys()):
+            yield from differences(there.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif there != now:
+        yield f"{place} was {there!r} and is {now!r}"

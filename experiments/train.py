@@ -36,7 +36,7 @@ from benchmark.samples import Dataset, load_dataset
 from experiments.config import ConfigError, ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
 from experiments.errors import clear_errors
 from experiments.losses import weighted_loss
-from experiments.runs import Run, foundation_hash, save_run
+from experiments.runs import Run, foundation_hashes, save_run
 from models.rsrefseg import RSRefSeg
 
 LOG_EVERY = 10  # steps that one line of curve.csv averages
@@ -215,7 +215,7 @@ def main(
             )
         network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
         run = fit(network, samples, config, accelerator, console)
-        folder = save_run(run, foundation_hash(weights), samples.manifest.samples_sha256)
+        folder = save_run(run, foundation_hashes(weights), samples.manifest.samples_sha256)
         console.print(f"best epoch {run.training.best_epoch}, val mIoU {run.training.best_value:.4f} -> {folder}")
 
 

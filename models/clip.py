@@ -119,7 +119,7 @@ class Clip(nn.Module):
         mask that comes out is for those who average over tokens.
 
         Raises:
-            ValueError: an expression that holds nothing CLIP reads.
+            ExpressionError: one of them holds nothing that CLIP reads.
         """
         captions = list(texts) if self.config.neutral is None else [*texts, self.config.neutral]
         ids, mask = self.tokens(captions)

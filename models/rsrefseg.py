@@ -22,6 +22,7 @@ from models.foundation import load_clip, load_sam
 from models.lora import add_adapters, freeze, merge_adapters
 from models.prompter import AttnPrompter
 from models.sam import Sam
+from models.tokens import ExpressionError
 
 
 class RSRefSeg(nn.Module):
@@ -72,7 +73,8 @@ class RSRefSeg(nn.Module):
             (N, S, S) on SAM's mask grid; a cell is the expression's where its logit is above 0.
 
         Raises:
-            ValueError: no text, a blank one, or an index that is out of range.
+            ValueError: no text, or an index that is out of range.
+            ExpressionError: a text that is blank or holds nothing CLIP reads.
         """
         check_prompts(images, texts, image_index)
         index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
@@ -145,11 +147,11 @@ def native_masks(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[n
 
 
 def check_prompts(images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> None:
-    """Raise ValueError for no text, a blank one, or an image index that is out of range."""
+    """Raise ValueError for no text or an image index that is out of range, ExpressionError for a blank text."""
     if not texts or len(texts) != len(image_index):
         raise ValueError(f"{len(texts)} expressions and {len(image_index)} image indices: give one of each at least")
     for position, (text, index) in enumerate(zip(texts, image_index, strict=True)):
         if not text.strip():
-            raise ValueError(f"expression {position} is blank: say what to segment")
+            raise ExpressionError(f"expression {position} is blank: say what to segment")
         if not 0 <= index < len(images):
             raise ValueError(f"expression {position} is about image {index}, but there are {len(images)} images")

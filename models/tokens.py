@@ -29,6 +29,10 @@ SPECIAL_TOKENS = {
 }
 
 
+class ExpressionError(ValueError):
+    """An expression that says nothing."""
+
+
 class TruncationWarning(UserWarning):
     """Expressions that hold more tokens than the text encoder reads; the message counts them."""
 
@@ -64,7 +68,7 @@ class Tokens:
         A text that is too long is cut before its end token; each is counted in one TruncationWarning.
 
         Raises:
-            ValueError: no token is left of an expression (SigLIP reads no punctuation).
+            ExpressionError: no token is left of an expression (SigLIP reads no punctuation).
         """
         tokens = self.tokenizer(
             [self.canonical(text) for text in texts],
@@ -76,7 +80,8 @@ class Tokens:
         )
         words_N = (tokens["special_tokens_mask"] == 0).sum(1)
         if not words_N.all():
-            raise ValueError(f"expression {texts[int(words_N.argmin())]!r} holds nothing that CLIP reads: use words")
+            empty = texts[int(words_N.argmin())]
+            raise ExpressionError(f"expression {empty!r} holds nothing that CLIP reads: use words")
         self._count([text for text, one in zip(texts, tokens.encodings, strict=True) if one.overflowing])
         return tokens["input_ids"], tokens["attention_mask"].bool()
 

@@ -13,8 +13,8 @@ import torch
 from benchmark.results import CURVE_COLUMNS, Training, load_curve
 from experiments import runs
 from experiments.config import ExperimentConfig, LossConfig, TrainConfig, fingerprint
-from experiments.runs import Run, foundation_hash, load_model, run_folder, save_run
-from models.checkpoint import CheckpointError, load_tensors, save_tensors
+from experiments.runs import Run, foundation_hash, foundation_hashes, load_model, restore, run_folder, save_run
+from models.checkpoint import CheckpointError, load_tensors, save_tensors, sha256
 from models.foundation import foundation_files
 from models.rsrefseg import RSRefSeg
 from tests.tiny import VARIANTS, random_image, tiny_config, tiny_model, write_foundation
@@ -78,7 +78,13 @@ def trained_run(model: RSRefSeg, config: ExperimentConfig) -> Run:
 
 def save(weights: Path, variant: str = "rsrefseg", seed: int = 0) -> tuple[RSRefSeg, Path]:
     model = tiny_model(weights, variant, seed=seed)
-    return model, save_run(trained_run(model, experiment(variant)), foundation_hash(weights), DATA)
+    return model, save_run(trained_run(model, experiment(variant)), foundation_hashes(weights), DATA)
+
+
+def stored(weights: Path, variant: str = "rsrefseg") -> RSRefSeg:
+    """What was saved, with its adapters."""
+    config = experiment(variant)
+    return restore(run_folder(config), config, weights)[0]
 
 
 def test_a_run_lies_where_its_point_of_the_study_says(weights: Path) -> None:
@@ -91,7 +97,7 @@ def test_a_run_lies_where_its_point_of_the_study_says(weights: Path) -> None:
 @EACH_VARIANT
 def test_a_saved_run_comes_back_to_the_bit(variant: str, weights: Path) -> None:
     model, _ = save(weights, variant)
-    loaded, _ = load_model(experiment(variant), weights)
+    loaded = stored(weights, variant)
     state = loaded.state_dict()
     assert state.keys() == model.state_dict().keys()
     for name, value in model.state_dict().items():
@@ -103,11 +109,22 @@ def test_a_saved_run_comes_back_to_the_bit(variant: str, weights: Path) -> None:
 
 
 @EACH_VARIANT
+def test_a_loaded_model_predicts_without_adapters_what_was_trained_with_them(variant: str, weights: Path) -> None:
+    model, _ = save(weights, variant)
+    loaded, _ = load_model(experiment(variant), weights)
+    assert not [name for name, _ in loaded.named_modules() if "lora" in name]
+    assert not loaded.training
+    with torch.no_grad():
+        merged, adapted = loaded(IMAGES, TEXTS, IMAGE_INDEX), model(IMAGES, TEXTS, IMAGE_INDEX)
+    torch.testing.assert_close(merged, adapted, rtol=0, atol=1e-4)
+
+
+@EACH_VARIANT
 def test_only_what_trained_is_stored(variant: str, weights: Path) -> None:
     model, folder = save(weights, variant)
-    stored = load_tensors(folder / "model.safetensors", "")
-    assert stored.keys() == model.trained_state().keys()
-    assert not [name for name in stored if name.startswith("clip.") and ".lora_" not in name]
+    found = load_tensors(folder / "model.safetensors", "")
+    assert found.keys() == model.trained_state().keys()
+    assert not [name for name in found if name.startswith("clip.") and ".lora_" not in name]
 
 
 def test_a_run_keeps_its_configuration_costs_and_curve(weights: Path) -> None:
@@ -121,16 +138,23 @@ def test_a_run_keeps_its_configuration_costs_and_curve(weights: Path) -> None:
 def test_the_fingerprint_is_of_configuration_foundation_and_data(weights: Path) -> None:
     save(weights)
     _, found = load_model(experiment(), weights)
-    assert found == fingerprint(experiment().plain(), foundation_hash(weights), DATA)
+    assert found == fingerprint(experiment().plain(), foundation_hash(foundation_hashes(weights)), DATA)
+
+
+def test_a_run_says_on_which_foundation_files_and_data_it_was_trained(weights: Path) -> None:
+    _, folder = save(weights)
+    metadata = runs.read_metadata(folder / "model.safetensors")
+    assert json.loads(metadata["foundation"]) == {name: sha256(f) for name, f in foundation_files(weights).items()}
+    assert metadata["data"] == DATA
 
 
 def test_the_foundation_hash_covers_every_file(weights: Path) -> None:
-    before = foundation_hash(weights)
-    assert foundation_hash(weights) == before
+    before = foundation_hash(foundation_hashes(weights))
+    assert foundation_hash(foundation_hashes(weights)) == before
     for file in foundation_files(weights).values():
         content = file.read_bytes()
         file.write_bytes(content + b" ")
-        assert foundation_hash(weights) != before, file
+        assert foundation_hash(foundation_hashes(weights)) != before, file
         file.write_bytes(content)
 
 
@@ -138,7 +162,7 @@ def test_saving_again_replaces_the_older_run_whole(weights: Path) -> None:
     _, folder = save(weights, seed=0)
     (folder / "stray.txt").write_text("of the older run")
     model, _ = save(weights, seed=1)
-    loaded, _ = load_model(experiment(), weights)
+    loaded = stored(weights)
     assert not (folder / "stray.txt").exists()
     assert all(torch.equal(loaded.state_dict()[name], value) for name, value in model.state_dict().items())
 
@@ -153,7 +177,7 @@ def test_an_interrupted_save_leaves_the_older_run_whole(weights: Path, monkeypat
         patch.setattr(runs, "save_curve", interrupted)
         with pytest.raises(OSError, match="no space left"):
             save(weights, seed=1)
-    loaded, _ = load_model(experiment(), weights)
+    loaded = stored(weights)
     assert all(torch.equal(loaded.state_dict()[name], value) for name, value in model.state_dict().items())
     save(weights, seed=1)  # and is no obstacle to the next
     assert [entry.name for entry in folder.parent.iterdir()] == ["0"]
@@ -171,13 +195,66 @@ def test_a_run_that_was_not_trained_is_named_with_the_command_that_trains_it(wei
         load_model(experiment(), weights)
 
 
-@pytest.mark.parametrize("difference", [{"lr": 5e-4}, {"clip_norm": 1.0}, {"loss": LossConfig(bce=5, dice=0)}])
-def test_a_run_of_another_configuration_is_refused(difference: dict[str, Any], weights: Path) -> None:
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ({"lr": 5e-4}, r"train\.lr was 0\.001 and is 0\.0005"),
+        ({"clip_norm": 1.0}, r"train\.clip_norm was None and is 1\.0"),
+        ({"loss": LossConfig(bce=5, dice=0)}, r"train\.loss\.dice was 1\.0 and is 0\.0"),
+    ],
+)
+def test_a_run_of_another_configuration_is_refused(difference: dict[str, Any], said: str, weights: Path) -> None:
     save(weights)
     with pytest.raises(
-        CheckpointError, match=rf"config\.json: not the configuration that params\.yaml gives now\. {TRAIN_IT}"
+        CheckpointError, match=rf"config\.json: not the configuration that params\.yaml gives now: {said}\. {TRAIN_IT}"
     ):
         load_model(experiment(**difference), weights)
+
+
+def test_another_variant_in_a_run_s_place_is_refused(weights: Path) -> None:
+    _, folder = save(weights, "no_lora")
+    folder.rename(folder.parents[1] / "moved")
+    (folder.parents[1] / "rsrefseg").mkdir()
+    (folder.parents[1] / "moved").rename(folder.parents[1] / "rsrefseg" / "0")
+    with pytest.raises(CheckpointError, match=r"model\.lora was None and is .*variant was 'no_lora' and is 'rsrefseg'"):
+        load_model(experiment(), weights)
+
+
+def test_many_differences_are_counted(weights: Path) -> None:
+    save(weights)
+    many = {"lr": 5e-4, "epochs": 7, "batch_images": 9, "weight_decay": 0.5, "warmup_epochs": 0.1}
+    with pytest.raises(CheckpointError, match=r"train\.batch_images was 2 and is 9, .*, and 2 more\. "):
+        load_model(experiment(**many), weights)
+
+
+def test_a_configuration_put_beside_another_run_s_weights_is_refused(weights: Path) -> None:
+    _, folder = save(weights)
+    (folder / "config.json").write_text(json.dumps(experiment(lr=5e-4).plain()))
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors: not of the run that .*config\.json .*{TRAIN_IT}"):
+        load_model(experiment(lr=5e-4), weights)
+
+
+def test_weights_that_do_not_say_where_they_are_from_are_refused(weights: Path) -> None:
+    _, folder = save(weights)
+    file = folder / "model.safetensors"
+    save_tensors(file, load_tensors(file, ""), {"fingerprint": "0" * 16})
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors: does not say what it was trained on\. {TRAIN_IT}"):
+        load_model(experiment(), weights)
+
+
+class Malice:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("executed"),)
+
+
+def test_a_pickle_in_place_of_the_weights_is_refused_and_never_executed(weights: Path) -> None:
+    _, folder = save(weights)
+    torch.save({"weights": Malice()}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"not a whole safetensors file .*{TRAIN_IT}"):
+        load_model(experiment(), weights)
+    assert not Path("executed").exists()
 
 
 @pytest.mark.parametrize("name", ["clip", "sam", "tokenizer"])
@@ -189,7 +266,8 @@ def test_a_run_on_other_foundation_weights_is_refused(name: str, weights: Path) 
     else:
         save_tensors(file, {key: value + 1e-3 for key, value in load_tensors(file, "").items()})
     with pytest.raises(
-        CheckpointError, match=rf"model\.safetensors: trained on other foundation weights .*tiny\. {TRAIN_IT}"
+        CheckpointError,
+        match=rf"model\.safetensors: trained on other foundation weights than {re.escape(str(file))}\. {TRAIN_IT}",
     ):
         load_model(experiment(), weights)
 

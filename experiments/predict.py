@@ -1,0 +1,158 @@
+"""Masks of what expressions refer to in one image, by a trained run.
+
+    python -m experiments.predict IMAGE "the ship on the left" --run results/synthetic/mini/rsrefseg/0 --out overlay.png
+
+Writes, at the image's own size, overlay.png (the mask painted over the image) and overlay_mask.png (255 where the mask
+is, 0 elsewhere); of several expressions overlay_1.png, overlay_1_mask.png, overlay_2.png and so on. `--run` is the
+run's folder in results/ or in runs/; its configuration is its own, not what params.yaml says now.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.overlay import ImageArray, MaskArray, overlay
+from benchmark.results import load_result
+from experiments.config import ExperimentConfig
+from experiments.errors import InputError, clear_errors
+from experiments.runs import how_to_train, restore, stored_config
+from models.baselines import CONTROLS
+from models.checkpoint import CheckpointError
+from models.rsrefseg import RSRefSeg
+from models.tokens import TruncationWarning
+
+MODES = ("RGB", "L", "1", "P", "RGBA", "LA")  # what is RGB, written one way or another
+EIGHT_BITS = "make it 8-bit RGB first (for a satellite product: gdal_translate -ot Byte -scale, three bands)"
+
+
+def read_image(file: Path) -> ImageArray:
+    """An image as RGB (height, width, 3), in [0, 255], as it is stored (an orientation tag is not applied).
+
+    Grey, palette and opaque RGBA images are RGB written otherwise. Everything else would need a guess.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        InputError: it is no image, is damaged or too large to be one, has several frames, or is not 8-bit RGB.
+    """
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such image")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                frames, mode = getattr(image, "n_frames", 1), image.mode
+                whole = image.convert("RGBA") if frames == 1 and mode in MODES else None
+    except UnidentifiedImageError:
+        raise InputError(f"{file}: not an image that can be read; give PNG, JPEG, TIFF or WebP") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{file}: too large ({error}); cut it into tiles") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{file}: damaged or not a file ({error}); give a whole image") from None
+    if frames > 1:
+        raise InputError(f"{file}: holds {frames} images; give one")
+    if whole is None:
+        raise InputError(f"{file}: has mode {mode}; {EIGHT_BITS}")
+    pixels = np.asarray(whole)
+    if (pixels[..., 3] != 255).any():
+        raise InputError(f"{file}: has transparent pixels, which have no colour of their own; flatten it first")
+    return pixels[..., :3].copy()
+
+
+def find_run(folder: Path) -> tuple[RSRefSeg, ExperimentConfig]:
+    """The trained model of results/<dataset>/<model>/<variant>/<seed> or runs/<the same>, ready to predict.
+
+    Raises:
+        InputError: not such a folder, or a control's.
+        FileNotFoundError, CheckpointError: no checkpoint of it here, or not that of the result.
+    """
+    places = (folder if len(folder.parts) >= 5 else folder.absolute()).parts
+    if len(places) < 5 or places[-5] not in ("results", "runs") or not places[-1].isdecimal():
+        raise InputError(f"--run {folder}: not a run; give results/<dataset>/<model>/<variant>/<seed>")
+    root, point = Path(*places[:-5]), places[-4:]
+    dataset, model, variant, seed = point
+    if variant in CONTROLS:
+        raise InputError(f"--run {folder}: {variant} is a control, which was not trained; give a variant's run")
+    result, trained = root / "results" / Path(*point), root / "runs" / Path(*point)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--run {folder}: no such folder; it is made by dvc repro, or see what results/ holds")
+    remedy = f"Train it: dvc repro train@{dataset}-{model}-{variant}-{seed} (checkpoints are not in git)"
+    if not (trained / "model.safetensors").is_file():
+        raise FileNotFoundError(f"{trained / 'model.safetensors'}: the run's checkpoint is not here. {remedy}")
+    config = stored_config(trained, remedy)
+    network, fingerprint = restore(trained, config, root / "weights" / model)
+    if places[-5] == "results" and load_result(result).result.run.fingerprint != fingerprint:
+        raise CheckpointError(f"{trained}: not the training that {result} was measured with. {how_to_train(config)}")
+    network.merge_adapters()
+    return network, config
+
+
+def outputs(out: Path, image: Path, count: int) -> list[tuple[Path, Path]]:
+    """Where the overlay and the mask of each expression go.
+
+    Raises:
+        InputError: not a .png, or the image itself.
+    """
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: give a name that ends in .png")
+    numbers = [""] if count == 1 else [f"_{number}" for number in range(1, count + 1)]
+    pairs = [(out.with_stem(f"{out.stem}{number}"), out.with_stem(f"{out.stem}{number}_mask")) for number in numbers]
+    if image.resolve() in {file.resolve() for pair in pairs for file in pair}:
+        raise InputError(f"--out {out}: would overwrite {image}; give another name")
+    return pairs
+
+
+def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[Path, Path]]) -> None:
+    """Write every overlay and mask, or none."""
+    parts: list[tuple[Path, Path]] = []
+    for mask, (painted, plain) in zip(masks, files, strict=True):
+        painted.parent.mkdir(parents=True, exist_ok=True)
+        for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
+            parts.append((file.with_name(f".{file.name}.partial"), file))
+            Image.fromarray(pixels).save(parts[-1][0], format="PNG")
+    for partial, file in parts:
+        os.replace(partial, file)
+
+
+def main(
+    image: Annotated[Path, typer.Argument(help="an 8-bit RGB image of any size")],
+    expressions: Annotated[list[str], typer.Argument(help="what to find in it, each in quotes")],
+    run: Annotated[Path, typer.Option(help="results/<dataset>/<model>/<variant>/<seed>")],
+    out: Annotated[Path, typer.Option(help="the overlay; existing files are replaced")] = Path("overlay.png"),
+) -> None:
+    """Segment what each expression refers to."""
+    console = Console()
+    with clear_errors():
+        for expression in expressions:
+            if not expression.strip():
+                raise InputError("an expression is empty: say what to segment")
+        files = outputs(out, image, len(expressions))
+        pixels = read_image(image)
+        network, config = find_run(run)
+        network.to("cuda" if torch.cuda.is_available() else "cpu")
+        tensor = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", TruncationWarning)
+            masks = network.predict([tensor], expressions, [0] * len(expressions))
+        write(pixels, masks, files)
+        for note in noted:
+            console.print(f"note: {note.message}", markup=False)
+        table = Table("expression", "share of the image", "overlay", "mask")
+        for expression, mask, (painted, plain) in zip(expressions, masks, files, strict=True):
+            table.add_row(expression, f"{mask.mean():.2%}", str(painted), str(plain))
+        console.print(f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
+        console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.overlay import overlay
+from benchmark.results import CURVE_COLUMNS, Training
+from experiments import predict
+from experiments.config import ExperimentConfig, load_params
+from experiments.runs import Run, foundation_hashes, load_model, save_run
+from models.checkpoint import save_tensors
+from models.foundation import load_clip
+from tests.tiny import tiny_config, tiny_model, write_foundation
+
+ROOT = Path(__file__).parents[2]
+POINT = Path("fake_scenes/tiny/rsrefseg/0")
+RESULT, RUN = Path("results") / POINT, Path("runs") / POINT
+CONFIG = ExperimentConfig(
+    dataset="fake_scenes",
+    model_name="tiny",
+    variant="rsrefseg",
+    seed=0,
+    model=tiny_config(),
+    train=load_params(ROOT / "params.yaml").train,
+)
+TRAINING = Training(
+    epochs=1, steps=1, seconds=1, selection_metric="miou", selection_split="val", best_epoch=1, best_value=0.3,
+    parameters_total=10, parameters_trained=5, peak_memory_mb=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, fake_place: Callable[..., Path]) -> Path:
+    """A project with foundation weights, one trained run and its result; read only."""
+    project = fake_place(tmp_path_factory.mktemp("project"))
+    weights = write_foundation(project / "weights" / "tiny")
+    curve = pd.DataFrame([(1, 1, 0.5, 1e-3, 0.3)], columns=list(CURVE_COLUMNS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        save_run(
+            Run(CONFIG, tiny_model(weights).trained_state(), curve, TRAINING), foundation_hashes(weights), "d" * 64
+        )
+        _, fingerprint = load_model(CONFIG, weights)
+    file = project / RESULT / "result.json"
+    result = json.loads(file.read_text())
+    result["run"]["fingerprint"] = fingerprint
+    file.write_text(json.dumps(result))
+    return project
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy that may be spoilt, with an image in it; the test runs there."""
+    copy = Path(shutil.copytree(trained, tmp_path / "project"))
+    monkeypatch.chdir(copy)
+    picture().save("scene.png")
+    return copy
+
+
+def picture(width: int = 90, height: int = 51, mode: str = "RGB") -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 9, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST).convert(mode)
+
+
+def run(*expressions: str, image: str = "scene.png", folder: Path = RESULT, out: str = "out.png") -> None:
+    predict.main(Path(image), list(expressions), folder, Path(out))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *expressions: str, **settings: object) -> str:
+    """The message of a prediction that fails with status 1 and writes nothing."""
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    with pytest.raises(SystemExit, match="1"):
+        run(*(expressions or ("the red ship",)), **settings)  # type: ignore[arg-type]
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+    return " ".join(capsys.readouterr().err.split())
+
+
+def expected(image: Image.Image, *expressions: str) -> list[np.ndarray]:
+    """The masks of the model itself."""
+    model, _ = load_model(CONFIG, Path("weights/tiny"))
+    tensor = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    return [model.predict([tensor], [expression], [0])[0] for expression in expressions]
+
+
+# --------------------------------------------------------------------------------------------------- what comes out
+
+
+@pytest.mark.parametrize("size", [(90, 51), (1, 1), (7, 300), (1500, 1200)])
+def test_mask_and_overlay_have_the_image_s_own_size(size: tuple[int, int], project: Path) -> None:
+    picture(*size).save("scene.png")
+    run("the red ship")
+    (mask,) = expected(picture(*size), "the red ship")
+    written = Image.open("out_mask.png")
+    assert (written.mode, written.size) == ("L", size)
+    np.testing.assert_array_equal(np.array(written), mask * np.uint8(255))
+    np.testing.assert_array_equal(np.array(Image.open("out.png")), overlay(np.array(picture(*size)), mask, mask))
+    assert not list(Path().glob(".*"))
+
+
+def test_the_mask_written_is_neither_empty_nor_everything(project: Path) -> None:
+    run("the red ship")
+    assert 0 < np.array(Image.open("out_mask.png")).mean() < 255
+
+
+def test_several_expressions_are_numbered_in_their_order(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ("the red ship", "road", "harbor")
+    run(*texts, out="found/masks.png")
+    for number, mask in enumerate(expected(picture(), *texts), start=1):
+        np.testing.assert_array_equal(np.array(Image.open(f"found/masks_{number}_mask.png")) > 0, mask)
+        assert Path(f"found/masks_{number}.png").is_file()
+    assert len(list(Path("found").iterdir())) == 6
+    said = capsys.readouterr().out
+    assert [text for text in texts if text in said] == list(texts)
+    assert f"{expected(picture(), 'road')[0].mean():.2%}" in said
+
+
+def test_the_folder_of_the_training_names_the_same_run(project: Path) -> None:
+    run("the red ship", out="one.png")
+    run("the red ship", folder=project / RUN, out="other.png")
+    assert Path("one_mask.png").read_bytes() == Path("other_mask.png").read_bytes()
+
+
+def test_the_configuration_is_the_run_s_own_and_not_what_params_yaml_says(project: Path) -> None:
+    Path("params.yaml").unlink()
+    run("the red ship")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.jpg", "RGB"), ("a.tif", "RGB"), ("a.webp", "RGB"), ("a.png", "L"), ("a.png", "P")]
+)
+def test_common_formats_are_read_as_rgb(name: str, mode: str, project: Path) -> None:
+    image = picture(mode=mode)
+    image.save(name)
+    run("the red ship", image=name)
+    (mask,) = expected(Image.open(name), "the red ship")
+    np.testing.assert_array_equal(np.array(Image.open("out_mask.png")) > 0, mask)
+
+
+def test_an_opaque_alpha_channel_changes_nothing(project: Path) -> None:
+    picture(mode="RGBA").save("opaque.png")
+    run("the red ship", out="one.png")
+    run("the red ship", image="opaque.png", out="other.png")
+    assert Path("one_mask.png").read_bytes() == Path("other_mask.png").read_bytes()
+
+
+def test_an_expression_that_is_cut_is_noted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("the red ship " * 9)
+    assert "note: 1 expressions hold more than 10 tokens and were cut" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_command_runs_as_it_is_written_down(project: Path) -> None:
+    command = [sys.executable, "-m", "experiments.predict", "scene.png", "the red ship", "road"]
+    done = subprocess.run([*command, "--run", str(RESULT), "--out", "o.png"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in Path().glob("o_*")) == ["o_1.png", "o_1_mask.png", "o_2.png", "o_2_mask.png"]
+
+
+# ----------------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize("text", ["", "  \t"])
+def test_an_empty_expression_is_refused(text: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "an expression is empty: say what to segment" in refused(capsys, "road", text)
+
+
+def test_an_expression_without_words_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "expression '?!' holds nothing that CLIP reads" in refused(capsys, "road", "?!")
+
+
+def test_what_is_no_image_is_refused_by_name(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("notes.png").write_text("not an image")
+    whole = Path("scene.png").read_bytes()
+    Path("half.png").write_bytes(whole[: len(whole) // 2])
+    Path("folder.png").mkdir()
+    assert "notes.png: not an image that can be read" in refused(capsys, image="notes.png")
+    assert "half.png: damaged" in refused(capsys, image="half.png")
+    assert "folder.png: damaged or not a file" in refused(capsys, image="folder.png")
+    assert "nowhere.png: no such image" in refused(capsys, image="nowhere.png")
+
+
+def test_what_would_need_a_guess_to_be_rgb_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.zeros((9, 9), dtype=np.uint16)).save("deep.tif")
+    picture(mode="CMYK").save("print.jpg")
+    picture(mode="RGBA").save("two.tif", save_all=True, append_images=[picture(mode="RGBA")])
+    clear = picture(mode="RGBA")
+    clear.putpixel((0, 0), (1, 2, 3, 0))
+    clear.save("clear.png")
+    assert "deep.tif: has mode I;16; make it 8-bit RGB first" in refused(capsys, image="deep.tif")
+    assert "print.jpg: has mode CMYK" in refused(capsys, image="print.jpg")
+    assert "two.tif: holds 2 images" in refused(capsys, image="two.tif")
+    assert "clear.png: has transparent pixels" in refused(capsys, image="clear.png")
+
+
+def test_an_image_too_large_to_be_one_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in (1000, 3000):  # the image is more than twice as large, and less
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert "scene.png: too large" in refused(capsys)
+
+
+@pytest.mark.parametrize("out", ["out.jpg", "out", "scene.png"])
+def test_an_output_that_is_no_png_or_the_image_itself_is_refused(
+    out: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"--out {out}: " in refused(capsys, out=out)
+
+
+def test_a_folder_that_is_no_run_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not a run; give results/" in refused(capsys, folder=Path("results"))
+    assert "not a run; give results/" in refused(capsys, folder=RESULT.parent)
+    assert "no such folder" in refused(capsys, folder=RESULT.with_name("7"))
+    control = RESULT.parents[1] / "whole_image" / "0"
+    assert control.is_dir()
+    assert "whole_image is a control, which was not trained" in refused(capsys, folder=control)
+
+
+def test_a_result_without_its_checkpoint_says_how_to_train_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree("runs")
+    message = refused(capsys)
+    assert "error: runs/fake_scenes/tiny/rsrefseg/0/model.safetensors: the run's checkpoint is not here" in message
+    assert "dvc repro train@fake_scenes-tiny-rsrefseg-0" in message
+
+
+def test_a_checkpoint_that_the_result_was_not_measured_with_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = RESULT / "result.json"
+    result = json.loads(file.read_text())
+    result["run"]["fingerprint"] = "0" * 16
+    file.write_text(json.dumps(result))
+    assert "not the training that" in refused(capsys)
+
+
+def test_other_foundation_weights_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = load_clip(CONFIG.model.clip, Path("weights/tiny"))
+    changed = {name: value + 1e-3 for name, value in clip.model.state_dict().items()}
+    save_tensors(Path("weights/tiny/clip.safetensors"), changed)
+    assert "trained on other foundation weights" in refused(capsys)
+
+
+def test_a_fault_while_writing_leaves_nothing_half_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Path] = []
+
+    def save(image: Image.Image, file: Path, **settings: str) -> None:
+        if saved:
+            raise OSError("no space left")
+        saved.append(file)
+        file.write_bytes(b"half")
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(OSError, match="no space left"):
+        run("the red ship", "road")
+    assert not list(Path().glob("out*.png"))
