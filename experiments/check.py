@@ -10,7 +10,7 @@ import itertools
 import typer
 from rich import print
 
-from experiments.config import dataset_config, load_params, resolve
+from experiments.config import dataset_config, load_params, pick, resolve
 from experiments.errors import clear_errors
 
 
@@ -22,6 +22,8 @@ def main() -> None:
         for dataset in run.datasets:
             dataset_config(params, dataset)
         points = list(itertools.product(run.datasets, run.models, run.variants, run.seeds))
+        for model in run.models:
+            pick("foundation", model, params.foundation)
         for point in points:
             resolve(params, *point)
         print(f"params.yaml: {len(points)} runs and {len(run.controls)} controls for each dataset and model")

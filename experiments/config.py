@@ -9,14 +9,16 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from benchmark.datasets import DATASETS
+from experiments.foundation_config import MARKS, Foundation
+from experiments.foundation_config import Recipe as Recipe
 from models.config import ModelConfig, Part
 from models.zoo import MODELS
 
@@ -82,24 +84,6 @@ class EvaluateConfig(Part):
     batch_images: Annotated[int, Field(ge=1)]
 
 
-class Recipe(Part):
-    """How long and how fast one foundation model is pretrained, on scenes drawn as they are needed."""
-
-    steps: Annotated[int, Field(ge=1)]
-    batch_scenes: Annotated[int, Field(ge=1)]
-    lr: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    seed: int
-
-
-class FoundationConfig(Part):
-    """Recipes of the two foundation models that are pretrained here."""
-
-    clip: Recipe
-    sam: Recipe
-    held_out_scenes: Annotated[int, Field(ge=1)]
-
-
 class Params(Part):
     """The whole of params.yaml."""
 
@@ -109,7 +93,7 @@ class Params(Part):
     variants: dict[str, dict[str, Any]]
     train: TrainConfig
     evaluate: EvaluateConfig
-    foundation: dict[str, FoundationConfig]
+    foundation: dict[str, Foundation]
 
 
 class ExperimentConfig(Part):
@@ -161,11 +145,15 @@ def parse(cls: type[T], data: Any, where: str) -> T:
     except ValidationError as error:
         lines = []
         for fault in error.errors():
-            place = ".".join(str(step) for step in fault["loc"])
+            place = ".".join(str(step) for step in fault["loc"] if step not in MARKS)
             if fault["type"] == "extra_forbidden":
                 lines.append(f"{place}: unknown key{nearest(str(fault['loc'][-1]), _field_names(cls))}")
             elif fault["type"] == "missing":
                 lines.append(f"{place}: missing; add it")
+            elif fault["type"] == "value_error" and isinstance(fault["input"], Mapping):  # of its parts together
+                lines.append(f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"]))
+            elif fault["type"] == "value_error":
+                lines.append(f"{place} = {fault['input']!r}: {fault['ctx']['error']}")
             else:
                 lines.append(f"{place} = {fault['input']!r}: {fault['msg']}")
         raise ConfigError(f"{where}: " + "\n  ".join(lines)) from None
@@ -176,10 +164,17 @@ def _field_names(cls: type[BaseModel]) -> set[str]:
     names: set[str] = set()
     for name, field in cls.model_fields.items():
         names.add(field.alias or name)
-        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                names |= _field_names(inner)
+        for inner in _classes(field.annotation):
+            names |= _field_names(inner)
     return names
+
+
+def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every configuration class inside an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _classes(inner)
 
 
 def load_params(file: Path = PARAMS) -> Params:
@@ -198,6 +193,7 @@ def load_params(file: Path = PARAMS) -> Params:
     for where, names, known in (
         ("datasets", params.datasets, DATASETS),
         ("models", params.models, MODELS),
+        ("foundation", params.foundation, MODELS),
         ("run.datasets", params.run.datasets, params.datasets),
         ("run.models", params.run.models, params.models),
         ("run.variants", params.run.variants, params.variants),
@@ -235,6 +231,17 @@ def dataset_config(params: Params, dataset: str) -> BaseModel:
     pick("dataset", dataset, params.datasets)
     own = {key: value for key, value in params.datasets[dataset].items() if key != "overlay"}
     return parse(DATASETS[dataset].config, own, f"{PARAMS}: datasets.{dataset}")
+
+
+def model_config(params: Params, model: str) -> ModelConfig:
+    """A model of params.yaml before any dataset or variant changes it: what its foundation weights must fit.
+
+    Raises:
+        ConfigError: an unknown name or key, with the nearest known one.
+    """
+    pick("model", model, params.models)
+    config = merged(MODELS[model], params.models[model])
+    return parse(ModelConfig, {part: config[part] for part in MODEL_PARTS}, f"{PARAMS}: models.{model}")
 
 
 def resolve(params: Params, dataset: str, model: str, variant: str | None, seed: int) -> ExperimentConfig:

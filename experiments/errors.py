@@ -31,5 +31,6 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        console = Console(stderr=True)
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(1) from None

@@ -1,10 +1,12 @@
-"""Pretrain the two foundation models of `mini` and say how good they are.
+"""The two foundation models of a size, in weights/<model>/: clip.safetensors, tokenizer.json, sam.safetensors.
 
     python -m experiments.foundation --model mini
+    python -m experiments.foundation --model rsrefseg-b
 
-Writes weights/<model>/: clip.safetensors, tokenizer.json, sam.safetensors (half precision: small enough to commit) and
-foundation.json with their quality on held-out scenes. `--only clip`, `--only sam` and `--only measure` do one part, so
-that the two trainings can run side by side.
+What `foundation.<model>` of params.yaml gives is done: recipes are pretrained here (in half precision: small enough to
+commit), and sources are fetched, checked and converted (experiments/sources.py). foundation.json says what came of it:
+the quality on held-out scenes, or where the weights are from. `--only clip`, `--only sam` and, of recipes, `--only
+measure` do one part, so that two trainings can run side by side.
 """
 
 from __future__ import annotations
@@ -23,16 +25,17 @@ from transformers import PreTrainedTokenizerFast
 
 from benchmark.datasets import everyday
 from benchmark.expressions import write_expressions
-from experiments.config import FoundationConfig, load_params, parse, pick
+from experiments.config import load_params, model_config, pick
 from experiments.errors import clear_errors
+from experiments.foundation_config import FoundationConfig, SourcesConfig
 from experiments.foundation_quality import clip_quality, sam_quality
 from experiments.pretrain import clip_loss, sam_loss, train
+from experiments.sources import bring
 from models.checkpoint import save_tensors, sha256
 from models.clip import Clip
 from models.config import ModelConfig
 from models.foundation import foundation_files, load_clip, load_sam
 from models.sam import Sam
-from models.zoo import MODELS
 
 # Words of aerial referring expressions, so that none is cut into letters: the vocabulary is wider than what is drawn,
 # as a real CLIP's is. Categories: RRSIS-D's annotation file; the rest: its, RefSegRS's and RISBench's phrases.
@@ -113,23 +116,32 @@ def measure(config: ModelConfig, recipe: FoundationConfig, folder: Path) -> dict
 
 def main(
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
-    only: Annotated[str | None, typer.Option(help="clip, sam or measure")] = None,
+    only: Annotated[str | None, typer.Option(help="clip, sam or (of recipes) measure")] = None,
     weights: Annotated[Path, typer.Option(help="where the weights go")] = Path("weights"),
 ) -> None:
-    """Pretrain the foundation models of one size."""
+    """Bring the foundation models of one size."""
     with clear_errors():
         params = load_params()
-        recipe = params.foundation[pick("foundation", model, params.foundation)]
-        config = parse(ModelConfig, MODELS[model], f"models.zoo: {model}")
-        parts = ("clip", "sam", "measure") if only is None else (pick("part", only, ("clip", "sam", "measure")),)
+        plan = params.foundation[pick("foundation", model, params.foundation)]
+        config = model_config(params, model)
+        known = ("clip", "sam") if isinstance(plan, SourcesConfig) else ("clip", "sam", "measure")
+        parts = known if only is None else (pick("part", only, known),)
         started = time.perf_counter()
-        if "clip" in parts:
-            pretrain_clip(config, recipe, weights / model)
-        if "sam" in parts:
-            pretrain_sam(config, recipe, weights / model)
-        if "measure" in parts:
-            print(measure(config, recipe, weights / model))
+        if isinstance(plan, SourcesConfig):
+            print(bring(config, plan, weights / model, parts, model))
+        else:
+            pretrain(config, plan, weights / model, parts)
         print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
+
+
+def pretrain(config: ModelConfig, recipe: FoundationConfig, folder: Path, parts: tuple[str, ...]) -> None:
+    """Do some of "clip", "sam" and "measure"."""
+    if "clip" in parts:
+        pretrain_clip(config, recipe, folder)
+    if "sam" in parts:
+        pretrain_sam(config, recipe, folder)
+    if "measure" in parts:
+        print(measure(config, recipe, folder))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmark.results import Training, save_curve
 from experiments.config import ExperimentConfig, fingerprint, parse
 from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
-from models.foundation import foundation_files
+from models.foundation import foundation_files, undrawn
 from models.rsrefseg import RSRefSeg
 
 RUNS = Path("runs")
@@ -127,7 +127,8 @@ def restore(folder: Path, config: ExperimentConfig, weights: Path) -> tuple[RSRe
             raise CheckpointError(f"{file}: trained on other foundation weights than {path}. {remedy}")
     if metadata["fingerprint"] != fingerprint(config.plain(), foundation_hash(hashes), metadata["data"]):
         raise CheckpointError(f"{file}: not of the run that {folder / 'config.json'} describes. {remedy}")
-    model = RSRefSeg.from_foundation(config.model, weights)
+    with undrawn():
+        model = RSRefSeg.from_foundation(config.model, weights)
     fill(model, set(model.trained_state()), tensors, file, remedy)
     return model.eval(), metadata["fingerprint"]
 

@@ -1,10 +1,8 @@
-"""The foundation models' weights: weights/<model>/ -> Clip and Sam, in float32.
-
-The modules are built without drawing the values that the files replace: for a billion parameters that takes 20 s.
-"""
+"""The foundation models' weights: weights/<model>/ -> Clip and Sam, in float32."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from transformers.initialization import no_init_weights
@@ -25,6 +23,14 @@ def foundation_files(folder: Path) -> dict[str, Path]:
     }
 
 
+def undrawn() -> AbstractContextManager[None]:
+    """Inside, modules are built without drawing where they start, which takes 20 s for a billion parameters.
+
+    For a model of which every weight is then read. One that is to be trained draws them: its seed depends on it.
+    """
+    return no_init_weights()
+
+
 def load_clip(config: ClipConfig, folder: Path, attention: str = "sdpa") -> Clip:
     """CLIP with its pretrained weights.
 
@@ -32,9 +38,7 @@ def load_clip(config: ClipConfig, folder: Path, attention: str = "sdpa") -> Clip
         FileNotFoundError, CheckpointError: as `load_tensors` and `fill`.
     """
     files = foundation_files(folder)
-    tokenizer = load_tokenizer(files["tokenizer"], config.family)
-    with no_init_weights():
-        clip = Clip(config, tokenizer, attention)
+    clip = Clip(config, load_tokenizer(files["tokenizer"], config.family), attention)
     fill(clip.model, set(clip.model.state_dict()), load_tensors(files["clip"], REMEDY), files["clip"], REMEDY)
     return clip
 
@@ -46,7 +50,6 @@ def load_sam(config: SamConfig, folder: Path, attention: str = "sdpa") -> Sam:
         FileNotFoundError, CheckpointError: as `load_tensors` and `fill`.
     """
     file = foundation_files(folder)["sam"]
-    with no_init_weights():
-        sam = Sam(config, attention)
+    sam = Sam(config, attention)
     fill(sam.model, set(sam.distinct_state()), load_tensors(file, REMEDY), file, REMEDY)
     return sam

@@ -27,6 +27,7 @@ READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what fo
 FENCES = {  # a third party -> the only modules that import it
     "transformers": {
         *("models/clip.py", "models/foundation.py", "models/sam.py", "models/tokens.py"),
+        "models/transformers_folder.py",
         "experiments/foundation.py",  # mini's own tokenizer
     },
     "tokenizers": {"experiments/foundation.py"},
@@ -34,6 +35,8 @@ FENCES = {  # a third party -> the only modules that import it
     "peft": {"models/lora.py"},
     "accelerate": {"experiments/train.py", "experiments/evaluate.py"},
     "mlflow": {"experiments/tracking.py"},
+    "huggingface_hub": {"experiments/hub.py"},
+    "httpx2": {"experiments/hub.py"},
     "matplotlib": {"reports/figures.py"},
     "seaborn": {"reports/figures.py"},
 }

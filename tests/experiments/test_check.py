@@ -36,6 +36,8 @@ def test_the_committed_params_pass(
         ("seeds: [0]", "seeds: []", "run.seeds = []"),
         ("seeds: [0]", "seeds: [-1]", "run.seeds.0 = -1"),
         ("per_image: 5", "per_imag: 5", "did you mean 'per_image'"),
+        ("foundation:\n  mini:", "foundation:\n  rsrefseg-b-x:", "did you mean 'rsrefseg-b'"),
+        ("models: [mini]", "models: [rsrefseg-b-clop]", "did you mean 'rsrefseg-b-clip'"),
         ("rsrefseg: {}", "rsrefseg: {}\n  whole_image: {}", "a control has this name"),
     ],
 )
@@ -50,3 +52,14 @@ def test_a_fault_is_named_before_anything_runs(
     with pytest.raises(SystemExit, match="1"):
         checked(tmp_path, monkeypatch, old, new)
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_model_without_foundation_weights_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    start = text.index("  mini:", text.index("foundation:"))
+    end = text.index("  rsrefseg-b:", start)
+    with pytest.raises(SystemExit, match="1"):
+        checked(tmp_path, monkeypatch, text[start:end], "")
+    assert "unknown foundation 'mini'" in capsys.readouterr().err

@@ -179,7 +179,7 @@ def test_nearest_gives_all_names_when_none_is_near() -> None:
         (("train", "lr"), "fast", r"train\.lr = 'fast'"),
         (("train", "epochs"), None, r"train\.epochs = None"),
         (("train", "epochs"), 0.5, r"train\.epochs = 0\.5"),
-        (("train", "loss"), {"bce": 0, "dice": 0}, r"train\.loss .*both 0"),
+        (("train", "loss"), {"bce": 0, "dice": 0}, r"train\.loss: .*both 0"),
         (
             ("variants", "no_lora"),
             {"prompter": {"local": False, "global": False}},

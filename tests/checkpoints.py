@@ -1,0 +1,79 @@
+"""Tiny random checkpoints as they are published: folders that transformers' own save_pretrained writes, and an official
+SAM file. The models are those of tests/tiny.py, so no test of them needs a network."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import SamModel
+
+from models.clip import Clip
+from models.config import ClipConfig, SamConfig
+from models.sam import Sam
+from models.sam_official import official_sam
+from models.tokens import SPECIAL_TOKENS
+from tests.tiny import draw_weights, tiny_config, tiny_tokenizer
+
+
+def write_clip_checkpoint(folder: Path, family: str, dtype: torch.dtype = torch.float32, **saving: Any) -> Path:
+    """The tiny CLIP of a family, with its tokenizer; `saving` goes to save_pretrained.
+
+    SigLIP has the pooling of images that published ones have. SigLIP 2's tokenizer.json ends no text: that one is to be
+    ended, its tokenizer_config.json says, as Gemma's does.
+    """
+    folder.mkdir(parents=True)
+    config = tiny_config(family=family).clip
+    ours = Clip(config, tiny_tokenizer(folder, family)).model
+    settings = deepcopy(ours.config)
+    if family != "clip":
+        settings.vision_config.vision_use_head = True
+    torch.manual_seed(0)
+    model = type(ours)(settings)
+    draw_weights(model, 0)
+    with torch.no_grad():
+        model.logit_scale.fill_(2.5)
+    model.to(dtype).save_pretrained(folder, **saving)
+    said: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **SPECIAL_TOKENS[family]}
+    if family == "siglip2":
+        change_json(folder / "tokenizer.json", post_processor=None)
+        said |= {"add_bos_token": False, "add_eos_token": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return _with_preprocessor(folder, config)
+
+
+def write_sam_checkpoint(folder: Path) -> Path:
+    """The tiny SAM."""
+    config = tiny_config().sam
+    torch.manual_seed(1)
+    model = SamModel(Sam(config).model.config)
+    draw_weights(model, 1)
+    model.save_pretrained(folder)
+    return _with_preprocessor(folder, config)
+
+
+def write_official_sam(file: Path) -> dict[str, Tensor]:
+    """The tiny SAM as an official file; what is in it."""
+    torch.manual_seed(2)
+    model = official_sam(tiny_config().sam)
+    draw_weights(model, 2)
+    torch.save(model.state_dict(), file)
+    return dict(model.state_dict())
+
+
+def change_json(file: Path, **changes: Any) -> None:
+    """Replace entries at the top of a JSON file; a mapping's are replaced one by one."""
+    data = json.loads(file.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        data[key] = {**data[key], **value} if isinstance(value, dict) and key in data else value
+    file.write_text(json.dumps(data), encoding="utf-8")
+
+
+def _with_preprocessor(folder: Path, config: ClipConfig | SamConfig) -> Path:
+    said = {"image_mean": config.pixel_mean, "image_std": config.pixel_std, "rescale_factor": 1 / 255}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
