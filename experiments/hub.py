@@ -187,7 +187,7 @@ def _plain_errors(repository: str, revision: str, name: str, names: Sequence[str
         yield
     except OfflineModeIsEnabled:
         cache = f"not in {constants.HF_HUB_CACHE}, or not as a link to its checksum"
-        why = f"{cache}, and HF_HUB_OFFLINE, which make sets, forbids to ask: set it to 0"
+        why = f"{cache}, and HF_HUB_OFFLINE forbids to ask: set it to 0"
     except GatedRepoError:
         why = "its authors want to know who asks: accept their terms on its page and set HF_TOKEN"
     except RepositoryNotFoundError:

@@ -306,6 +306,15 @@ def test_weights_gradients_and_optimiser_are_of_the_declared_sizes() -> None:
     assert memory["forward"].gradients == memory["forward"].optimizer == 0
 
 
+def test_the_optimiser_has_its_state_also_where_its_own_step_is_the_peak() -> None:
+    config = tiny_config({"lora": {"rank": 512}, "compute": COMPUTES["checkpointing"]})
+    trained = sum(count.trained for count in counted(config).values())
+    with shapes_of(config) as model:
+        memory = memory_of_step(model, SETTINGS, 1, 1)
+    assert memory.activations < memory.gradients
+    assert memory.optimizer > 8 * trained
+
+
 def test_estimating_twice_gives_the_same() -> None:
     with shapes_of(learner()) as model:
         first, again = (memory_of_step(model, SETTINGS, 1, 1) for _ in range(2))
@@ -353,6 +362,20 @@ def test_the_stand_in_is_the_model_but_for_its_values(family: str, tmp_path: Pat
     for name, value in real.named_buffers():
         assert torch.equal(buffers[name], value), name
     assert ours.sam.model.prompt_encoder.shared_embedding is ours.sam.model.shared_image_embedding
+
+
+def test_the_stand_in_attends_as_configured(tmp_path: Path) -> None:
+    config = tiny_config({"compute": COMPUTES["eager"]})
+    ours, real = build(config), RSRefSeg.from_foundation(config, write_foundation(tmp_path))
+    for name, encoder in real.encoders().items():
+        assert ours.encoders()[name].config._attn_implementation == encoder.config._attn_implementation == "eager"
+
+
+def test_a_batch_shares_its_expressions_out_among_its_images() -> None:
+    batch = make_batch(16, 2, 5)
+    assert [tuple(image.shape) for image in batch.images] == [(3, 16, 16)] * 2
+    assert batch.image_index == [0, 1, 0, 1, 0]
+    assert len(batch.texts) == len(batch.masks) == len(batch.sample_ids) == 5
 
 
 def test_the_stand_in_computes_finite_masks_and_gradients_for_every_trained_parameter() -> None:

@@ -7,13 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from experiments import inspect
 from experiments.config import load_params
+from experiments.cost import memory_of_forward, memory_of_step, shapes_of
+from experiments.measure import Work, measure
+from models.rsrefseg import RSRefSeg
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,13 +67,12 @@ def test_the_file_holds_every_number_and_the_settings_they_are_of(project: Path)
     assert found["measured"] is None
 
 
-def test_more_images_and_expressions_take_more_memory_but_not_more_flops_each(project: Path) -> None:
-    one, six = (
-        numbers(project / "costs.json", batch_images=images, expressions=expressions)
-        for images, expressions in ((1, 1), (2, 3))
-    )
-    assert six["flops"] == one["flops"]
-    assert six["memory"]["training step"]["activations"] > 1.8 * one["memory"]["training step"]["activations"]
+def test_memory_is_that_of_all_images_with_their_expressions(project: Path) -> None:
+    found = numbers(project / "costs.json", batch_images=2, expressions=3)["memory"]
+    config = inspect.chosen(load_params(), None, "mini", "rsrefseg")
+    with shapes_of(config.model) as model:
+        assert found["forward"] == asdict(memory_of_forward(model, 2, 6))
+        assert found["training step"] == asdict(memory_of_step(model, config.train, 2, 6))
 
 
 def test_options_replace_the_configured_way_of_running(project: Path) -> None:
@@ -125,13 +129,28 @@ def test_outside_the_project_the_command_says_where_to_run_it(
     assert "params.yaml: not found; run from the project's folder" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("work", ["forward", "step"])
 def test_measuring_runs_the_model_and_says_how_long_and_how_large(
-    project: Path, capsys: pytest.CaptureFixture[str], work: str
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = numbers(project / "costs.json", measured=work, repeats=2)["measured"]
-    assert measured["work"] == work
+    measured = numbers(project / "costs.json", measured="forward", repeats=2)["measured"]
+    assert measured["work"] == "forward"
     assert len(measured["seconds"]) == 2
     assert all(seconds > 0 for seconds in measured["seconds"])
     assert measured["peak_memory_mb"] > 10
-    assert f"Measured {work}: " in " ".join(capsys.readouterr().out.split())
+    assert "Measured forward: " in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("work", "learns"), [("forward", False), ("step", True)])
+def test_every_run_is_of_the_kind_and_size_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, work: Work, learns: bool
+) -> None:
+    config = inspect.chosen(load_params(ROOT / "params.yaml"), None, "mini", "rsrefseg")
+    seen, original = [], RSRefSeg.forward
+
+    def noted(model: RSRefSeg, images: list[Any], texts: list[str], image_index: list[int]) -> torch.Tensor:
+        seen.append((model.training, torch.is_grad_enabled(), len(images), len(texts)))
+        return original(model, images, texts, image_index)
+
+    monkeypatch.setattr(RSRefSeg, "forward", noted)
+    measure(config.model, config.train, work, 1, 2, repeats=1)
+    assert seen == [(learns, learns, 1, 2)] * 2  # one run that is not counted
