@@ -20,7 +20,7 @@ import torch
 import typer
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmark.overlay import ImageArray, MaskArray, overlay
 from benchmark.results import load_result
@@ -147,7 +147,9 @@ def main(
         write(pixels, masks, files)
         for note in noted:
             console.print(f"note: {note.message}", markup=False)
-        table = Table("expression", "share of the image", "overlay", "mask")
+        table = Table(
+            "expression", "share of the image", *(Column(name, overflow="fold") for name in ("overlay", "mask"))
+        )
         for expression, mask, (painted, plain) in zip(expressions, masks, files, strict=True):
             table.add_row(expression, f"{mask.mean():.2%}", str(painted), str(plain))
         console.print(f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
