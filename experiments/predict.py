@@ -101,7 +101,7 @@ def outputs(out: Path, image: Path, count: int) -> list[tuple[Path, Path]]:
     """Where the overlay and the mask of each expression go.
 
     Raises:
-        InputError: not a .png, or the image itself.
+        InputError: not a .png, the image itself, a folder, or in a place where nothing can be written.
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"--out {out}: give a name that ends in .png")
@@ -109,6 +109,12 @@ def outputs(out: Path, image: Path, count: int) -> list[tuple[Path, Path]]:
     pairs = [(out.with_stem(f"{out.stem}{number}"), out.with_stem(f"{out.stem}{number}_mask")) for number in numbers]
     if image.resolve() in {file.resolve() for pair in pairs for file in pair}:
         raise InputError(f"--out {out}: would overwrite {image}; give another name")
+    for file in (file for pair in pairs for file in pair):
+        if file.is_dir():
+            raise InputError(f"--out {out}: {file} is a folder; give another name")
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise InputError(f"--out {out}: nothing can be written into {place}; give another place")
     return pairs
 
 

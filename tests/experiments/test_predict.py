@@ -216,6 +216,14 @@ def test_an_output_that_is_no_png_or_the_image_itself_is_refused(
     assert f"--out {out}: " in refused(capsys, out=out)
 
 
+def test_an_output_where_nothing_can_be_written_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder.png").mkdir()
+    Path("two_mask.png").mkdir()
+    assert "folder.png is a folder" in refused(capsys, out="folder.png")
+    assert "two_mask.png is a folder" in refused(capsys, out="two.png")
+    assert "nothing can be written into" in refused(capsys, out="scene.png/out.png")
+
+
 def test_a_folder_that_is_no_run_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "not a run; give results/" in refused(capsys, folder=Path("results"))
     assert "not a run; give results/" in refused(capsys, folder=RESULT.parent)
