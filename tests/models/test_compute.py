@@ -143,8 +143,10 @@ def test_a_compiled_model_predicts_the_same_and_trains(weights: Path) -> None:
     torch.testing.assert_close(logits_of(compiled), logits_of(plain), rtol=0, atol=1e-4)
     assert compiled.state_dict().keys() == plain.state_dict().keys()
     found, expected = gradients(compiled), gradients(plain)
+    assert found.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+        # Rounding alone is 4e-5 of the norm; where it opens a ReLU that is closed in the other model, 2e-3 was seen.
+        assert (found[name] - gradient).norm() <= 1e-2 * gradient.norm() + 1e-6, name
 
 
 def test_compile_is_asked_for_of_every_encoder(weights: Path) -> None:
