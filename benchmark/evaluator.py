@@ -47,6 +47,7 @@ def evaluate(
     batch_images: int = 8,
     keep: AbstractSet[str] = frozenset(),
     progress: Callable[[int, int], None] | None = None,
+    workers: int = 0,
 ) -> tuple[pd.DataFrame, dict[str, MaskArray]]:
     """Measure a predictor on a split.
 
@@ -57,6 +58,7 @@ def evaluate(
         batch_images: images encoded at once; a speed setting that must not change any prediction.
         keep: sample_ids whose predicted masks are wanted back.
         progress: called after each batch with (samples done, samples in all).
+        workers: threads that decode images ahead; as `batch_images`.
 
     Returns:
         (lines, masks): the per-sample table in the order of the split, and sample_id -> HxW bool for `keep`.
@@ -70,7 +72,7 @@ def evaluate(
         raise ValueError(f"{dataset.folder}: sample {strangers[0]!r} is to be kept but is not in split {split!r}")
     rows: dict[str, dict[str, int]] = {}
     masks: dict[str, MaskArray] = {}
-    for batch in batches(dataset, split, batch_images):
+    for batch in batches(dataset, split, batch_images, workers=workers):
         predictions = predictor.predict(batch.images, batch.texts, batch.image_index)
         if len(predictions) != len(batch.sample_ids):
             raise ValueError(

@@ -30,6 +30,8 @@ def decode_mask(counts: str, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def mask_bbox(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 of the pixels of an (H, W) mask that has any, right and bottom exclusive."""
+    """x1, y1, x2, y2 of the pixels of an (H, W) mask, right and bottom exclusive; zeros for an empty one."""
+    if not mask.any():
+        return 0, 0, 0, 0
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -25,6 +25,14 @@ def precision_name(x: float) -> str:
 
 
 METRIC_NAMES = ("miou", "oiou", *(precision_name(x) for x in THRESHOLDS))
+NO_TARGET = (
+    "no_target_accuracy"  # of the samples whose expression is of what is not there; measured where there are any
+)
+
+
+def metric_names(lines: pd.DataFrame) -> tuple[str, ...]:
+    """The metrics of a table: METRIC_NAMES, and NO_TARGET if a sample has no target."""
+    return (*METRIC_NAMES, NO_TARGET) if (lines["mask_area"] == 0).any() else METRIC_NAMES
 
 
 def iou(lines: pd.DataFrame) -> FloatArray:
@@ -37,26 +45,33 @@ def iou(lines: pd.DataFrame) -> FloatArray:
 def terms(lines: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray]:
     """Numerator and denominator of each sample, so that the metric is sum(numerator) / sum(denominator).
 
+    A sample without a target (an empty true mask) counts for NO_TARGET alone, every other one for all the others.
+
     Raises:
-        ValueError: if `metric` is not one of METRIC_NAMES.
+        ValueError: if `metric` is neither one of METRIC_NAMES nor NO_TARGET.
     """
+    target = (lines["mask_area"].to_numpy() > 0).astype(np.float64)
     if metric == "miou":
-        return iou(lines), np.ones(len(lines))
+        return iou(lines) * target, target
     if metric == "oiou":
-        return lines["intersection"].to_numpy(dtype=np.float64), lines["union"].to_numpy(dtype=np.float64)
+        intersection, union = (lines[name].to_numpy(dtype=np.float64) for name in ("intersection", "union"))
+        return intersection * target, union * target
     if metric in METRIC_NAMES:
-        return _passes(lines, float(metric.removeprefix("precision_"))), np.ones(len(lines))
-    raise ValueError(f"unknown metric {metric!r}; the metrics of this protocol are {', '.join(METRIC_NAMES)}")
+        return _passes(lines, float(metric.removeprefix("precision_"))) * target, target
+    if metric == NO_TARGET:
+        return iou(lines) * (1 - target), 1 - target
+    known = ", ".join((*METRIC_NAMES, NO_TARGET))
+    raise ValueError(f"unknown metric {metric!r}; the metrics of this protocol are {known}")
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """numerator / denominator; 1 where the denominator is 0, which happens only where every mask is empty."""
+    """numerator / denominator; 1 where the denominator is 0: nothing was there to be missed."""
     values: FloatArray = np.divide(numerator, denominator, out=np.ones_like(numerator), where=denominator > 0)
     return values
 
 
 def miou(lines: pd.DataFrame) -> float:
-    """Mean of the samples' IoU, in [0, 1] (RSRefSeg's gIoU)."""
+    """Mean IoU of the samples with a target, in [0, 1] (RSRefSeg's gIoU)."""
     return _value(*terms(lines, "miou"))
 
 
@@ -66,18 +81,19 @@ def oiou(lines: pd.DataFrame) -> float:
 
 
 def precision(lines: pd.DataFrame, x: float) -> float:
-    """Precision@x: share of samples with IoU >= x, in [0, 1], for any x."""
-    return _value(_passes(lines, x), np.ones(len(lines)))
+    """Precision@x: share of samples with a target whose IoU is >= x, in [0, 1], for any x."""
+    target = (lines["mask_area"].to_numpy() > 0).astype(np.float64)
+    return _value(_passes(lines, x) * target, target)
 
 
 def summary(lines: pd.DataFrame) -> dict[str, float]:
-    """All metrics of the protocol by name, each in [0, 1].
+    """All metrics of the table by name (`metric_names`), each in [0, 1].
 
     Raises:
         ValueError: if the table has no rows or lacks a column.
     """
     check_lines(lines)
-    return {name: _value(*terms(lines, name)) for name in METRIC_NAMES}
+    return {name: _value(*terms(lines, name)) for name in metric_names(lines)}
 
 
 def check_lines(lines: pd.DataFrame) -> None:

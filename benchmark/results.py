@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from benchmark.metrics import LINE_COLUMNS, METRIC_NAMES, check_lines, summary
+from benchmark.metrics import LINE_COLUMNS, METRIC_NAMES, check_lines, metric_names, summary
 from benchmark.provenance import Meta, provenance
 from benchmark.schema import (
     METRICS,
@@ -200,10 +200,11 @@ def _check(folder: Path, result: Result, lines: pd.DataFrame, predictions: pd.Da
             f"it needs {list(PREDICTION_COLUMNS)}"
         )
     for split, evaluation in result.eval.items():
-        if set(evaluation.metrics) != set(METRIC_NAMES):
+        due = {*METRIC_NAMES, *(metric_names(lines) if split == TEST_SPLIT else evaluation.metrics)}
+        if set(evaluation.metrics) != due or not due <= set(METRICS):
             raise ResultError(
                 f"{folder / 'result.json'}, eval.{split}.metrics names {sorted(evaluation.metrics)}, "
-                f"protocol {PROTOCOL_VERSION} has {sorted(METRIC_NAMES)}"
+                f"protocol {PROTOCOL_VERSION} has {sorted(due & set(METRICS))}"
             )
     if TEST_SPLIT not in result.eval:
         raise ResultError(f"{folder / 'result.json'} has no evaluation of the {TEST_SPLIT!r} split")

@@ -1,7 +1,9 @@
 """The table of samples: one row per (image, expression, mask), the same whatever the source looked like.
 
 A dataset is a folder: ``samples.parquet`` (this table), ``manifest.json`` (what it is, how many, its hashes) and
-``images/``. Every row is validated once, when the table is saved (benchmark/validation.py); later code trusts it.
+``images/``, unless its images stay where they were fetched to: then the manifest says so, and who opens the dataset
+says where that is. Every row is validated once, when the table is saved (benchmark/validation.py); later code trusts
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,7 +49,9 @@ class Manifest(BaseModel):
     """What a dataset is.
 
     counts: per split {"samples": n, "images": n}. samples_sha256: of the table's content, not of the file's bytes
-    (those change with the Parquet library). images_sha256: of the images' paths and pixels.
+    (those change with the Parquet library). images_sha256: of the images' paths and pixels. images_in: whether the
+    images lie in the dataset's folder, or stay where they were fetched to. no_target: whether some expressions are of
+    what is not there (empty masks).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,15 +63,22 @@ class Manifest(BaseModel):
     counts: dict[str, dict[str, int]]
     samples_sha256: str
     images_sha256: str
+    images_in: Literal["dataset", "root"] = "dataset"
+    no_target: bool = False
+
+    def text(self) -> str:
+        """As manifest.json; what is as usual is not written."""
+        return self.model_dump_json(indent=2, exclude_defaults=True) + "\n"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A validated dataset on disk."""
+    """A validated dataset on disk; the column `image` counts from ``images``."""
 
     folder: Path
     manifest: Manifest
     samples: pd.DataFrame
+    images: Path
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split, in the table's order.
@@ -93,10 +104,14 @@ def make_sample(
     expression: str,
     category: str | None,
     mask: NDArray[np.bool_],
+    no_target: bool = False,
 ) -> dict[str, Any]:
-    """One row of the table, everything that follows from the (H, W) mask filled in. The mask must have a pixel."""
+    """One row of the table, everything that follows from the (H, W) mask filled in.
+
+    The mask must have a pixel, unless the expression is one of what is not there (``no_target``).
+    """
     height, width = mask.shape
-    if not mask.any():
+    if not mask.any() and not no_target:
         raise SampleError(f"sample '{sample_id}' has an empty mask; leave the sample out or correct its mask")
     return {
         "sample_id": sample_id, "image_id": image_id, "image": image, "height": height, "width": width, "split": split,
@@ -121,13 +136,22 @@ def images_sha256(digests: Mapping[str, str]) -> str:
 
 
 def save_dataset(
-    folder: Path, samples: pd.DataFrame, *, name: str, source: str, licence: str, citation: str
+    folder: Path,
+    samples: pd.DataFrame,
+    *,
+    name: str,
+    source: str,
+    licence: str,
+    citation: str,
+    images: Path | None = None,
+    no_target: bool = False,
 ) -> Manifest:
-    """Validate all rows, then write the table and its manifest into ``folder``, where the images already are.
+    """Validate all rows, then write the table and its manifest into ``folder``.
 
+    images: where the images stay (None: they are in ``folder``). no_target: whether masks may be empty.
     Raises what validate_samples() raises, and then leaves the folder as it was.
     """
-    digests = validate_samples(samples, folder)
+    digests = validate_samples(samples, folder, images, no_target)
     samples = samples[list(COLUMNS)].reset_index(drop=True)
     try:
         table = pa.Table.from_pandas(samples, schema=SCHEMA, preserve_index=False)
@@ -140,12 +164,11 @@ def save_dataset(
     manifest = Manifest(
         name=name, source=source, licence=licence, citation=citation, counts=counts,
         samples_sha256=samples_sha256(samples), images_sha256=images_sha256(digests),
+        images_in="dataset" if images is None else "root", no_target=no_target,
     )  # fmt: skip
     stream = io.BytesIO()
     pq.write_table(table, stream)
-    _write_all(
-        {folder / TABLE: stream.getvalue(), folder / MANIFEST: (manifest.model_dump_json(indent=2) + "\n").encode()}
-    )
+    _write_all({folder / TABLE: stream.getvalue(), folder / MANIFEST: manifest.text().encode()})
     return manifest
 
 
@@ -162,10 +185,11 @@ def _write_all(contents: Mapping[Path, bytes]) -> None:
             part.unlink(missing_ok=True)
 
 
-def load_dataset(folder: Path) -> Dataset:
-    """Read a saved dataset.
+def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
+    """Read a saved dataset. root: where its images stay, of a dataset that does not hold them itself.
 
-    Raises FileNotFoundError if it is not there, SampleError if the table is not the one the manifest describes.
+    Raises FileNotFoundError if it or the root of its images is not there, SampleError if the table is not the one the
+    manifest describes.
     """
     for path in (folder / MANIFEST, folder / TABLE):
         if not path.is_file():
@@ -188,7 +212,15 @@ def load_dataset(folder: Path) -> Dataset:
             f"{folder / TABLE}: its content has SHA-256 {found}, {MANIFEST} says {manifest.samples_sha256}; "
             f"the table was changed after it was saved: build it again: dvc repro -f fetch@{folder.name}"
         )
-    return Dataset(folder, manifest, samples)
+    if manifest.images_in == "dataset":
+        return Dataset(folder, manifest, samples, folder)
+    if root is None or not root.is_dir():
+        raise FileNotFoundError(
+            f"{root or 'the root of its images'} does not exist; the images of {folder} stay where they were fetched "
+            f"to: fetch them again (python -m experiments.fetch --dataset {folder.name}), or set "
+            f"datasets.{folder.name}.root in params.yaml to where they are"
+        )
+    return Dataset(folder, manifest, samples, root)
 
 
 EXAMPLE_SCHEMA = pa.schema(
@@ -224,7 +256,7 @@ def save_examples(path: Path, dataset: Dataset, count: int = 6) -> None:
     images = []
     for image in examples["image"]:
         stream = io.BytesIO()
-        Image.fromarray(read_image(dataset.folder / image)).save(stream, format="JPEG", quality=90)
+        Image.fromarray(read_image(dataset.images / image)).save(stream, format="JPEG", quality=90)
         images.append(stream.getvalue())
     table = pa.Table.from_pandas(
         examples.assign(image=images)[EXAMPLE_SCHEMA.names], schema=EXAMPLE_SCHEMA, preserve_index=False

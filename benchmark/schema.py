@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from benchmark.metrics import THRESHOLDS, precision_name
+from benchmark.metrics import NO_TARGET, THRESHOLDS, precision_name
 from benchmark.provenance import Meta
 
 PROTOCOL_VERSION = "1.0"
@@ -26,6 +26,7 @@ METRICS = {
     "miou": Metric("mIoU", higher_is_better=True),
     "oiou": Metric("oIoU", higher_is_better=True),
     **{precision_name(x): Metric(f"P@{x:g}", higher_is_better=True) for x in THRESHOLDS},
+    NO_TARGET: Metric("N-acc", higher_is_better=True),
 }
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # it names a folder

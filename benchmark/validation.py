@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
+from benchmark.errors import SampleError
+from benchmark.images import read_image
 from benchmark.masks import decode_mask, mask_bbox
 
 SPLITS = ("train", "val", "test")
@@ -20,7 +21,7 @@ SCHEMA = pa.schema(
     [
         pa.field("sample_id", pa.string(), nullable=False),
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("image", pa.string(), nullable=False),  # path relative to the dataset's folder, "/" between its parts
+        pa.field("image", pa.string(), nullable=False),  # path from where the images are, "/" between its parts
         pa.field("height", pa.int64(), nullable=False),
         pa.field("width", pa.int64(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
@@ -35,17 +36,18 @@ COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 TABLE = "samples.parquet"
 
 
-class SampleError(ValueError):
-    """A dataset that breaks the contract: the message names file, row, value and what to do."""
+def validate_samples(
+    samples: pd.DataFrame, folder: Path, images: Path | None = None, no_target: bool = False
+) -> dict[str, str]:
+    """Check every row against the contract and its image under ``images`` (None: under ``folder``).
 
-
-def validate_samples(samples: pd.DataFrame, folder: Path) -> dict[str, str]:
-    """Check every row against the contract and the images under ``folder``.
+    no_target: whether a mask may be empty, for an expression of something that is not there.
 
     Returns the SHA-256 of each image's pixels by its path. Raises SampleError (FileNotFoundError for a missing
     image), naming file, row, value and remedy.
     """
     check_columns(samples, folder)
+    images = folder if images is None else images
     seen: dict[str, int] = {}
     frames: dict[str, tuple[str, str, str, int]] = {}
     sizes: dict[str, tuple[int, int]] = {}
@@ -67,16 +69,16 @@ def validate_samples(samples: pd.DataFrame, folder: Path) -> dict[str, str]:
                 "an image belongs to one file and one split"
             )
         if image not in sizes:
-            pixels = _read_row_image(image, folder, where)
+            pixels = _read_row_image(image, images, where)
             sizes[image] = (pixels.shape[0], pixels.shape[1])
             digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
         height, width = sample["height"], sample["width"]
         if sizes[image] != (height, width):
             raise SampleError(
-                f"{where}: {folder / image} is {sizes[image][0]}x{sizes[image][1]} (height x width), "
+                f"{where}: {images / image} is {sizes[image][0]}x{sizes[image][1]} (height x width), "
                 f"the row says {height}x{width}; a sample has its image's own size"
             )
-        _check_mask(sample, where)
+        _check_mask(sample, where, no_target)
     return digests
 
 
@@ -115,26 +117,13 @@ def _read_row_image(image: str, folder: Path, where: str) -> NDArray[np.uint8]:
         raise SampleError(f"{where}: {error}") from error
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB. Raises FileNotFoundError, or SampleError for an image that cannot be read to its last pixel."""
-    if not path.is_file():
-        raise FileNotFoundError(f"image {path} does not exist")
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for some broken PNG chunks
-        raise SampleError(
-            f"image {path} cannot be read to its end ({error}); it is truncated or no image: fetch it again"
-        ) from error
-
-
-def _check_mask(sample: Mapping[Hashable, Any], where: str) -> None:
+def _check_mask(sample: Mapping[Hashable, Any], where: str, no_target: bool) -> None:
     try:
         mask = decode_mask(sample["mask"], sample["height"], sample["width"])
     except ValueError as error:
         raise SampleError(f"{where}: {error}; a mask has its image's own size") from error
     area = int(np.count_nonzero(mask))
-    if area == 0:
+    if area == 0 and not no_target:
         raise SampleError(f"{where}: the mask is empty; leave the sample out or correct its mask")
     if sample["mask_area"] != area:
         raise SampleError(

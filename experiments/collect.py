@@ -23,6 +23,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from benchmark.metrics import NO_TARGET
 from benchmark.overlay import predictions_sheet, read_examples
 from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
 from benchmark.samples import SampleError, load_examples
@@ -77,6 +78,7 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
         outcome[store.put(record)] += 1
         rows.append(_row(store.check(record)))
     frame = pd.DataFrame(rows, columns=[*TAG_COLUMNS, *METRIC_COLUMNS, *COUNT_COLUMNS])
+    frame = frame.drop(columns=[name for name in (f"{TEST_SPLIT}/{NO_TARGET}",) if frame[name].isna().all()])
     table.parent.mkdir(parents=True, exist_ok=True)
     partial = table.with_name(f".{table.name}.partial")
     frame.to_csv(partial, index=False, lineterminator="\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
@@ -16,13 +17,17 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from benchmark.datasets import DATASETS
+from benchmark.datasets import DATASETS, KINDS, Source
+from benchmark.datasets.spec import DatasetConfig
+from benchmark.samples import Dataset, load_dataset
 from experiments.foundation_config import MARKS, Foundation
 from experiments.foundation_config import Recipe as Recipe
 from models.config import ModelConfig, Part
 from models.zoo import MODELS
 
 PARAMS = Path("params.yaml")
+DATA = Path("data")
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a dataset: it names a folder
 MODEL_PARTS = ("clip", "sam", "prompter", "lora", "compute")
 OVERLAY = (*MODEL_PARTS, "train")
 CONTROLS = ("whole_image", "clip_heat_map", "heat_map_point")  # models/baselines.py
@@ -84,6 +89,12 @@ class EvaluateConfig(Part):
     batch_images: Annotated[int, Field(ge=1)]
 
 
+class LoaderConfig(Part):
+    """Threads that decode images ahead of the model: a matter of speed, never of the result."""
+
+    workers: Annotated[int, Field(ge=0)]
+
+
 class Params(Part):
     """The whole of params.yaml."""
 
@@ -93,6 +104,7 @@ class Params(Part):
     variants: dict[str, dict[str, Any]]
     train: TrainConfig
     evaluate: EvaluateConfig
+    loader: LoaderConfig
     foundation: dict[str, Foundation]
 
 
@@ -191,7 +203,6 @@ def load_params(file: Path = PARAMS) -> Params:
         raise ConfigError(f"{file}: not valid YAML: {error}") from None
     params = parse(Params, data, str(file))
     for where, names, known in (
-        ("datasets", params.datasets, DATASETS),
         ("models", params.models, MODELS),
         ("foundation", params.foundation, MODELS),
         ("run.datasets", params.run.datasets, params.datasets),
@@ -202,6 +213,8 @@ def load_params(file: Path = PARAMS) -> Params:
         for name in names:
             if name not in known:
                 raise ConfigError(f"{file}: {where}: unknown name {name!r}{nearest(name, known)}")
+    for name in params.datasets:
+        source_of(params, name, file)
     for name in params.variants:
         if name in CONTROLS:
             raise ConfigError(f"{file}: variants.{name}: a control has this name; give the variant another")
@@ -226,11 +239,46 @@ def merged(base: Any, difference: Any) -> Any:
     return {**base, **{key: merged(base[key], value) if key in base else value for key, value in difference.items()}}
 
 
-def dataset_config(params: Params, dataset: str) -> BaseModel:
-    """The dataset's own configuration: what `datasets.<dataset>` says besides its `overlay`."""
+def source_of(params: Params, dataset: str, file: Path = PARAMS) -> Source:
+    """What builds a dataset of params.yaml: the one of its name, or anyone's own files of the `kind` it names.
+
+    Raises:
+        ConfigError: an unknown name or kind, with the nearest known one.
+    """
     pick("dataset", dataset, params.datasets)
-    own = {key: value for key, value in params.datasets[dataset].items() if key != "overlay"}
-    return parse(DATASETS[dataset].config, own, f"{PARAMS}: datasets.{dataset}")
+    if "kind" not in params.datasets[dataset]:
+        if dataset not in DATASETS:
+            kinds = " or ".join(KINDS)
+            raise ConfigError(
+                f"{file}: datasets: unknown name {dataset!r}{nearest(dataset, DATASETS)}. If it is your own, say what "
+                f"kind of files it has: datasets.{dataset}.kind: {kinds}"
+            )
+        return DATASETS[dataset]
+    kind = params.datasets[dataset]["kind"]
+    if dataset in DATASETS:
+        raise ConfigError(f"{file}: datasets.{dataset}.kind: {dataset} has its own files; leave kind out, or rename it")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ConfigError(f"{file}: datasets.{dataset}.kind = {kind!r}: unknown{nearest(str(kind), KINDS)}")
+    if not re.fullmatch(NAME, dataset):
+        raise ConfigError(f"{file}: datasets: {dataset!r} cannot name a folder; use letters, digits, '.', '_' and '-'")
+    return KINDS[kind]
+
+
+def dataset_config(params: Params, dataset: str) -> DatasetConfig:
+    """The dataset's own configuration: what `datasets.<dataset>` says besides its `overlay` and `kind`."""
+    source = source_of(params, dataset)
+    own = {key: value for key, value in params.datasets[dataset].items() if key not in ("overlay", "kind")}
+    return parse(source.config, own, f"{PARAMS}: datasets.{dataset}")
+
+
+def open_dataset(params: Params, dataset: str) -> Dataset:
+    """A dataset that was fetched, with its images wherever they are.
+
+    Raises:
+        ConfigError: params.yaml does not name it.
+        FileNotFoundError, SampleError: what load_dataset() raises.
+    """
+    return load_dataset(DATA / dataset, dataset_config(params, dataset).images_root)
 
 
 def model_config(params: Params, model: str) -> ModelConfig:

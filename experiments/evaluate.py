@@ -24,8 +24,8 @@ from rich.progress import Progress
 from benchmark import results
 from benchmark.evaluator import evaluate
 from benchmark.metrics import summary
-from benchmark.samples import Dataset, encode_mask, load_dataset, load_examples
-from experiments.config import ExperimentConfig, fingerprint, load_params, resolve
+from benchmark.samples import Dataset, encode_mask, load_examples
+from experiments.config import ExperimentConfig, fingerprint, load_params, open_dataset, resolve
 from experiments.errors import clear_errors
 from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
 from models.baselines import CONTROLS
@@ -34,7 +34,7 @@ RESULTS = Path("results")
 WEIGHTS = Path("weights")
 
 
-def measure_run(config: ExperimentConfig, dataset: Dataset, batch_images: int) -> Path:
+def measure_run(config: ExperimentConfig, dataset: Dataset, batch_images: int, workers: int = 0) -> Path:
     """Evaluate a trained run -> its result folder."""
     model, fingerprint = load_model(config, WEIGHTS / config.model_name)
     folder = run_folder(config)
@@ -48,10 +48,12 @@ def measure_run(config: ExperimentConfig, dataset: Dataset, batch_images: int) -
         config=config.plain(),
         fingerprint=fingerprint,
     )
-    return _measure(model, run, training, results.load_curve(folder / "curve.csv"), dataset, batch_images)
+    return _measure(model, run, training, results.load_curve(folder / "curve.csv"), dataset, batch_images, workers)
 
 
-def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, batch_images: int) -> Path:
+def measure_control(
+    control: str, config: ExperimentConfig, dataset: Dataset, batch_images: int, workers: int = 0
+) -> Path:
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
     weights = WEIGHTS / config.model_name
     model = CONTROLS[control](config.model, weights).eval()
@@ -78,7 +80,7 @@ def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, ba
         parameters_trained=0,
         peak_memory_mb=0,
     )
-    return _measure(model, run, training, None, dataset, batch_images)
+    return _measure(model, run, training, None, dataset, batch_images, workers)
 
 
 def _measure(
@@ -88,6 +90,7 @@ def _measure(
     curve: pd.DataFrame | None,
     dataset: Dataset,
     batch_images: int,
+    workers: int,
 ) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     examples = load_examples(RESULTS / run.dataset / "examples.parquet")
@@ -99,6 +102,7 @@ def _measure(
             dataset,
             results.TEST_SPLIT,
             batch_images=batch_images,
+            workers=workers,
             keep=set(examples["sample_id"]),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -136,13 +140,13 @@ def main(
     """Evaluate one run or control."""
     with clear_errors():
         params = load_params()
-        samples = load_dataset(Path("data") / dataset)
+        samples = open_dataset(params, dataset)
         set_seed(seed)
+        how = (params.evaluate.batch_images, params.loader.workers)
         if variant in CONTROLS:
-            config = resolve(params, dataset, model, None, 0)
-            measure_control(variant, config, samples, params.evaluate.batch_images)
+            measure_control(variant, resolve(params, dataset, model, None, 0), samples, *how)
         else:
-            measure_run(resolve(params, dataset, model, variant, seed), samples, params.evaluate.batch_images)
+            measure_run(resolve(params, dataset, model, variant, seed), samples, *how)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Bring a dataset into the one table of samples.
 
     python -m experiments.fetch --dataset synthetic
+    python -m experiments.fetch --dataset refsegrs --offline
 
-Writes data/<dataset>/ (samples.parquet, manifest.json, images/) and results/<dataset>/examples.parquet: a few test
-samples with their images, chosen by a rule before any model sees them, which every run's predictions are shown on.
+Fetches what is not there yet into the dataset's root (datasets.<name>.root in params.yaml), then writes data/<dataset>/
+(samples.parquet, manifest.json, and images/ unless they stay at the root) and results/<dataset>/examples.parquet: a few
+test samples with their images, chosen by a rule before any model sees them, which every run's predictions are shown on.
 """
 
 from __future__ import annotations
@@ -12,24 +14,48 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import print
 
-from benchmark.datasets import DATASETS
-from benchmark.samples import load_dataset, save_examples
-from experiments.config import dataset_config, load_params
-from experiments.errors import clear_errors
+from benchmark.datasets.published import PublishedConfig
+from benchmark.samples import Dataset, load_dataset, save_examples
+from experiments.config import DATA, dataset_config, load_params, source_of
+from experiments.downloads import bring, console
+from experiments.errors import InputError, clear_errors
 
 
-def main(dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")]) -> None:
+def main(
+    dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
+    offline: Annotated[bool, typer.Option("--offline", help="use what is there, never the network")] = False,
+    allow_count_mismatch: Annotated[
+        bool, typer.Option("--allow-count-mismatch", help="take other numbers of samples than published")
+    ] = False,
+) -> None:
     """Build one dataset."""
     with clear_errors():
-        config = dataset_config(load_params(), dataset)
-        folder = Path("data") / dataset
-        DATASETS[dataset].build(folder, config)
-        built = load_dataset(folder)
+        params = load_params()
+        source, config = source_of(params, dataset), dataset_config(params, dataset)
+        if allow_count_mismatch:
+            if not isinstance(config, PublishedConfig):
+                raise InputError(f"--allow-count-mismatch: {dataset} has no published counts; leave it out")
+            config = config.model_copy(update={"allow_count_mismatch": True})
+        if source.spec is not None:
+            if source.spec.superseded_by:
+                console.print(f"[yellow]{dataset} is superseded by {source.spec.superseded_by}[/yellow]")
+            if isinstance(config, PublishedConfig):
+                bring(source.spec, Path(config.root), offline)
+        folder = DATA / dataset
+        source.build(folder, config)
+        built = load_dataset(folder, config.images_root)
         save_examples(Path("results") / dataset / "examples.parquet", built)
-        counts = ", ".join(f"{split} {count['samples']}" for split, count in built.manifest.counts.items())
-        print(f"{dataset}: {counts} samples -> {folder}")
+        console.print(f"{dataset}: {_summary(built)} -> {folder}")
+
+
+def _summary(dataset: Dataset) -> str:
+    """Samples per split, and how many of them have a category."""
+    counts = ", ".join(f"{split} {count['samples']:,}" for split, count in dataset.manifest.counts.items())
+    known = dataset.samples["category"].notna().mean()
+    nothing = int((dataset.samples["mask_area"] == 0).sum())
+    absent = f", {nothing:,} of them of what is not there" if nothing else ""
+    return f"{counts} samples{absent}; {known:.1%} with a category"
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ from rich.progress import (
 
 from models.checkpoint import CheckpointError, sha256
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 ATTEMPTS = 5  # that bring not one byte, a second apart
 LATER = (429, 500, 502, 503, 504)  # answers of a server that is worth asking again
@@ -83,6 +84,27 @@ def fetch(repository: str, revision: str, names: Sequence[str], place: str) -> d
     return files
 
 
+def fetch_dataset(repository: str, revision: str, name: str) -> Path:
+    """One file of a dataset's repository, brought if it is not in the cache.
+
+    Args:
+        revision: a commit, or a branch, which is asked for its commit first.
+
+    Raises:
+        HubError: it is not to be had.
+        CheckpointError: its content is not what its checksum says.
+    """
+    with _plain_errors(repository, revision, name):
+        url = hf_hub_url(repository, name, revision=revision, repo_type="dataset")
+        if not COMMIT.fullmatch(revision):
+            revision = get_hf_file_metadata(url).commit_hash or revision
+        cached = try_to_load_from_cache(repository, name, revision=revision, repo_type="dataset")
+        if isinstance(cached, str):
+            _check(Path(cached), _checksum(Path(cached), url))
+            return Path(cached)
+        return _bring(repository, revision, name, "dataset")
+
+
 def content_hash(file: Path, like: str) -> str:
     """SHA-256 of a file, or git's SHA-1 of it where `like` is one."""
     if len(like) == 64:
@@ -111,9 +133,9 @@ def _check(file: Path, checksum: str) -> None:
         )
 
 
-def _bring(repository: str, revision: str, name: str) -> Path:
-    """Download one file, check it and put it into the cache."""
-    url = hf_hub_url(repository, name, revision=revision)
+def _bring(repository: str, revision: str, name: str, kind: str = "model") -> Path:
+    """Download one file, check it and put it into the cache. kind: of repository, as the hub calls it."""
+    url = hf_hub_url(repository, name, revision=revision, repo_type=kind)
     metadata = get_hf_file_metadata(url)
     checksum, size = metadata.etag or "", metadata.size
     if metadata.commit_hash != revision or size is None or not CHECKSUM.fullmatch(checksum):
@@ -121,7 +143,7 @@ def _bring(repository: str, revision: str, name: str) -> Path:
             f"{url}: the server gives commit {metadata.commit_hash}, ETag {checksum!r} and size {size}, which is not "
             f"what the hub gives; HF_ENDPOINT ({constants.ENDPOINT}) must name the hub or a mirror of it"
         )
-    cache, folder = Path(constants.HF_HUB_CACHE), repo_folder_name(repo_id=repository, repo_type="model")
+    cache, folder = Path(constants.HF_HUB_CACHE), repo_folder_name(repo_id=repository, repo_type=kind)
     blob, lock = cache / folder / "blobs" / checksum, cache / ".locks" / folder / f"{checksum}.lock"
     for needed in (blob.parent, lock.parent):
         needed.mkdir(parents=True, exist_ok=True)
@@ -139,7 +161,7 @@ def _bring(repository: str, revision: str, name: str) -> Path:
                     "It was thrown away; run this again, or name another mirror in HF_ENDPOINT"
                 )
             os.replace(part, blob)
-    return Path(hf_hub_download(repository, name, revision=revision))
+    return Path(hf_hub_download(repository, name, revision=revision, repo_type=kind))
 
 
 def _download(url: str, part: Path, size: int, what: str) -> None:
@@ -181,8 +203,10 @@ def _append(url: str, part: Path, have: int, progress: Progress, task: TaskID) -
 
 
 @contextmanager
-def _plain_errors(repository: str, revision: str, name: str, names: Sequence[str], place: str) -> Iterator[None]:
-    """What huggingface_hub raises, said in one line with what to do."""
+def _plain_errors(
+    repository: str, revision: str, name: str, names: Sequence[str] = (), place: str = ""
+) -> Iterator[None]:
+    """What huggingface_hub raises, said in one line, and with what to do where a folder can take its place."""
     try:
         yield
     except OfflineModeIsEnabled:
@@ -202,8 +226,8 @@ def _plain_errors(repository: str, revision: str, name: str, names: Sequence[str
         why = f"{constants.ENDPOINT} cannot be reached ({error or type(error).__name__})"
     else:
         return
-    raise HubError(
-        f"{repository} at {revision}: {name}: {why}. Or get {', '.join(names)} by hand from "
-        f"{constants.ENDPOINT}/{repository}/tree/{revision}, lay them into one folder and write in params.yaml "
-        f"{place}: {{folder: PATH}}"
+    by_hand = (
+        f". Or get {', '.join(names)} by hand from {constants.ENDPOINT}/{repository}/tree/{revision}, lay them into "
+        f"one folder and write in params.yaml {place}: {{folder: PATH}}"
     )
+    raise HubError(f"{repository} at {revision}: {name}: {why}{by_hand if place else ''}")

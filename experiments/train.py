@@ -32,8 +32,16 @@ from benchmark.evaluator import evaluate
 from benchmark.loader import Batch, batches, count_batches
 from benchmark.metrics import miou
 from benchmark.results import Training
-from benchmark.samples import Dataset, load_dataset
-from experiments.config import ConfigError, ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
+from benchmark.samples import Dataset
+from experiments.config import (
+    ConfigError,
+    ExperimentConfig,
+    LossConfig,
+    TrainConfig,
+    load_params,
+    open_dataset,
+    resolve,
+)
 from experiments.errors import clear_errors
 from experiments.losses import weighted_loss
 from experiments.runs import Run, foundation_hashes, save_run
@@ -53,8 +61,15 @@ class Progression:
     step: int = 0
 
 
-def fit(model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, accelerator: Accelerator, console: Console) -> Run:
-    """Train `model` in place for all epochs.
+def fit(
+    model: RSRefSeg,
+    dataset: Dataset,
+    config: ExperimentConfig,
+    accelerator: Accelerator,
+    console: Console,
+    workers: int = 0,
+) -> Run:
+    """Train `model` in place for all epochs; `workers` threads decode images ahead.
 
     Returns:
         The run: best weights, curve and costs.
@@ -80,11 +95,13 @@ def fit(model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, accelerator
         task = progress.add_task(config.variant, total=settings.epochs * per_epoch)
         for epoch in range(1, settings.epochs + 1):
             wrapped.train()
-            for losses in _steps(wrapped, optimizer, schedule, parameters, dataset, config, accelerator, epoch, done):
+            for losses in _steps(
+                wrapped, optimizer, schedule, parameters, dataset, config, accelerator, epoch, done, workers
+            ):  # fmt: skip
                 progress.update(
                     task, advance=1, description=f"{config.variant} epoch {epoch}/{settings.epochs} loss {losses:.3f}"
                 )
-            _validate(model, dataset, config, epoch, done)
+            _validate(model, dataset, config, epoch, done, workers)
             console.print(f"{config.variant} epoch {epoch}: val mIoU {done.curve[-1]['val_miou']:.4f}")
     return Run(
         config=config,
@@ -115,6 +132,7 @@ def _steps(
     accelerator: Accelerator,
     epoch: int,
     done: Progression,
+    workers: int,
 ) -> Iterator[float]:
     """One epoch; yields the loss of each step and notes every LOG_EVERY-th mean in the curve."""
     settings, recent = config.train, []
@@ -124,6 +142,7 @@ def _steps(
         settings.batch_images,
         shuffle=(config.seed, epoch),
         expressions_per_image=settings.expressions_per_image,
+        workers=workers,
     ):
         lr = optimizer.param_groups[0]["lr"]
         loss = batch_loss(model(batch.images, batch.texts, batch.image_index), batch, settings.loss)
@@ -149,10 +168,12 @@ def _steps(
         yield value
 
 
-def _validate(model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, epoch: int, done: Progression) -> None:
+def _validate(
+    model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, epoch: int, done: Progression, workers: int
+) -> None:
     """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far."""
     model.eval()
-    lines, _ = evaluate(model, dataset, "val", batch_images=config.train.batch_images)
+    lines, _ = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers)
     value = miou(lines)
     last = done.curve[-1] if done.curve else {"loss": None, "lr": None}
     done.curve.append(
@@ -203,8 +224,9 @@ def main(
     """Train one run."""
     console = Console()
     with clear_errors():
-        config = resolve(load_params(), dataset, model, variant, seed)
-        samples = load_dataset(Path("data") / dataset)
+        params = load_params()
+        config = resolve(params, dataset, model, variant, seed)
+        samples = open_dataset(params, dataset)
         weights = Path("weights") / model
         set_seed(seed)
         accelerator = Accelerator()
@@ -214,7 +236,7 @@ def main(
                 "all images; start one: python -m experiments.train"
             )
         network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
-        run = fit(network, samples, config, accelerator, console)
+        run = fit(network, samples, config, accelerator, console, params.loader.workers)
         folder = save_run(run, foundation_hashes(weights), samples.manifest.samples_sha256)
         console.print(f"best epoch {run.training.best_epoch}, val mIoU {run.training.best_value:.4f} -> {folder}")
 

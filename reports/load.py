@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from benchmark.metrics import METRIC_NAMES
+from benchmark.metrics import metric_names
 from benchmark.results import TEST_SPLIT, ResultError, StoredResult, find_results, run_key
 from benchmark.statistics import Interval, bootstrap_intervals
 
@@ -59,12 +59,13 @@ class Method:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Mean over seeds, each in [0, 1]."""
-        return {name: float(np.mean([stored.metrics[name] for stored in self.results])) for name in METRIC_NAMES}
+        names = metric_names(self.results[0].lines)
+        return {name: float(np.mean([stored.metrics[name] for stored in self.results])) for name in names}
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """95 % bootstrap intervals of `metrics`, images resampled."""
-        return bootstrap_intervals(self.lines)
+        return bootstrap_intervals(self.lines, tuple(self.metrics))
 
     def train_mean(self, field: str) -> float:
         """Mean over seeds of a field of the result's `train`."""
@@ -182,7 +183,7 @@ def check_runs(stored: Sequence[StoredResult], runs: Path) -> None:
         where = f"{runs} but not in the results" if different[0] in rows else f"the results but not in {runs}"
         raise ResultError(f"run {different[0]} is in {where}; run `python -m experiments.collect` again")
     for key, one in wanted.items():
-        collected = {name: rows[key].get(f"{TEST_SPLIT}/{name}", math.nan) for name in METRIC_NAMES}
+        collected = {name: rows[key].get(f"{TEST_SPLIT}/{name}", math.nan) for name in one.metrics}
         differing = [
             name for name, value in collected.items() if not math.isclose(value, one.metrics[name], abs_tol=1e-9)
         ]

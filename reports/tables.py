@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark.metrics import NO_TARGET
 from benchmark.results import METRICS
 from benchmark.statistics import paired_difference
 from reports.load import Group, Report
 
 MISSING = "–"
+NO_TARGET_NOTE = (
+    "N-acc: share of the samples of what is not there that get an empty prediction; they count for no other metric."
+)
 NOTES = {  # what a reader must know of a method beside its name
     "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
 }
@@ -47,13 +51,14 @@ class Table:
 
 def main_table(group: Group) -> Table:
     """Methods x metrics and cost."""
-    header = ("variant", "mIoU [95 %]", *(METRICS[name].title for name in METRICS if name != "miou"))
+    metrics = _metrics(group)
+    header = ("variant", "mIoU [95 %]", *(METRICS[name].title for name in metrics if name != "miou"))
     header += ("params trained", "params total", "training time")
     best = _best(group)
     rows = []
     for method in group.methods:
         cells = [Cell(method.name)]
-        for metric in METRICS:
+        for metric in metrics:
             text = MISSING
             if method.results:
                 text = _percent(method.metrics[metric])
@@ -72,6 +77,7 @@ def main_table(group: Group) -> Table:
         f"Test split: {samples:,} samples on {images:,} images, in %. {_seeds(group)} "
         "Interval: 95 %, bootstrap over images. P@X: share of samples with IoU ≥ X. "
         "Below the variants stand the controls, which need no training. Bold: best trained variant of the column.",
+        *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
         *_method_notes(group),
     ]
     variants = sum(not method.control for method in group.methods)
@@ -198,7 +204,7 @@ def _main_numbers(group: Group) -> pd.DataFrame:
     for method in group.methods:
         row: dict[str, str | float | int | None] = {"variant": method.name, "control": str(method.control).lower()}
         row["seeds"] = " ".join(str(one.result.run.seed) for one in method.results) or None
-        for metric in METRICS:
+        for metric in _metrics(group):
             low, high = method.intervals[metric] if method.results else (None, None)
             for name, value in (
                 (metric, method.metrics[metric] if method.results else None),
@@ -212,6 +218,11 @@ def _main_numbers(group: Group) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _metrics(group: Group) -> list[str]:
+    """The metrics of a group's data; of what is not there only where such samples are."""
+    return [name for name in METRICS if any(name in method.metrics for method in group.present)]
+
+
 def _best(group: Group) -> dict[str, str]:
     """Printed value of the best trained variant of each metric."""
     trained = [method for method in group.present if not method.control]
@@ -220,6 +231,7 @@ def _best(group: Group) -> dict[str, str]:
     return {
         name: _percent((max if metric.higher_is_better else min)(method.metrics[name] for method in trained))
         for name, metric in METRICS.items()
+        if name in _metrics(group)
     }
 
 

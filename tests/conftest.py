@@ -18,7 +18,6 @@ from benchmark.evaluator import compare
 from benchmark.metrics import LINE_COLUMNS, summary
 from benchmark.results import (
     CURVE_COLUMNS,
-    METRICS,
     PROTOCOL_VERSION,
     Counts,
     Data,
@@ -48,8 +47,11 @@ FAKE_CONTROLS = {"whole_image": 0.0, "clip_heat_map": 0.25, "heat_map_point": 0.
 SIDE = 64
 
 
-def make_fake_dataset(folder: Path, images: int = 8, samples_per_image: int = 3, seed: int = 0) -> None:
-    """A dataset of discs on noise: every split has `images` images with `samples_per_image` samples each."""
+def make_fake_dataset(
+    folder: Path, images: int = 8, samples_per_image: int = 3, seed: int = 0, absent: int = 0
+) -> None:
+    """A dataset of discs on noise: every split has `images` images with `samples_per_image` samples each, and `absent`
+    more of what is not there."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     rows = []
@@ -65,8 +67,13 @@ def make_fake_dataset(folder: Path, images: int = 8, samples_per_image: int = 3,
                 text = f"the fake disc {place} of radius {radius:.0f}"
                 sample_id = f"{split}_{number}_{place}"
                 rows.append(make_sample(sample_id, f"{split}_{number}", name, split, text, "disc", mask))
+            for place in range(absent):
+                sample_id, nothing = f"{split}_{number}_absent_{place}", np.zeros((SIDE, SIDE), bool)
+                text = f"the fake square {place}"
+                rows.append(make_sample(sample_id, f"{split}_{number}", name, split, text, "square", nothing, True))
             Image.fromarray(picture).save(folder / name)
-    save_dataset(folder, pd.DataFrame(rows), name="fake", source="drawn for tests", licence="CC0", citation="none")
+    about = {"name": "fake", "source": "drawn for tests", "licence": "CC0", "citation": "none"}
+    save_dataset(folder, pd.DataFrame(rows), **about, no_target=absent > 0)
 
 
 def make_fake_results(
@@ -79,6 +86,7 @@ def make_fake_results(
     seeds: Sequence[int] = (0,),
     images: int = 8,
     steps: int = 60,
+    absent: int = 0,
 ) -> Path:
     """Results of every combination under `root`/results, where `quality` in [0, 1] decides how good a method looks.
 
@@ -88,7 +96,7 @@ def make_fake_results(
     results = root / "results"
     for dataset_name in datasets:
         folder = root / "data" / dataset_name
-        make_fake_dataset(folder, images)
+        make_fake_dataset(folder, images, absent=absent)
         save_examples(results / dataset_name / "examples.parquet", load_dataset(folder), 4)
         for model in models:
             for seed in seeds:
@@ -158,7 +166,7 @@ def write_fake_runs(results: Path, path: Path) -> None:
     for stored in find_results(results):
         run = stored.result.run
         key = {"dataset": run.dataset, "model": run.model, "variant": run.variant, "seed": run.seed}
-        metrics = {f"test/{name}": stored.metrics[name] for name in METRICS}
+        metrics = {f"test/{name}": value for name, value in stored.metrics.items()}
         rows.append({**key, "fingerprint": run.fingerprint, **metrics})
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(path, index=False)

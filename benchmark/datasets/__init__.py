@@ -1,24 +1,33 @@
-"""The datasets that can be built: one file per source, each making the table of samples and its images in a folder."""
+"""The datasets that can be built: one file per source, each making the table of samples from its own files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
-from benchmark.datasets import dubai, synthetic
+from benchmark.datasets import coco, dubai, masks, refsegrs, risbench, rrsisd, synthetic
+from benchmark.datasets.spec import DatasetConfig, Spec
 
 
 class Source(NamedTuple):
-    """A dataset: the class of its settings (datasets.<name> in params.yaml), and what builds its folder from them."""
+    """A dataset: its settings (datasets.<name> in params.yaml), what builds its folder from them, and what is declared
+    of it (None: anyone's own). boxes: x1, y1, x2, y2 by sample_id, where boxes are published beside masks."""
 
-    config: type[BaseModel]
-    build: Callable[[Path, Any], None]
+    config: type[DatasetConfig]
+    build: Callable[[Path, Any], object]
+    spec: Spec | None = None
+    boxes: Callable[[Any], Mapping[str, tuple[float, float, float, float]]] | None = None
 
 
 DATASETS: dict[str, Source] = {
-    dubai.NAME: Source(dubai.DubaiConfig, dubai.build),
-    synthetic.NAME: Source(synthetic.SyntheticConfig, synthetic.build),
+    "synthetic": Source(synthetic.SyntheticConfig, synthetic.build, synthetic.SPEC),
+    "dubai": Source(dubai.DubaiConfig, masks.build, dubai.SPEC),
+    "refsegrs": Source(refsegrs.RefSegRSConfig, refsegrs.build, refsegrs.SPEC),
+    "rrsisd": Source(rrsisd.RRSISDConfig, rrsisd.build, rrsisd.SPEC, rrsisd.published_boxes),
+    "risbench": Source(risbench.RISBenchConfig, risbench.build, risbench.SPEC),
+}
+KINDS: dict[str, Source] = {  # anyone's own, under any name
+    "coco": Source(coco.CocoConfig, coco.build),
+    "masks": Source(masks.MasksConfig, masks.build),
 }

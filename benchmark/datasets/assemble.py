@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.expressions import Expression, Region, write_expressions
+from benchmark.many_or_none import write_absent, write_multiple
 from benchmark.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 
 
@@ -31,16 +32,20 @@ class SceneLike(Protocol):
 
 
 class NamedScene(NamedTuple):
-    """A scene with its place in the dataset. image_id names the file as well: letters, digits, "_" and "-"."""
+    """A scene with its place in the dataset. image_id names the file as well: letters, digits, "_" and "-".
+
+    image: where the scene's image is already, from the root; None: it is written into the dataset.
+    """
 
     image_id: str
     split: str
     scene: SceneLike
+    image: str | None = None
 
 
 def write_scenes(
     folder: Path,
-    scenes: Iterable[NamedScene | tuple[str, str, SceneLike]],
+    scenes: Iterable[NamedScene],
     *,
     name: str,
     source: str,
@@ -49,7 +54,11 @@ def write_scenes(
     seed: int,
     per_region: int = 2,
     per_image: int | None = None,
+    multiple: int = 0,
+    absent: int = 0,
+    vocabulary: Sequence[str] = (),
     require: Sequence[str] = SPLITS,
+    images: Path | None = None,
 ) -> Manifest:
     """Write a dataset from scenes, replacing ``folder`` as a whole when everything is done.
 
@@ -60,20 +69,22 @@ def write_scenes(
     """
     rows: list[dict[str, Any]] = []
     with replaced(folder) as part:
-        (part / "images").mkdir()
-        for image_id, split, scene in scenes:
+        if images is None:
+            (part / "images").mkdir()
+        for image_id, split, scene, path in scenes:
             rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8], "big")])
             expressions = write_expressions(scene.regions, rng, per_region)
             if per_image is not None:
                 categories = [scene.regions[expression.region].category for expression in expressions]
                 expressions = _thin(expressions, categories, per_image, rng)
-            image = f"images/{image_id}.png"
-            for number, expression in enumerate(expressions):
-                region = scene.regions[expression.region]
+            image = f"images/{image_id}.png" if path is None else path
+            for number, (text, category, mask) in enumerate(
+                _written(scene, expressions, rng, multiple, absent, vocabulary)
+            ):
                 sample_id = f"{image_id}-{number:02d}"
-                row = make_sample(sample_id, image_id, image, split, expression.text, region.category, region.mask)
+                row = make_sample(sample_id, image_id, image, split, text, category, mask, no_target=absent > 0)
                 rows.append(row)
-            if expressions:
+            if path is None and rows and rows[-1]["image_id"] == image_id:
                 Image.fromarray(scene.image).save(part / image, compress_level=1)  # 1: fast
         found = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
         empty = [split for split in require if not found[split]]
@@ -82,7 +93,29 @@ def write_scenes(
                 f"{folder}: no samples for split {', '.join(empty)} of dataset '{name}' (found {found}); "
                 "give it more scenes"
             )
-        return save_dataset(part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation)
+        return save_dataset(
+            part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation, images=images,
+            no_target=absent > 0,
+        )  # fmt: skip
+
+
+def _written(
+    scene: SceneLike,
+    expressions: Sequence[Expression],
+    rng: np.random.Generator,
+    multiple: int,
+    absent: int,
+    vocabulary: Sequence[str],
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Text, category and mask of each sample of a scene: of one region, of several, of none."""
+    regions = scene.regions
+    for expression in expressions:
+        yield expression.text, regions[expression.region].category, regions[expression.region].mask
+    for group in write_multiple(regions, rng, multiple):
+        union = np.any([regions[k].mask for k in group.regions], axis=0)
+        yield group.text, regions[group.regions[0]].category, union
+    for missed in write_absent(regions, vocabulary, rng, absent):
+        yield missed.text, missed.category, np.zeros(scene.image.shape[:2], np.bool_)
 
 
 def _thin(

@@ -10,25 +10,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmark.datasets.assemble import NamedScene, write_scenes
 from benchmark.datasets.drawing import Scene
+from benchmark.datasets.spec import DatasetConfig, Spec
 from benchmark.datasets.synthetic_layouts import draw_place
+from benchmark.datasets.synthetic_objects import KINDS
 from benchmark.samples import SPLITS
 
 FEWEST = 3  # objects of a scene
 
-NAME = "synthetic"
-SOURCE = "drawn by benchmark/datasets/synthetic.py"
-LICENCE = "CC0-1.0"
-CITATION = "Synthetic aerial scenes, drawn from a seed with this repository"
+SPEC = Spec(
+    name="synthetic",
+    title="Synthetic aerial scenes",
+    source="drawn by benchmark/datasets/synthetic.py",
+    licence="CC0-1.0",
+    citation="Synthetic aerial scenes, drawn from a seed with this repository",
+    how="there is nothing to get",
+    categories=tuple(KINDS),
+)
 
 
-class SyntheticConfig(BaseModel):
+class SyntheticConfig(DatasetConfig):
     """How many scenes are drawn for each split, how large, and how many sentences are kept of each."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: int = Field(default=1200, ge=1)  # scenes
     val: int = Field(default=100, ge=1)
@@ -36,6 +41,8 @@ class SyntheticConfig(BaseModel):
     side: int = Field(default=256, ge=64)  # pixels
     per_region: int = Field(default=2, ge=1)  # expressions, at most
     per_image: int = Field(default=4, ge=1)
+    multiple: int = Field(default=0, ge=0)  # expressions of several objects, an image at most
+    absent: int = Field(default=0, ge=0)  # expressions of what is not there, an image at most
     seed: int = Field(default=0, ge=0)
 
 
@@ -60,11 +67,14 @@ def build(folder: Path, config: SyntheticConfig) -> None:
     write_scenes(
         folder,
         scenes(config),
-        name=NAME,
-        source=SOURCE,
-        licence=LICENCE,
-        citation=CITATION,
+        name=SPEC.name,
+        source=SPEC.source,
+        licence=SPEC.licence,
+        citation=SPEC.citation,
         seed=config.seed,
         per_region=config.per_region,
         per_image=config.per_image,
+        multiple=config.multiple,
+        absent=config.absent,
+        vocabulary=SPEC.categories,
     )

@@ -147,7 +147,7 @@ def test_an_error_of_the_predictor_is_not_caught(dataset: Dataset) -> None:
 
 
 def test_an_unreadable_image_is_an_error_not_another_sample(dataset: Dataset, tmp_path: Path) -> None:
-    broken = Dataset(tmp_path, dataset.manifest, dataset.samples)
+    broken = Dataset(tmp_path, dataset.manifest, dataset.samples, tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match="images"):
         evaluate(Oracle(dataset), broken, "test")
 

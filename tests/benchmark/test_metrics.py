@@ -29,16 +29,22 @@ def table(rows: list[tuple[int, int, int]]) -> pd.DataFrame:
 def restated(rows: list[tuple[int, int, int]]) -> dict[str, float]:
     """The protocol in plain loops over whole numbers; shares no code with what it checks."""
     total, intersections, unions, passed = 0.0, 0, 0, dict.fromkeys((5, 6, 7, 8, 9), 0)
+    targets = absent = silent = 0
     for truth, predicted, both in rows:
+        if truth == 0:
+            absent += 1
+            silent += predicted == 0
+            continue
+        targets += 1
         union = truth + predicted - both
-        total += both / union if union else 1.0
+        total += both / union
         intersections += both
         unions += union
         for tenths in passed:
-            if union == 0 or 10 * both >= tenths * union:
-                passed[tenths] += 1
-    found = {"miou": total / len(rows), "oiou": intersections / unions if unions else 1.0}
-    return found | {f"precision_0.{tenths}": count / len(rows) for tenths, count in passed.items()}
+            passed[tenths] += 10 * both >= tenths * union
+    found = {"miou": total / targets if targets else 1.0, "oiou": intersections / unions if unions else 1.0}
+    found |= {f"precision_0.{tenths}": count / targets if targets else 1.0 for tenths, count in passed.items()}
+    return found | ({"no_target_accuracy": silent / absent} if absent else {})
 
 
 masks = st.integers(0, 60).flatmap(
@@ -84,7 +90,15 @@ def test_miou_weighs_samples_alike_and_oiou_weighs_pixels() -> None:
     assert metrics.oiou(lines) == pytest.approx(1000 / 1020)
 
 
-def test_only_empty_masks_score_one() -> None:
+def test_samples_without_a_target_count_for_their_own_metric_alone() -> None:
+    there = [(1000, 1000, 1000), (10, 10, 0)]
+    both = metrics.summary(table([*there, (0, 0, 0), (0, 5, 0), (0, 0, 0), (0, 0, 0)]))
+    assert both.pop("no_target_accuracy") == 0.75
+    assert both == metrics.summary(table(there))
+    assert "no_target_accuracy" not in metrics.summary(table(there))
+
+
+def test_where_nothing_is_there_to_be_missed_nothing_was_missed() -> None:
     assert metrics.oiou(table([(0, 0, 0)])) == metrics.miou(table([(0, 0, 0)])) == 1.0
 
 
@@ -97,7 +111,9 @@ def test_every_metric_is_the_ratio_of_its_terms() -> None:
 
 
 def test_every_metric_has_a_declared_title_and_direction() -> None:
-    assert tuple(METRICS) == metrics.METRIC_NAMES == tuple(metrics.summary(table([(1, 1, 1)])))
+    assert tuple(METRICS) == (*metrics.METRIC_NAMES, metrics.NO_TARGET)
+    assert tuple(METRICS) == tuple(metrics.summary(table([(1, 1, 1), (0, 0, 0)])))
+    assert tuple(metrics.summary(table([(1, 1, 1)]))) == metrics.METRIC_NAMES
 
 
 def test_metric_names_are_legal_in_mlflow() -> None:

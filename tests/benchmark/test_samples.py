@@ -316,3 +316,37 @@ def test_examples_stand_alone(tmp_path: Path) -> None:
 def test_missing_examples_say_where_they_come_from(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="written when the dataset is fetched: dvc repro fetch@toy"):
         load_examples(tmp_path / "toy" / "examples.parquet")
+
+
+def test_an_expression_of_what_is_not_there_has_an_empty_mask_and_no_box(tmp_path: Path) -> None:
+    samples = toy_samples(tmp_path / "toy")
+    row = make_sample(
+        "train-0-9", "train-0", "images/train-0.png", "train", "the airplane", "airplane",
+        np.zeros((HEIGHT, WIDTH), bool), no_target=True,
+    )  # fmt: skip
+    samples = pd.concat([samples, pd.DataFrame([row])])
+    with pytest.raises(SampleError, match=r"train-0-9.*the mask is empty"):
+        save_dataset(tmp_path / "toy", samples, **ABOUT)
+    manifest = save_dataset(tmp_path / "toy", samples, **ABOUT, no_target=True)
+    read = load_dataset(tmp_path / "toy")
+    assert manifest.no_target
+    assert read.manifest == manifest
+    assert read.samples["mask_area"].tolist()[-1] == 0
+    assert list(read.samples["bbox_xyxy"].iloc[-1]) == [0, 0, 0, 0]
+
+
+def test_a_usual_dataset_says_nothing_of_where_its_images_are_or_what_is_not_there(tmp_path: Path) -> None:
+    save_dataset(tmp_path / "toy", toy_samples(tmp_path / "toy"), **ABOUT)
+    assert set(json.loads((tmp_path / "toy" / "manifest.json").read_text())) == {
+        *ABOUT, "counts", "samples_sha256", "images_sha256",
+    }  # fmt: skip
+
+
+def test_images_that_stay_elsewhere_are_checked_and_read_there(tmp_path: Path) -> None:
+    samples = toy_samples(tmp_path / "root")
+    (tmp_path / "toy").mkdir()
+    save_dataset(tmp_path / "toy", samples, **ABOUT, images=tmp_path / "root")
+    assert load_dataset(tmp_path / "toy", tmp_path / "root").images == tmp_path / "root"
+    (tmp_path / "root/images/val-0.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"root/images/val-0\.png does not exist"):
+        save_dataset(tmp_path / "toy", samples, **ABOUT, images=tmp_path / "root")

@@ -17,7 +17,8 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from benchmark.results import METRICS, ResultError, find_results, load_result, save_result
+from benchmark.metrics import METRIC_NAMES
+from benchmark.results import ResultError, find_results, load_result, save_result
 from experiments.collect import FILES, collect, flatten, to_record
 from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
 
@@ -85,7 +86,7 @@ def test_a_run_has_the_name_tags_params_metrics_and_artifacts_of_its_result(plac
     assert run.data.tags["fingerprint"] == stored.result.run.fingerprint
     assert run.data.params["train.lr"] == "0.001"
     assert run.data.params["lora"] == "null"
-    for name in METRICS:
+    for name in METRIC_NAMES:
         assert run.data.metrics[f"test/{name}"] == stored.metrics[name]
     assert stored.curve is not None
     ends = stored.curve.dropna(subset=["val_miou"])
@@ -174,7 +175,7 @@ def test_the_table_is_sorted_and_holds_no_ids_or_times(place: Place) -> None:
         assert run.info.run_id not in text
         assert str(run.info.start_time) not in text
     for row, stored in zip(rows, find_results(place.results), strict=True):
-        assert {name: float(row[f"test/{name}"]) for name in METRICS} == stored.metrics
+        assert {name: float(row[f"test/{name}"]) for name in METRIC_NAMES} == stored.metrics
         assert row["parameters/total"] == "2345678"
 
 

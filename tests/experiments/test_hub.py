@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
-from experiments.hub import HubError, fetch
+from experiments.hub import HubError, fetch, fetch_dataset
 from models.checkpoint import CheckpointError
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.body(LARGE)
         repository, _, rest = self.path.strip("/").partition("/resolve/")
         revision, _, name = rest.partition("/")
+        if repository == f"datasets/{REPOSITORY}":
+            repository, revision = REPOSITORY, COMMIT if revision == "main" else revision
         if repository == "owner/gated":
             return self.refuse(403, "GatedRepo")
         if repository != REPOSITORY:
@@ -376,3 +378,31 @@ def test_a_server_that_is_no_mirror_of_the_hub_is_refused(hub: FakeHub, cache: P
     hub.etag["config.json"], hub.commit = checksum("config.json", FILES["config.json"]), COMMIT[::-1]
     with pytest.raises(HubError, match=f"commit {COMMIT[::-1]}"):
         get()
+
+
+# ----------------------------------------------------------------------------------------------- datasets' repositories
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_a_file_of_a_dataset_is_brought_once_from_a_branch_or_a_commit(
+    hub: FakeHub, cache: Path, revision: str
+) -> None:
+    file = fetch_dataset(REPOSITORY, revision, LARGE)
+    assert file.read_bytes() == FILES[LARGE]
+    assert "datasets--owner--model" in file.parts
+    assert COMMIT in file.parts
+    assert fetch_dataset(REPOSITORY, revision, LARGE) == file
+    assert len(hub.bodies(LARGE)) == 1
+    assert all(one.path.startswith(("/datasets/", "/cdn/")) for one in hub.requests)
+
+
+def test_a_cut_file_of_a_dataset_goes_on_where_it_stopped(hub: FakeHub, cache: Path) -> None:
+    hub.cut_at = 300_000
+    assert fetch_dataset(REPOSITORY, COMMIT, LARGE).read_bytes() == FILES[LARGE]
+    assert [one.range for one in hub.bodies(LARGE)] == [None, "bytes=300000-"]
+
+
+def test_what_a_dataset_does_not_have_is_said_without_advice_for_weights(hub: FakeHub, cache: Path) -> None:
+    with pytest.raises(HubError, match=r"owner/model at main: no\.zip: the repository has no such file") as caught:
+        fetch_dataset(REPOSITORY, "main", "no.zip")
+    assert "folder:" not in str(caught.value)

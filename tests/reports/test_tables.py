@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.results import METRICS
+from benchmark.metrics import METRIC_NAMES
 from benchmark.statistics import paired_difference
 from reports.load import Report, load_report
 from reports.tables import Table, controls_table, escape_latex, latex, main_table, markdown, provenance_table, save
@@ -52,12 +52,30 @@ def test_the_main_table_has_every_method_metric_and_cost(report: Report) -> None
     assert [cells[0].text for cells in table.rows] == [method.name for method in group.methods]
     for method in group.methods:
         cells = row(table, method.name)
-        shares = [100 * method.metrics[name] for name in METRICS]
+        shares = [100 * method.metrics[name] for name in METRIC_NAMES]
         assert [float(text.split()[0]) for text in cells[1:8]] == pytest.approx(shares, abs=0.005)
         low, high = (float(text) for text in re.findall(r"[\d.]+", cells[1])[1:])
         assert low <= 100 * method.metrics["miou"] <= high
     assert row(table, "rsrefseg")[8:] == ["0.35 M", "2.35 M", "1 min 12 s"]
     assert row(table, "whole_image")[8:] == ["0", "2.35 M", "0"]
+
+
+def test_what_is_not_there_has_a_column_of_its_own_and_moves_no_other(
+    fake_place: Callable[..., Path],
+    fake_runs: Callable[[Path, Path], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    report: Report,
+) -> None:
+    root = fake_place(tmp_path_factory.mktemp("absent"), images=3, absent=2)
+    fake_runs(root / "results", root / "reports/generated/runs.csv")
+    table = main_table(read(root).groups[0])
+    place = table.header.index("N-acc")
+    assert place == table.header.index("P@0.9") + 1
+    assert all(0 <= float(cells[place].text) <= 100 for cells in table.rows)
+    assert any(note.startswith("N-acc: share of the samples of what is not there") for note in table.notes)
+    usual = main_table(report.groups[0])
+    assert "N-acc" not in usual.header
+    assert not any("N-acc" in note for note in usual.notes)
 
 
 def test_a_missing_variant_is_a_dash_in_every_cell_and_empty_in_csv(gappy: Report, tmp_path: Path) -> None:
@@ -86,7 +104,7 @@ def test_local_only_is_explained(report: Report) -> None:
 def test_the_best_trained_variant_of_each_metric_is_bold_and_no_control_is(report: Report) -> None:
     (group,) = report.groups
     table = main_table(group)
-    for column, name in enumerate(METRICS, start=1):
+    for column, name in enumerate(METRIC_NAMES, start=1):
         bold = {cells[0].text for cells in table.rows if cells[column].bold}
         trained = [method for method in group.methods if not method.control]
         best = max(round(100 * method.metrics[name], 2) for method in trained)

@@ -11,7 +11,9 @@ from PIL import Image
 from pydantic import ValidationError
 from scipy import ndimage
 
-from benchmark.datasets.dubai import CLASSES, DubaiConfig, build, find_regions, read_labels, starts
+from benchmark.datasets.dubai import CLASSES, DubaiConfig
+from benchmark.datasets.masks import build, find_regions, read_labels
+from benchmark.datasets.patches import starts
 from benchmark.samples import Dataset, SampleError, decode_mask, load_dataset
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "dubai_aerial"
@@ -64,7 +66,7 @@ def make_fake(root: Path, parts: int = 2, height: int = 100, width: int = 150) -
 
 def config(root: Path, **changes: object) -> DubaiConfig:
     return DubaiConfig.model_validate(
-        {"root": str(root), "patch": PATCH, "train": (1,), "val": (2,), "test": (3,), **changes}
+        {"root": str(root), "patch": PATCH, "train": ("Tile 1",), "val": ("Tile 2",), "test": ("Tile 3",), **changes}
     )
 
 
@@ -123,9 +125,9 @@ def test_patches_are_the_pixels_of_the_part(built: Dataset, fake: Path) -> None:
 
 
 def test_same_config_same_bytes(built: Dataset, fake: Path, tmp_path: Path) -> None:
-    build(tmp_path / "again", config(fake))
+    build(tmp_path / "dubai", config(fake))
     for path in sorted(built.folder.rglob("*.*")):
-        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(built.folder)).read_bytes()
+        assert path.read_bytes() == (tmp_path / "dubai" / path.relative_to(built.folder)).read_bytes()
 
 
 def test_no_sentence_names_a_colour(built: Dataset) -> None:
@@ -135,7 +137,7 @@ def test_no_sentence_names_a_colour(built: Dataset) -> None:
 def test_palette_masks_read_as_rgb(fake: Path) -> None:
     path = fake / "Tile 2" / "masks" / "image_part_001.png"
     assert Image.open(path).mode == "P"
-    colours, labels = fake_labels(21, 100, 150), read_labels(path)
+    colours, labels = fake_labels(21, 100, 150), read_labels(path, CLASSES)
     for index, value in enumerate(CLASSES.values(), start=1):
         assert np.array_equal(labels == index, colours == value)
     assert (labels[colours == UNLABELED] == 0).all()
@@ -244,23 +246,24 @@ def blank_masks(root: Path) -> None:
         Image.new("RGB", (150, 100), colour(UNLABELED)).save(path)
 
 
-HOW = (
-    r'download "Semantic segmentation of aerial imagery" .*CC0-1.0.* from https://.*Tile 1/images.*datasets.dubai.root'
-)
+HOW = r"Semantic segmentation of aerial imagery.*CC0-1.0, https://.*Tile 1/images.*datasets.dubai.root"
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "no folder": (remove_root, "aerial does not exist: " + HOW),
     "no tile": (remove_tile, "Tile 3 has no images: " + HOW),
-    "no mask": (remove_mask, "Tile 3/masks/image_part_002.png does not exist, the other half of its pair does: " + HOW),
+    "no mask": (
+        remove_mask,
+        r"Tile 3/masks/image_part_002.\* does not exist, the other half of its pair, .*jpg, does: " + HOW,
+    ),
     "no image": (
         remove_image,
-        "Tile 3/images/image_part_002.jpg does not exist, the other half of its pair does: " + HOW,
+        r"Tile 3/images/image_part_002.\* does not exist, the other half of its pair, .*png, does: " + HOW,
     ),
     "truncated image": (truncate_image, "Tile 3/images/image_part_002.jpg cannot be read to its end .* fetch it again"),
     "truncated mask": (truncate_mask, "Tile 3/masks/image_part_002.png cannot be read to its end .* fetch it again"),
     "mask of another size": (crop_mask, "image_part_002.png is 100x140 .* its image .*002.jpg is 100x150; .* no pair"),
     "smaller than a patch": (
         shrink_pair,
-        "image_part_002.jpg is 100x40, smaller than a patch; set datasets.dubai.patch",
+        "image_part_002.jpg is 100x40, smaller than a patch of 64; set patch of this dataset",
     ),
     "no regions": (blank_masks, "no samples for split test of dataset 'dubai'"),
 }
@@ -282,7 +285,7 @@ def test_bad_sources_are_named_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"test": (1,)}, r"tiles \[1\] are in more than one split"),
+        ({"test": ("Tile 1",)}, r"\['Tile 1'\] are in more than one split"),
         ({"overlap": 64}, "overlap 64 is not smaller than patch 64"),
         ({"min_area": 0.9}, "need speck <= min_area < max_area"),
         ({"colour": "red"}, "colour"),
@@ -298,7 +301,7 @@ def test_the_real_imagery_is_read_as_its_readme_says() -> None:
     masks = sorted(REAL.glob("Tile */masks/*.png"))
     assert len(masks) == 54
     assert sum(Image.open(path).mode == "P" for path in masks) == 18
-    shares = np.bincount(read_labels(REAL / "Tile 1" / "masks" / "image_part_009.png").ravel(), minlength=6)
+    shares = np.bincount(read_labels(REAL / "Tile 1" / "masks" / "image_part_009.png", CLASSES).ravel(), minlength=6)
     assert (shares[1:] > 0).all()
 
 
@@ -311,7 +314,7 @@ def test_the_real_test_tile_has_samples_of_every_class(tmp_path: Path) -> None:
             for part in parts:
                 name = f"Tile {tile}/{kind}/image_part_{part:03d}.{suffix}"
                 shutil.copy(REAL / name, root / name)
-    build(tmp_path / "dubai", DubaiConfig(root=str(root), train=(2,), val=(3,), test=(1,)))
+    build(tmp_path / "dubai", DubaiConfig(root=str(root), train=("Tile 2",), val=("Tile 3",), test=("Tile 1",)))
     test = load_dataset(tmp_path / "dubai").split("test")
     assert len(test) > 60
     assert set(test["category"]) == set(CLASSES)

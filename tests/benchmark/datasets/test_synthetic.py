@@ -142,7 +142,7 @@ def test_samples_hold_no_more_than_asked_per_image(built: Path) -> None:
 
 
 def test_the_dataset_is_listed_under_its_name() -> None:
-    assert DATASETS["synthetic"] == (SyntheticConfig, synthetic.build)
+    assert DATASETS["synthetic"] == (SyntheticConfig, synthetic.build, synthetic.SPEC, None)
 
 
 @pytest.mark.parametrize("wrong", [{"scenes": 3}, {"train": 0}, {"side": 8}])

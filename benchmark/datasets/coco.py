@@ -1,0 +1,133 @@
+"""Anyone's COCO instance files: instances become samples, with sentences by the expression writer.
+
+    <root>/<annotations>        instances JSON of a split; "{split}" in the setting stands for train, val or test
+    <root>/<images>/<file_name>
+
+Polygons, run-length codes and lists of codes are read (benchmark/datasets/instances.py). A crowd (``iscrowd``) is no
+single thing: it becomes no sample, but "the ship" is not written beside a crowd of ships. Categories are read as words:
+"storage_tank" is a storage tank. Images are cut into patches, or left whole and where they are (patch: null); an
+instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches.py says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.datasets.assemble import NamedScene, write_scenes
+from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
+from benchmark.datasets.masks import Patch, plain
+from benchmark.datasets.patches import PatchConfig, is_sample, windows
+from benchmark.expressions import Region
+from benchmark.images import read_image
+from benchmark.masks import mask_bbox
+from benchmark.samples import SPLITS, Manifest, SampleError
+
+
+class CocoConfig(PatchConfig):
+    """Where the files are."""
+
+    annotations: str = "annotations/instances_{split}.json"
+    images: str = "images"
+
+
+class Instance(NamedTuple):
+    """An instance in its whole image: its mask within its box, which begins at (y, x)."""
+
+    name: str
+    crowd: bool
+    y: int
+    x: int
+    crop: NDArray[np.bool_]
+
+
+def build(folder: Path, config: CocoConfig) -> Manifest:
+    """Write the dataset at ``folder``, all or nothing; the folder's name is the dataset's.
+
+    Raises FileNotFoundError or SampleError, naming file, entry, value and remedy.
+    """
+    files = {split: read_instances(_annotations(config, split)) for split in SPLITS}
+    names = sorted({words(category.name) for file in files.values() for category in file.categories.values()})
+    return write_scenes(folder, scenes(config, files), name=folder.name, **config.writing(), vocabulary=names)
+
+
+def scenes(config: CocoConfig, files: dict[str, Instances]) -> Iterator[NamedScene]:
+    """The patches of all images, split by split."""
+    names: dict[str, str] = {}
+    for split, file in files.items():
+        path = _annotations(config, split)
+        by_image: dict[int, list[Annotation]] = {image_id: [] for image_id in file.images}
+        for annotation in file.annotations.values():
+            if annotation.image_id not in by_image or annotation.category_id not in file.categories:
+                raise SampleError(
+                    f"{path}: annotation {annotation.id} is of image {annotation.image_id} and category "
+                    f"{annotation.category_id}, and the file lacks one of them; correct it"
+                )
+            by_image[annotation.image_id].append(annotation)
+        for image in file.images.values():
+            where = (Path(config.images.format(split=split)) / image.file_name).as_posix()
+            name = plain(Path(image.file_name).with_suffix("").as_posix().replace("/", "-"))
+            if (other := names.setdefault(name, where)) != where:
+                raise SampleError(f"{path}: images {where} and {other} would both be called {name}; rename one")
+            yield from _patches(config, split, where, name, image, by_image[image.id], file, path)
+
+
+def words(name: str) -> str:
+    """A category as it is read: "Storage_Tank" is "storage tank"."""
+    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+
+
+def _annotations(config: CocoConfig, split: str) -> Path:
+    return Path(config.root) / config.annotations.format(split=split)
+
+
+def _patches(
+    config: CocoConfig,
+    split: str,
+    where: str,
+    name: str,
+    image: ImageEntry,
+    annotations: list[Annotation],
+    file: Instances,
+    path: Path,
+) -> Iterator[NamedScene]:
+    """The patches of one image, each with the instances that reach into it."""
+    pixels = read_image(Path(config.root) / where)
+    if pixels.shape[:2] != (image.height, image.width):
+        raise SampleError(
+            f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
+            f"{pixels.shape[0]}x{pixels.shape[1]}; correct the file"
+        )
+    instances = [_instance(annotation, image, file, path) for annotation in annotations]
+    for end, window in windows(image.height, image.width, config, Path(config.root) / where):
+        regions = [region for instance in instances if (region := _region(instance, window, config)) is not None]
+        yield NamedScene(f"{name}{end}", split, Patch(pixels[window], regions), where if config.patch is None else None)
+
+
+def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: Path) -> Instance:
+    mask = instance_mask(annotation, image.height, image.width, path)
+    if not mask.any():
+        raise SampleError(f"{path}: annotation {annotation.id} covers no pixel; leave it out or correct it")
+    x1, y1, x2, y2 = mask_bbox(mask)
+    category = words(file.categories[annotation.category_id].name)
+    return Instance(category, annotation.iscrowd, y1, x1, mask[y1:y2, x1:x2].copy())
+
+
+def _region(instance: Instance, window: tuple[slice, slice], config: PatchConfig) -> Region | None:
+    """What of an instance lies in a window; None: nothing."""
+    rows, columns = window
+    height, width = instance.crop.shape
+    top, bottom = max(rows.start, instance.y), min(rows.stop, instance.y + height)
+    left, right = max(columns.start, instance.x), min(columns.stop, instance.x + width)
+    if top >= bottom or left >= right:
+        return None
+    mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+    part = instance.crop[top - instance.y : bottom - instance.y, left - instance.x : right - instance.x]
+    mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
+    if not mask.any():
+        return None
+    return Region(mask, instance.name, target=not instance.crowd and is_sample(mask, config))

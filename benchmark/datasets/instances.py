@@ -1,0 +1,148 @@
+"""COCO's instance files: {"images": [...], "annotations": [...], "categories": [...]}, read and checked.
+
+What a field may be is said once, in the classes below; fields that are not needed are passed over. A segmentation is a
+list of polygons [x1, y1, x2, y2, ...], a run-length code ({"size": [h, w], "counts": a string or a list}), or a list of
+such codes whose union is meant (RRSIS-D).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
+
+from benchmark.errors import SampleError
+from benchmark.masks import decode_mask
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+T = TypeVar("T", bound="_Entry")
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Rle(_Entry):
+    """A run-length code, compressed (a string) or not."""
+
+    size: tuple[PositiveInt, PositiveInt]
+    counts: str | list[Annotated[int, Field(ge=0)]]
+
+
+class ImageEntry(_Entry):
+    """An image: file_name counts from the folder of images and stays inside it."""
+
+    id: int
+    file_name: Annotated[str, StringConstraints(min_length=1)]
+    height: PositiveInt
+    width: PositiveInt
+
+
+class Annotation(_Entry):
+    """One instance. box: as the file has it, whatever that means there."""
+
+    id: int
+    image_id: int
+    category_id: Annotated[int, Field(validation_alias=AliasChoices("category_id", "categories_id"))]
+    segmentation: Rle | list[Rle] | list[Annotated[list[Number], Field(min_length=6)]]
+    iscrowd: bool = False
+    box: Annotated[tuple[Number, Number, Number, Number] | None, Field(validation_alias="bbox")] = None
+
+
+class Category(_Entry):
+    """A category."""
+
+    id: int
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Instances(_Entry):
+    """A whole file, by id."""
+
+    images: dict[int, ImageEntry]
+    annotations: dict[int, Annotation]
+    categories: dict[int, Category]
+
+
+def read_instances(path: Path, categories: bool = True) -> Instances:
+    """Read an instance file. categories: whether it must have some.
+
+    Raises FileNotFoundError, or SampleError naming the file, the entry, its value and what is wrong with it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
+        raise SampleError(f"{path} is not JSON ({error}); it is truncated or another file: fetch it again") from error
+    lists: dict[str, list[Any]] = {}
+    for key in ("images", "annotations", *(("categories",) if categories else ())):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise SampleError(
+                f"{path} has no list '{key}'; a COCO instance file has images, annotations and categories"
+            )
+        lists[key] = entries
+    images = _by_id(path, "images", ImageEntry, lists["images"])
+    for image in images.values():
+        if Path(image.file_name).is_absolute() or ".." in Path(image.file_name).parts:
+            raise SampleError(f"{path}: image {image.id}: file_name {image.file_name!r} leaves the folder of images")
+    return Instances.model_construct(
+        images=images,
+        annotations=_by_id(path, "annotations", Annotation, lists["annotations"]),
+        categories=_by_id(path, "categories", Category, lists.get("categories", [])),
+    )
+
+
+def _by_id(path: Path, key: str, kind: type[T], entries: Iterable[Any]) -> dict[int, T]:
+    found: dict[int, T] = {}
+    for number, entry in enumerate(entries):
+        try:
+            checked = kind.model_validate(entry)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(str(step) for step in (key, number, *fault["loc"][:2]))
+            name = entry.get("id", "?") if isinstance(entry, dict) else "?"
+            value = str(fault["input"])[:60]
+            raise SampleError(f"{path}: {place} (id {name}) is {value}: {fault['msg']}; correct it") from error
+        if (identity := checked.id) in found:  # type: ignore[attr-defined]
+            raise SampleError(f"{path}: {key}.{number}: id {identity} is there twice; give every entry its own")
+        found[identity] = checked
+    return found
+
+
+def instance_mask(annotation: Annotation, height: int, width: int, path: Path) -> NDArray[np.bool_]:
+    """(height, width) bool of an annotation. Raises SampleError, naming it, for one of another size."""
+    shape = annotation.segmentation
+    codes = [shape] if isinstance(shape, Rle) else shape
+    mask = np.zeros((height, width), np.bool_)
+    for code in codes:
+        if not isinstance(code, Rle):
+            polygon = coco.frPyObjects([code], height, width)
+            mask |= coco.decode(polygon)[..., 0].astype(bool)
+            continue
+        where = f"{path}: annotation {annotation.id}"
+        if code.size != (height, width):
+            raise SampleError(
+                f"{where}: its mask is {code.size[0]}x{code.size[1]} (height x width), its image {height}x{width}; "
+                "they are no pair: correct the file"
+            )
+        if isinstance(code.counts, str):
+            try:
+                mask |= decode_mask(code.counts, height, width)
+            except ValueError as error:
+                raise SampleError(f"{where}: {error}") from error
+        elif sum(code.counts) != height * width:
+            raise SampleError(
+                f"{where}: its runs cover {sum(code.counts)} of {height * width} pixels; correct the file"
+            )
+        else:
+            runs = np.repeat(np.arange(len(code.counts)) % 2 == 1, code.counts)  # runs go down the columns
+            mask |= runs.reshape(width, height).T
+    return mask

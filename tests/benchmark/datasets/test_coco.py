@@ -1,0 +1,247 @@
+"""COCO instance files: what a segmentation may be, crowds, tiles, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import ValidationError
+
+from benchmark.datasets.coco import CocoConfig, build, words
+from benchmark.datasets.instances import Annotation, instance_mask
+from benchmark.samples import SampleError, decode_mask, load_dataset
+from tests.layouts import _segmentation, write_coco
+
+ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "min_area": 0.002}
+
+
+def config(root: Path, **changes: Any) -> CocoConfig:
+    return CocoConfig.model_validate({"root": str(root), "patch": None, **ABOUT, **changes})
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("fake") / "coco"
+    write_coco(root, scenes=3)
+    return root
+
+
+def annotation(segmentation: Any, **more: Any) -> Annotation:
+    return Annotation.model_validate({"id": 7, "image_id": 1, "category_id": 1, "segmentation": segmentation, **more})
+
+
+def block(x1: int, y1: int, x2: int, y2: int, height: int = 20, width: int = 30) -> NDArray[np.bool_]:
+    mask = np.zeros((height, width), bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["polygon", "runs", "compressed"])
+def test_every_way_of_writing_a_mask_reads_as_the_same_pixels(kind: int) -> None:
+    for mask in (block(3, 4, 11, 9), block(0, 0, 30, 20), block(29, 19, 30, 20), block(0, 5, 1, 9)):
+        assert np.array_equal(instance_mask(annotation(_segmentation(mask, kind)), 20, 30, Path("x.json")), mask)
+
+
+def test_several_polygons_or_codes_mean_their_union() -> None:
+    one, other = block(3, 4, 11, 9), block(20, 2, 25, 18)
+    polygons = [*_segmentation(one, 0), *_segmentation(other, 0)]
+    codes = [_segmentation(one, 2), _segmentation(other, 1)]
+    for segmentation in (polygons, codes):
+        assert np.array_equal(instance_mask(annotation(segmentation), 20, 30, Path("x.json")), one | other)
+
+
+def test_a_polygon_is_cut_at_the_border_of_its_image() -> None:
+    mask = instance_mask(annotation([[-5, -5, 10, -5, 10, 10, -5, 10]]), 20, 30, Path("x.json"))
+    assert np.array_equal(mask, block(0, 0, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ({"size": [30, 20], "counts": [0, 600]}, r"x.json: annotation 7: its mask is 30x20 .* its image 20x30"),
+        ({"size": [20, 30], "counts": [0, 599]}, "annotation 7: its runs cover 599 of 600 pixels"),
+        ({"size": [20, 30], "counts": [0, 2**62]}, "annotation 7: its runs cover"),
+        ({"size": [20, 30], "counts": "zzzz"}, "annotation 7: mask 'zzzz'"),
+    ],
+)
+def test_a_mask_that_is_not_its_images_is_refused(segmentation: Any, message: str) -> None:
+    with pytest.raises(SampleError, match=message):
+        instance_mask(annotation(segmentation), 20, 30, Path("x.json"))
+
+
+def test_categories_are_read_as_words() -> None:
+    assert words("Storage_Tank") == words(" storage-tank ") == "storage tank"
+
+
+def test_whole_images_stay_where_they_are_and_masks_are_the_instances(fake: Path, tmp_path: Path) -> None:
+    build(tmp_path / "harbour", config(fake))
+    dataset = load_dataset(tmp_path / "harbour", fake)
+    assert dataset.manifest.name == "harbour"
+    assert {path.name for path in dataset.folder.iterdir()} == {"samples.parquet", "manifest.json"}
+    for split in ("train", "val", "test"):
+        file = json.loads((fake / "annotations" / f"instances_{split}.json").read_text())
+        images = {image["id"]: image["file_name"] for image in file["images"]}
+        names = {category["id"]: category["name"].replace("_", " ") for category in file["categories"]}
+        known = {}
+        for entry in file["annotations"]:
+            if not entry["iscrowd"]:
+                mask = instance_mask(Annotation.model_validate(entry), 96, 96, fake)
+                known[f"images/{images[entry['image_id']]}", mask.tobytes()] = names[entry["category_id"]]
+        for row in dataset.split(split).to_dict("records"):
+            mask = decode_mask(row["mask"], row["height"], row["width"])
+            assert known[row["image"], mask.tobytes()] == row["category"]
+
+
+def make(root: Path, annotations: list[dict[str, Any]], side: int = 64) -> Path:
+    """One image a split with the same annotations of two categories."""
+    (root / "images").mkdir(parents=True)
+    (root / "annotations").mkdir()
+    for split in ("train", "val", "test"):
+        pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{split}.png")
+        content = {
+            "images": [{"id": 1, "file_name": f"{split}.png", "height": side, "width": side}],
+            "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "storage_tank"}],
+            "annotations": [{"id": k, "image_id": 1, "iscrowd": 0, **entry} for k, entry in enumerate(annotations)],
+        }
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    return root
+
+
+def box(x: int, y: int, category: int = 1, side: int = 12, **more: Any) -> dict[str, Any]:
+    outline = [x, y, x + side, y, x + side, y + side, x, y + side]
+    return {"category_id": category, "segmentation": [outline], **more}
+
+
+def texts(root: Path, folder: Path, **changes: Any) -> list[str]:
+    build(folder, config(root, **changes))
+    return load_dataset(folder, root).split("train")["expression"].tolist()
+
+
+def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:
+    lone = texts(make(tmp_path / "a", [box(4, 4), box(40, 40, 2)]), tmp_path / "one")
+    crowd = [
+        box(4, 4),
+        box(40, 40, 2),
+        box(30, 4, iscrowd=1, segmentation=_segmentation(block(30, 4, 60, 16, 64, 64), 1)),
+    ]
+    crowded = texts(make(tmp_path / "b", crowd), tmp_path / "two")
+    plain = {"the ship", "the ship in the image"}
+    assert plain & set(lone)
+    assert not plain & set(crowded)
+    assert crowded
+
+
+def test_large_images_are_cut_and_what_a_border_leaves_of_an_instance_is_no_sample(tmp_path: Path) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(63, 70, 1, 20), box(100, 100, 2, 20)], side=128)
+    build(tmp_path / "cut", config(root, patch=64))
+    samples = load_dataset(tmp_path / "cut").split("train")
+    assert set(samples["height"]) == set(samples["width"]) == {64}
+    masks = {(row["image_id"], row["mask_area"]) for row in samples.to_dict("records")}
+    assert masks == {("train-y0000-x0000", 144), ("train-y0064-x0064", 400), ("train-y0064-x0064", 380)}
+    assert sorted(path.stem for path in (tmp_path / "cut" / "images").glob("train*")) == [
+        "train-y0000-x0000", "train-y0064-x0064",
+    ]  # fmt: skip
+
+
+def test_groups_and_what_is_not_there_are_written_when_asked_for(tmp_path: Path) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(40, 4)])
+    assert all(row["mask_area"] == 144 for row in rows(root, tmp_path / "usual"))
+    asked = rows(root, tmp_path / "asked", multiple=2, absent=9)
+    groups = [row for row in asked if row["mask_area"] == 288]
+    missed = [row for row in asked if row["mask_area"] == 0]
+    assert groups
+    assert all("ships" in row["expression"] for row in groups)
+    assert any(row["category"] == "storage tank" for row in missed)
+    assert load_dataset(tmp_path / "asked", root).manifest.no_target
+    assert not load_dataset(tmp_path / "usual", root).manifest.no_target
+
+
+def rows(root: Path, folder: Path, **changes: Any) -> list[dict[str, Any]]:
+    build(folder, config(root, **changes))
+    return load_dataset(folder, root).split("test").to_dict("records")
+
+
+def edit(split: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def spoil(root: Path) -> None:
+        path = root / "annotations" / f"instances_{split}.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return spoil
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no file": (lambda r: (r / "annotations/instances_val.json").unlink(), "instances_val.json does not exist"),
+    "not JSON": (lambda r: (r / "annotations/instances_val.json").write_bytes(b"\xff\xfe"), "val.json is not JSON"),
+    "deep JSON": (lambda r: (r / "annotations/instances_val.json").write_text("[" * 200_000), "val.json is not JSON"),
+    "a list": (lambda r: (r / "annotations/instances_val.json").write_text("[]"), "has no list 'images'"),
+    "no categories": (edit("val", lambda c: c.pop("categories")), "val.json has no list 'categories'"),
+    "an annotation without image": (
+        edit("val", lambda c: c["annotations"][1].update(image_id=99)),
+        "val.json: annotation 2 is of image 99 and category",
+    ),
+    "an unknown category": (
+        edit("val", lambda c: c["annotations"][1].update(category_id=99)),
+        "val.json: annotation 2 is of image .* and category 99",
+    ),
+    "two of one id": (
+        edit("val", lambda c: c["annotations"][1].update(id=1)),
+        "annotations.1: id 1 is there twice",
+    ),
+    "a polygon of two points": (
+        edit("val", lambda c: c["annotations"][0].update(segmentation=[[1, 1, 2, 2]])),
+        r"annotations.0.segmentation.* \(id 1\) is",
+    ),
+    "a polygon of words": (
+        edit("val", lambda c: c["annotations"][0].update(segmentation=[["a"] * 6])),
+        r"annotations.0.segmentation.* \(id 1\)",
+    ),
+    "a polygon that ends nowhere": (
+        edit("val", lambda c: c["annotations"][0].update(segmentation=[[float("nan")] * 6])),
+        r"annotations.0.segmentation.* \(id 1\)",
+    ),
+    "a point as a mask": (
+        edit("val", lambda c: c["annotations"][0].update(segmentation=[[500.0, 500.0] * 3])),
+        "annotation 1 covers no pixel",
+    ),
+    "a name that leaves the folder": (
+        edit("val", lambda c: c["images"][0].update(file_name="../../secret.png")),
+        r"image 1: file_name '../../secret.png' leaves the folder of images",
+    ),
+    "a missing image": (lambda r: (r / "images/val_0.png").unlink(), "images/val_0.png does not exist"),
+    "another size": (
+        edit("val", lambda c: c["images"][0].update(height=95)),
+        r"image 1 is 95x96 \(height x width\), .*images/val_0.png is 96x96",
+    ),
+    "nothing annotated": (
+        edit("val", lambda c: c.update(annotations=[])),
+        "no samples for split val of dataset 'mine'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), BAD.values(), ids=BAD.keys())
+def test_what_is_wrong_is_named_and_nothing_is_written(
+    fake: Path, tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    root = shutil.copytree(fake, tmp_path / "coco")
+    spoil(root)
+    (tmp_path / "data").mkdir()
+    with pytest.raises((SampleError, FileNotFoundError), match=message):
+        build(tmp_path / "data" / "mine", config(root))
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("wrong", [{"patch": 16}, {"colour": 1}, {"licence": None}, {"absent": -1}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        config(Path("nowhere"), **wrong)

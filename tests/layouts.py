@@ -1,0 +1,251 @@
+"""Fakes in the real layouts: each dataset's folders and files as published, with a few drawn scenes in them.
+
+    python -m tests.layouts refsegrs raw/refsegrs
+    python -m tests.layouts coco raw/harbour --scenes 6
+
+Everything is drawn by benchmark/datasets/synthetic.py and follows from the seed. The oddities of the real files are in
+the fakes as well: masks of 0/1, 0/255 and with softened borders, several names of one image, `categories_id`, corner
+boxes, areas that are none, ragged masks in several codes, windows' line ends.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco
+
+from benchmark.datasets import rrsisd
+from benchmark.datasets.synthetic import draw_scene
+from benchmark.expressions import Expression, Region, write_expressions
+from benchmark.masks import mask_bbox
+
+SPLITS = ("train", "val", "test")
+SIDE = 96
+ROADS = {  # RefSegRS has streets: its categories for the drawn ones
+    "ship": "van", "airplane": "truck", "harbor": "building", "bridge": "road", "storage tank": "tree",
+}  # fmt: skip
+
+
+class Picture(NamedTuple):
+    """A drawn scene of a split: pixels, regions, and two sentences a region at most."""
+
+    split: str
+    number: int
+    image: NDArray[np.uint8]
+    regions: list[Region]
+    expressions: list[Expression]
+
+
+def pictures(scenes: int, side: int = SIDE, seed: int = 0) -> Iterator[Picture]:
+    """`scenes` scenes of each split, each with at least one expression."""
+    for index, split in enumerate(SPLITS):
+        number = attempt = 0
+        while number < scenes:
+            rng = np.random.default_rng([seed, index, attempt])
+            attempt += 1
+            scene = draw_scene(rng, side)
+            if expressions := write_expressions(scene.regions, rng, 2):
+                yield Picture(split, number, scene.image, list(scene.regions), expressions)
+                number += 1
+
+
+def mask_values(mask: NDArray[np.bool_], kind: int) -> NDArray[np.uint8]:
+    """A mask as a file may have it: 0/1, 0/255, softened at its border, or in colour."""
+    if kind % 4 == 0:
+        return mask.astype(np.uint8)
+    values = mask.astype(np.uint8) * 255
+    if kind % 4 == 2:
+        inside = mask & np.roll(mask, 1, 0) & np.roll(mask, 1, 1)
+        return np.where(mask & ~inside, 200, values).astype(np.uint8)
+    return np.stack([values] * 3, axis=-1) if kind % 4 == 3 else values
+
+
+def write_refsegrs(root: Path, scenes: int = 3, side: int = SIDE) -> None:
+    """RefSegRS: TIFF images and masks, one id a line; a scene has an image file for each of its lines."""
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    lines: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for picture in pictures(scenes, side):
+        for place, expression in enumerate(picture.expressions):
+            name = f"{picture.split}{picture.number:03d}{place:02d}"
+            Image.fromarray(picture.image).save(root / "images" / f"{name}.tif")
+            values = mask_values(picture.regions[expression.region].mask, len(lines[picture.split]))
+            Image.fromarray(values).save(root / "masks" / f"{name}.tif")
+            category = picture.regions[expression.region].category
+            text = expression.text.removeprefix("the ").replace(category, ROADS.get(category, "vehicle"))
+            lines[picture.split].append(f"{name} {text}")
+    for split in SPLITS:
+        (root / f"output_phrase_{split}.txt").write_bytes("\r\n".join([*lines[split], ""]).encode())
+
+
+def write_risbench(root: Path, scenes: int = 3, side: int = SIDE) -> None:
+    """RISBench: an image is written anew for each of its sentences."""
+    for folder in ("img_rgb", "mask"):
+        (root / folder).mkdir(parents=True)
+    lines: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for picture in pictures(scenes, side):
+        for place, expression in enumerate(picture.expressions):
+            name = f"{picture.split}_{picture.number}_{place}.png"
+            Image.fromarray(picture.image).save(root / "img_rgb" / name)
+            values = mask_values(picture.regions[expression.region].mask, place + 1)
+            Image.fromarray(values).save(root / "mask" / name)
+            lines[picture.split].append(f"{name} {expression.text.capitalize()}.")
+    for split in SPLITS:
+        (root / f"output_phrase_{split}.txt").write_text("\n".join(lines[split]) + "\n", encoding="utf-8")
+
+
+def write_rrsisd(root: Path, scenes: int = 3, side: int = SIDE) -> None:
+    """RRSIS-D: a pickle of refs, an instance file with its oddities, JPEG images, and the annotations nobody reads."""
+    jpeg = root / rrsisd.IMAGES
+    jpeg.mkdir(parents=True)
+    (root / "rrsisd").mkdir()
+    (root / "images/rrsisd/ann_split").mkdir()
+    refs, images, annotations = [], [], []
+    for picture in pictures(scenes, side):
+        expression = picture.expressions[0]
+        number, region = len(refs) + 1, picture.regions[expression.region]
+        name = f"{number:05d}.jpg"
+        Image.fromarray(picture.image).save(jpeg / name, quality=95)
+        (root / "images/rrsisd/ann_split" / f"{number:05d}.xml").write_text("<annotation/>\n")
+        spelt = {category.lower().replace("-", ""): index for index, category in enumerate(rrsisd.CATEGORIES)}
+        category = spelt[region.category.replace(" ", "")]
+        upper = region.mask.copy()
+        upper[: mask_bbox(region.mask)[1] + 2] = False  # two codes whose union is the mask
+        annotations.append(
+            {
+                "bbox": [int(value) for value in mask_bbox(region.mask)],
+                "categories_id": category,
+                "id": number,
+                "image_id": number,
+                "segmentation": [_rle(upper), _rle(region.mask & ~upper)] if number % 2 else [_rle(region.mask)],
+                "area": 100_000 + number,
+            }
+        )
+        images.append({"file_name": name, "height": side, "width": side, "id": number})
+        sentence = {
+            "tokens": expression.text.split(), "raw": expression.text, "sent_id": number, "sent": expression.text,
+        }  # fmt: skip
+        refs.append(
+            {
+                "image_id": number,
+                "split": picture.split,
+                "sentences": [sentence],
+                "file_name": name,
+                "category_id": category,
+                "ann_id": number,
+                "sent_ids": [number],
+                "ref_id": number,
+            }
+        )
+    content = {"images": images, "annotations": annotations, "type": "instances", "licenses": []}
+    (root / rrsisd.INSTANCES).write_text(json.dumps(content))
+    (root / rrsisd.REFS).write_bytes(pickle.dumps(refs, protocol=2))
+
+
+def _rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    code = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": list(code["size"]), "counts": code["counts"].decode()}
+
+
+def write_coco(root: Path, scenes: int = 3, side: int = SIDE) -> None:
+    """COCO instances: boxes as polygons, uncompressed and compressed codes by turns; a crowd in each first image."""
+    for folder in ("annotations", "images"):
+        (root / folder).mkdir(parents=True)
+    names = sorted({region.category for picture in pictures(scenes, side) for region in picture.regions})
+    files: dict[str, dict[str, list[Any]]] = {
+        split: {
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": 3 * k + 1, "name": name.replace(" ", "_")} for k, name in enumerate(names)],
+        }
+        for split in SPLITS
+    }
+    for picture in pictures(scenes, side):
+        file, name = files[picture.split], f"{picture.split}_{picture.number}.png"
+        Image.fromarray(picture.image).save(root / "images" / name)
+        image_id = len(file["images"]) + 1
+        file["images"].append({"id": image_id, "file_name": name, "height": side, "width": side})
+        for place, region in enumerate(picture.regions):
+            number, crowd = len(file["annotations"]) + 1, picture.number == 0 and place == len(picture.regions) - 1
+            x1, y1, x2, y2 = mask_bbox(region.mask)
+            file["annotations"].append(
+                {
+                    "id": number,
+                    "image_id": image_id,
+                    "category_id": 3 * names.index(region.category) + 1,
+                    "iscrowd": int(crowd),
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": int(region.mask.sum()),
+                    "segmentation": _segmentation(region.mask, 1 if crowd else place),
+                }
+            )
+    for split, file in files.items():
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(file))
+
+
+def _segmentation(mask: NDArray[np.bool_], kind: int) -> Any:
+    """A polygon of the box, an uncompressed code or a compressed one."""
+    if kind % 3 == 0:
+        x1, y1, x2, y2 = mask_bbox(mask)
+        return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    if kind % 3 == 2:
+        return _rle(mask)
+    pixels = mask.ravel(order="F")
+    changes = np.flatnonzero(np.diff(pixels)) + 1
+    runs = np.diff([0, *changes.tolist(), pixels.size]).tolist()
+    return {"size": list(mask.shape), "counts": [0, *runs] if pixels[0] else runs}
+
+
+COLOURS = {"ship": "#0B6E4F", "airplane": "#C84630", "harbor": "#5B2A86", "storage tank": "#F2A541"}
+
+
+def write_masks(root: Path, scenes: int = 3, side: int = SIDE) -> None:
+    """Colour-coded masks, by turns as RGB and with a palette; regions of no class in COLOURS stay black."""
+    for picture in pictures(scenes, side):
+        for folder in ("images", "masks"):
+            (root / picture.split / folder).mkdir(parents=True, exist_ok=True)
+        colours = np.zeros((side, side, 3), np.uint8)
+        for region in picture.regions:
+            value = list(COLOURS.values())[len(region.category) % len(COLOURS)]
+            colours[region.mask] = [int(value[k : k + 2], 16) for k in (1, 3, 5)]
+        mask = Image.fromarray(colours)
+        if picture.number % 2:
+            mask = mask.convert("P", palette=Image.Palette.ADAPTIVE, colors=16)
+        mask.save(root / picture.split / "masks" / f"scene {picture.number}.png")
+        Image.fromarray(picture.image).save(root / picture.split / "images" / f"scene {picture.number}.png")
+
+
+LAYOUTS: dict[str, Callable[[Path, int, int], None]] = {
+    "refsegrs": write_refsegrs,
+    "risbench": write_risbench,
+    "rrsisd": write_rrsisd,
+    "coco": write_coco,
+    "masks": write_masks,
+}
+
+
+def main(
+    name: Annotated[str, typer.Argument(help=", ".join(LAYOUTS))],
+    folder: Annotated[Path, typer.Argument(help="where to; must not exist")],
+    scenes: Annotated[int, typer.Option(help="of each split")] = 3,
+    side: Annotated[int, typer.Option(help="pixels")] = SIDE,
+) -> None:
+    """Write one fake."""
+    if name not in LAYOUTS or folder.exists():
+        sys.exit(
+            f"error: {folder} exists" if name in LAYOUTS else f"error: unknown layout {name!r}: {', '.join(LAYOUTS)}"
+        )
+    LAYOUTS[name](folder, scenes, side)
+
+
+if __name__ == "__main__":
+    typer.run(main)
