@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.layouts import LAYOUTS
+
 ROOT = Path(__file__).parent.parent
 VARIANTS, CONTROLS = ["rsrefseg", "no_lora"], ["whole_image", "heat_map_point"]
 
@@ -118,3 +120,17 @@ def test_another_variant_alone_is_trained_when_it_is_added(clone: Path) -> None:
     assert "train@synthetic-mini-global_only-0" in status
     assert "train@synthetic-mini-rsrefseg-0" not in status
     (clone / "params.yaml").write_text(yaml.safe_dump(params | {"run": params["run"] | {"variants": VARIANTS}}))
+
+
+def test_a_published_dataset_runs_by_one_setting_on_a_fake_of_its_files(clone: Path) -> None:
+    run(clone, "git", "checkout", "--quiet", "params.yaml")
+    LAYOUTS["refsegrs"](clone / "raw" / "refsegrs", 2, 96)
+    settings = ("run.datasets=[refsegrs]", "datasets.refsegrs.allow_count_mismatch=true", "run.variants=[rsrefseg]")
+    run(clone, "dvc", "exp", "run", *(part for setting in settings for part in ("-S", setting)))
+    result = json.loads((clone / "results/refsegrs/mini/rsrefseg/0/result.json").read_text())
+    manifest = json.loads((clone / "data/refsegrs/manifest.json").read_text())
+    assert manifest["images_in"] == "root"
+    assert result["data"]["counts"] == manifest["counts"]
+    assert result["eval"]["test"]["samples"] == manifest["counts"]["test"]["samples"]
+    assert "### refsegrs · mini" in (clone / "README.md").read_text(encoding="utf-8")
+    assert "up to date" in run(clone, "dvc", "repro")
