@@ -39,7 +39,8 @@ FENCES = {  # a third party -> the only modules that import it
     "httpx2": {"experiments/hub.py"},
     "gdown": {"experiments/downloads.py"},
     "requests": {"experiments/downloads.py"},
-    "tifffile": {"benchmark/images.py"},
+    "tifffile": {"benchmark/images.py", "benchmark/speed/test_loader.py"},
+    "imagecodecs": {"benchmark/images.py"},
     "matplotlib": {"reports/figures.py"},
     "seaborn": {"reports/figures.py"},
 }

@@ -1,0 +1,106 @@
+"""Say what is in a dataset and what in it deserves a look, before a model is trained on it.
+
+    python -m experiments.audit --dataset refsegrs
+    python -m experiments.audit --dataset refsegrs --out somewhere/else
+
+Writes reports/generated/audit/<dataset>/index.html, one page that needs nothing else, and audit.json beside it with the
+same numbers. Findings are no errors: the exit status is 0 with them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmark.audit import Audit, Box, audit
+from benchmark.samples import Dataset
+from experiments.audit_page import render
+from experiments.config import dataset_config, load_params, open_dataset, source_of
+from experiments.errors import clear_errors
+
+REPORTS = Path("reports/generated/audit")
+Opened = tuple[Dataset, Mapping[str, Box] | None, tuple[int, int] | None]
+
+
+def opened(dataset: str) -> Opened:
+    """A dataset of params.yaml that was fetched, its published boxes and its declared height and width, if any.
+
+    Raises ConfigError for an unknown one, FileNotFoundError for one that was not fetched.
+    """
+    params = load_params()
+    found = open_dataset(params, dataset)
+    source = source_of(params, dataset)
+    boxes = source.boxes(dataset_config(params, dataset)) if source.boxes is not None else None
+    return found, boxes, source.spec.image_size if source.spec is not None else None
+
+
+def write_audit(folder: Path, found: Audit, dataset: Dataset) -> Path:
+    """index.html and audit.json, both or none. Returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "audit.json": json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n",
+        "index.html": render(found, dataset),
+    }
+    parts = {folder / name: folder / f".{name}.part" for name in texts}
+    try:
+        for part, text in zip(parts.values(), texts.values(), strict=True):
+            part.write_text(text, encoding="utf-8")
+        for path, part in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return folder / "index.html"
+
+
+def print_summary(console: Console, found: Audit) -> None:
+    """One line for each finding."""
+    splits = ", ".join(f"{name} {facts.samples:,}" for name, facts in found.splits.items())
+    title = f"{found.dataset}: {found.samples:,} samples ({splits}) of {found.images:,} images"
+    table = Table(box=SIMPLE, title=title, title_justify="left")
+    table.add_column("finding", no_wrap=True)
+    for column in ("cases", "checked", "unit"):
+        table.add_column(column, justify="left" if column == "unit" else "right", no_wrap=True)
+    for finding in found.findings:
+        cases = f"{finding.count:,}" if finding.checked else "–"
+        style = "yellow" if finding.count else None
+        table.add_row(finding.name, cases, f"{finding.checked:,}", finding.unit, style=style)
+    console.print(table)
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the page; reports/generated/audit/DATASET if none")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="threads; they change nothing but the speed")] = 2,
+) -> None:
+    """Audit one dataset."""
+    with clear_errors():
+        data, boxes, image_size = opened(dataset)
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(f"{dataset}: images and masks", total=None)
+            found = audit(
+                data,
+                boxes=boxes,
+                image_size=image_size,
+                workers=workers,
+                progress=lambda done, whole: bar.update(task, completed=done, total=whole),
+            )
+        page = write_audit(REPORTS / dataset if out is None else out, found, data)
+        console = Console()
+        print_summary(console, found)
+        console.print(f"-> {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
