@@ -87,9 +87,7 @@ def write_expressions(regions: Sequence[Region], rng: np.random.Generator, per_r
     """
     if not regions:
         return []
-    sizes = sorted({region.mask.shape for region in regions})
-    if len(sizes) > 1:
-        raise ValueError(f"masks of one scene have sizes {sizes}; give every region the mask of the whole image")
+    check_sizes(regions)
     nouns_HTR = nouns(regions)
     named_HT = (nouns_HTR != FALSE).sum(axis=-1) == 1
     anchors = [k for k, region in enumerate(regions) if region.target and named_HT[:, k].any()]
@@ -103,7 +101,7 @@ def write_expressions(regions: Sequence[Region], rng: np.random.Generator, per_r
         choices: dict[str, list[tuple[Locator, list[int]]]] = {}
         for index in np.flatnonzero(proven_LHT[:, :, t].any(axis=1)) if region.target else []:
             heads = np.flatnonzero(proven_LHT[index, :, t]).tolist()
-            for kind, kept in _kinds(locators[index], heads):
+            for kind, kept in kinds_of(locators[index], heads):
                 choices.setdefault(kind, []).append((locators[index], kept))
         unused = list(choices)
         for _ in range(min(per_region, sum(map(len, choices.values())))):
@@ -112,11 +110,11 @@ def write_expressions(regions: Sequence[Region], rng: np.random.Generator, per_r
             locator, heads = choices[kind].pop(int(rng.integers(len(choices[kind]))))
             if not choices[kind]:
                 del choices[kind]
-            noun = _noun(region, _head(heads, rng), locator.name)
+            noun = noun_words(region, choose_head(heads, rng), locator.name)
             anchor = ""
             if locator.anchor >= 0:
-                anchor = _noun(
-                    regions[locator.anchor], _head(np.flatnonzero(named_HT[:, locator.anchor]).tolist(), rng)
+                anchor = noun_words(
+                    regions[locator.anchor], choose_head(np.flatnonzero(named_HT[:, locator.anchor]).tolist(), rng)
                 )
             templates = TEMPLATES[locator.name]
             text = templates[int(rng.integers(len(templates)))].format(n=noun, a=anchor)
@@ -124,19 +122,27 @@ def write_expressions(regions: Sequence[Region], rng: np.random.Generator, per_r
     return written
 
 
-def _kinds(locator: Locator, heads: list[int]) -> list[tuple[str, list[int]]]:
+def check_sizes(regions: Sequence[Region]) -> None:
+    """Raise ValueError unless all masks have one size."""
+    sizes = sorted({region.mask.shape for region in regions})
+    if len(sizes) > 1:
+        raise ValueError(f"masks of one scene have sizes {sizes}; give every region the mask of the whole image")
+
+
+def kinds_of(locator: Locator, heads: list[int]) -> list[tuple[str, list[int]]]:
     """The kinds of expression a locator makes; without one, the noun alone decides."""
     if locator.kind:
         return [(locator.kind, heads)]
     return [(("category", "colour")[head], [head]) for head in heads]
 
 
-def _head(heads: Sequence[int], rng: np.random.Generator) -> int:
+def choose_head(heads: Sequence[int], rng: np.random.Generator) -> int:
     """Category, or colour and category; where both will do, the richer one now and then."""
     return heads[0] if len(heads) == 1 else int(rng.random() < RICH_RATE)
 
 
-def _noun(region: Region, head: int, locator: str = "") -> str:
+def noun_words(region: Region, head: int, locator: str = "") -> str:
+    """The category (head 0), or the colour and the category (1), as they are said with a locator."""
     noun = f"{region.colour} {region.category}" if head else region.category
     return f"area of {noun}" if region.category in MASS_NOUNS and locator in ("largest", "smallest") else noun
 

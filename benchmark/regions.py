@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,3 +89,21 @@ class Region:
             rows = np.flatnonzero(self.mask[y1:y2, x])
             points += [(x, y1 + rows[0]), (x, y1 + rows[-1])]
         return np.asarray(points, np.float64)
+
+
+def pieces(region: Region, tiles: int = 8) -> list[Region]:
+    """What a grid of ``tiles`` by ``tiles`` cells cuts a region into, no targets; none where it is in one cell.
+
+    A crowd is many objects under one mask: on the right as a whole, it may still have some of them on the left.
+    """
+    (height, width), (x1, y1, x2, y2) = region.mask.shape, region.bbox
+    edges_x, edges_y = (np.arange(tiles + 1) * side // tiles for side in (width, height))
+    found = []
+    for top, bottom in pairwise(edges_y.tolist()):
+        for left, right in pairwise(edges_x.tolist()):
+            cell = (slice(top, bottom), slice(left, right))
+            if top < y2 and bottom > y1 and left < x2 and right > x1 and region.mask[cell].any():
+                mask = np.zeros_like(region.mask)
+                mask[cell] = region.mask[cell]
+                found.append(Region(mask, region.category, region.colour, target=False))
+    return found if len(found) > 1 else []

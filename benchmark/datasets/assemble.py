@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.expressions import Expression, Region, write_expressions
-from benchmark.many_or_none import write_absent, write_multiple
+from benchmark.generalized import write_absent, write_multiple
 from benchmark.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 
 

@@ -4,7 +4,7 @@
     <root>/<images>/<file_name>
 
 Polygons, run-length codes and lists of codes are read (benchmark/datasets/instances.py). A crowd (``iscrowd``) is no
-single thing: it becomes no sample, but "the ship" is not written beside a crowd of ships. Categories are read as words:
+single thing: it becomes no sample, but no sentence may be true of it or of a part of it. Categories are read as words:
 "storage_tank" is a storage tank. Images are cut into patches, or left whole and where they are (patch: null); an
 instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches.py says.
 """
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from benchmark.datasets.assemble import NamedScene, write_scenes
 from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
 from benchmark.datasets.masks import Patch, plain
-from benchmark.datasets.patches import PatchConfig, is_sample, windows
+from benchmark.datasets.patches import PatchConfig, Window, is_sample, windows
 from benchmark.expressions import Region
 from benchmark.images import read_image
 from benchmark.masks import mask_bbox
+from benchmark.regions import pieces
 from benchmark.samples import SPLITS, Manifest, SampleError
 
 
@@ -104,7 +105,7 @@ def _patches(
         )
     instances = [_instance(annotation, image, file, path) for annotation in annotations]
     for end, window in windows(image.height, image.width, config, Path(config.root) / where):
-        regions = [region for instance in instances if (region := _region(instance, window, config)) is not None]
+        regions = [region for instance in instances for region in _regions(instance, window, config)]
         yield NamedScene(f"{name}{end}", split, Patch(pixels[window], regions), where if config.patch is None else None)
 
 
@@ -117,17 +118,20 @@ def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: 
     return Instance(category, annotation.iscrowd, y1, x1, mask[y1:y2, x1:x2].copy())
 
 
-def _region(instance: Instance, window: tuple[slice, slice], config: PatchConfig) -> Region | None:
-    """What of an instance lies in a window; None: nothing."""
+def _regions(instance: Instance, window: Window, config: PatchConfig) -> list[Region]:
+    """What of an instance lies in a window: nothing, a region, or of a crowd the whole and its pieces."""
     rows, columns = window
     height, width = instance.crop.shape
     top, bottom = max(rows.start, instance.y), min(rows.stop, instance.y + height)
     left, right = max(columns.start, instance.x), min(columns.stop, instance.x + width)
     if top >= bottom or left >= right:
-        return None
+        return []
     mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
     part = instance.crop[top - instance.y : bottom - instance.y, left - instance.x : right - instance.x]
     mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
     if not mask.any():
-        return None
-    return Region(mask, instance.name, target=not instance.crowd and is_sample(mask, config))
+        return []
+    if instance.crowd:
+        crowd = Region(mask, instance.name, target=False)
+        return [crowd, *pieces(crowd)]
+    return [Region(mask, instance.name, target=is_sample(mask, config))]
