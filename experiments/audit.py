@@ -82,7 +82,7 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="folder of the page; reports/generated/audit/DATASET if none")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="threads; they change nothing but the speed")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="threads; they change nothing but the speed")] = 4,
 ) -> None:
     """Audit one dataset."""
     with clear_errors():
