@@ -6,20 +6,26 @@ a prediction of another size or type, or a sample without one, stops the evaluat
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from PIL import Image
 
+from benchmark.boundary import compare_boundaries
 from benchmark.loader import batches
-from benchmark.metrics import LINE_COLUMNS
+from benchmark.metrics import BOUNDARY_COLUMNS, side_columns
 from benchmark.samples import Dataset
+from benchmark.sweep import sweep_row
 
 MaskArray = npt.NDArray[np.bool_]
+LogitArray = npt.NDArray[np.float32]
 
 
 class Predictor(Protocol):
@@ -39,6 +45,39 @@ class Predictor(Protocol):
         ...
 
 
+@runtime_checkable
+class LogitPredictor(Predictor, Protocol):
+    """A predictor that also says how sure it is: its masks are where its logits are above 0."""
+
+    def predict_logits(
+        self, images: list[torch.Tensor], texts: list[str], image_index: list[int]
+    ) -> Sequence[LogitArray]:
+        """As `predict`: N float32 arrays, each HxW of its own image, any finite values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is measured of a sample beside its areas. The boundary always; the masks resized to side x side, for each
+    of ``sides``; and how the areas change with the threshold, of a LogitPredictor."""
+
+    sides: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """lines: the per-sample table in the order of the split. masks: sample_id -> HxW bool of those to keep.
+
+    sweep: benchmark/sweep.py's table in the same order; None without Details or logits. predict_seconds: what the
+    predictor took; None where masks came from elsewhere.
+    """
+
+    lines: pd.DataFrame
+    masks: dict[str, MaskArray]
+    sweep: pd.DataFrame | None = None
+    predict_seconds: float | None = None
+
+
 def evaluate(
     predictor: Predictor,
     dataset: Dataset,
@@ -46,9 +85,10 @@ def evaluate(
     *,
     batch_images: int = 8,
     keep: AbstractSet[str] = frozenset(),
+    details: Details | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 0,
-) -> tuple[pd.DataFrame, dict[str, MaskArray]]:
+) -> Measured:
     """Measure a predictor on a split.
 
     Args:
@@ -57,11 +97,9 @@ def evaluate(
         split: "train", "val" or "test".
         batch_images: images encoded at once; a speed setting that must not change any prediction.
         keep: sample_ids whose predicted masks are wanted back.
+        details: what else to measure; None: nothing, which is faster.
         progress: called after each batch with (samples done, samples in all).
         workers: threads that decode images ahead; as `batch_images`.
-
-    Returns:
-        (lines, masks): the per-sample table in the order of the split, and sample_id -> HxW bool for `keep`.
 
     Raises:
         ValueError: too few or too many predictions, a wrong size or type, a sample missed or met twice, or a `keep`
@@ -72,19 +110,36 @@ def evaluate(
         raise ValueError(f"{dataset.folder}: sample {strangers[0]!r} is to be kept but is not in split {split!r}")
     rows: dict[str, dict[str, int]] = {}
     masks: dict[str, MaskArray] = {}
+    swept: dict[str, dict[str, object]] = {}
+    predict_seconds = 0.0
     for batch in batches(dataset, split, batch_images, workers=workers):
-        predictions = predictor.predict(batch.images, batch.texts, batch.image_index)
+        asked = batch.images, batch.texts, batch.image_index
+        logits: Sequence[LogitArray] | None = None
+        started = time.perf_counter()
+        if details is not None and isinstance(predictor, LogitPredictor):
+            logits = predictor.predict_logits(*asked)
+            predictions: Sequence[object] = [values > 0 for values in logits]
+        else:
+            predictions = predictor.predict(*asked)
+        predict_seconds += time.perf_counter() - started
         if len(predictions) != len(batch.sample_ids):
             raise ValueError(
                 f"{dataset.folder}, split {split!r}: the predictor gave {len(predictions)} masks for "
                 f"{len(batch.sample_ids)} samples (from {batch.sample_ids[0]!r} on); it must give one per expression"
             )
-        for sample_id, truth, prediction in zip(batch.sample_ids, batch.masks, predictions, strict=True):
+        for place, (sample_id, truth, prediction) in enumerate(
+            zip(batch.sample_ids, batch.masks, predictions, strict=True)
+        ):
             if sample_id in rows:
                 raise ValueError(f"{dataset.folder}, split {split!r}: sample {sample_id!r} was evaluated twice")
-            rows[sample_id] = compare(sample_id, truth, prediction)
+            checked = check_prediction(sample_id, truth, prediction)
+            rows[sample_id] = compare(truth, checked)
+            if details is not None:
+                rows[sample_id] |= compare_in_detail(truth, checked, details.sides)
+            if logits is not None:
+                swept[sample_id] = sweep_row(sample_id, truth, logits[place])
             if sample_id in keep:
-                masks[sample_id] = prediction
+                masks[sample_id] = checked
         if progress is not None:
             progress(len(rows), len(samples))
     if missed := [sample_id for sample_id in samples["sample_id"] if sample_id not in rows]:
@@ -94,19 +149,15 @@ def evaluate(
         )
     measured = pd.DataFrame([rows[sample_id] for sample_id in samples["sample_id"]])
     lines = pd.concat([samples[["sample_id", "image_id", "category"]].reset_index(drop=True), measured], axis=1)
-    return lines[list(LINE_COLUMNS)], masks
+    sweep = pd.DataFrame([swept[sample_id] for sample_id in samples["sample_id"]]) if swept else None
+    return Measured(lines, masks, sweep, predict_seconds)
 
 
-def compare(sample_id: str, truth: MaskArray, prediction: object) -> dict[str, int]:
-    """Areas of one sample in pixels: mask_area, predicted_area, intersection, union.
-
-    Args:
-        sample_id: named in errors.
-        truth: HxW.
-        prediction: HxW bool; checked, since it comes from outside.
+def check_prediction(sample_id: str, truth: MaskArray, prediction: object) -> MaskArray:
+    """The prediction, which comes from outside.
 
     Raises:
-        ValueError: if the prediction is not a bool array of the truth's size.
+        ValueError: it is not a bool array of the truth's size.
     """
     if not isinstance(prediction, np.ndarray) or prediction.dtype != np.bool_:
         kind = getattr(prediction, "dtype", type(prediction).__name__)
@@ -116,6 +167,11 @@ def compare(sample_id: str, truth: MaskArray, prediction: object) -> dict[str, i
             f"sample {sample_id!r}: the prediction is {prediction.shape}, its image is {truth.shape}; "
             "predictions are measured at the image's own size"
         )
+    return prediction
+
+
+def compare(truth: MaskArray, prediction: MaskArray) -> dict[str, int]:
+    """Areas of two HxW masks in pixels: mask_area, predicted_area, intersection, union."""
     mask_area, predicted_area = int(np.count_nonzero(truth)), int(np.count_nonzero(prediction))
     intersection = int(np.count_nonzero(truth & prediction))
     return {
@@ -124,3 +180,16 @@ def compare(sample_id: str, truth: MaskArray, prediction: object) -> dict[str, i
         "intersection": intersection,
         "union": mask_area + predicted_area - intersection,
     }
+
+
+def compare_in_detail(truth: MaskArray, prediction: MaskArray, sides: Sequence[int] = ()) -> dict[str, int]:
+    """Intersection and union of the boundaries, and of the masks resized (nearest) to each of the sides."""
+    found = dict(zip(BOUNDARY_COLUMNS, compare_boundaries(truth, prediction), strict=True))
+    for side in sides:
+        small = [
+            np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))
+            for mask in (truth, prediction)
+        ]
+        counts = (int(np.count_nonzero(small[0] & small[1])), int(np.count_nonzero(small[0] | small[1])))
+        found |= zip(side_columns(side), counts, strict=True)
+    return found

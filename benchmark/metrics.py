@@ -4,17 +4,23 @@ Unusual here: every metric is a ratio of two sums over samples, and `terms` is t
 numbers in a table, their bootstrap intervals and their paired tests all come from the same two columns.
 
 `lines` is everywhere the per-sample table: one row per sample with the columns LINE_COLUMNS, areas in pixels at the
-image's own size. benchmark/README.md gives the formulas and the reasons.
+image's own size. What was measured in detail besides has further columns: BOUNDARY_COLUMNS, and side_columns() of each
+side that the masks were resized to. benchmark/README.md gives the formulas and the reasons.
 """
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 LINE_COLUMNS = ("sample_id", "image_id", "category", "mask_area", "predicted_area", "intersection", "union")
+BOUNDARY_COLUMNS = ("boundary_intersection", "boundary_union")  # benchmark/boundary.py
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # literals: 3/5 and 0.6 are then the same double, so IoU >= X is exact
+
+_SIDE_COLUMN = re.compile(r"(intersection|union)_[1-9]\d*")
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,15 +30,22 @@ def precision_name(x: float) -> str:
     return f"precision_{x:g}"
 
 
+def side_columns(side: int) -> tuple[str, str]:
+    """Where the table has intersection and union of the masks resized to side x side pixels."""
+    return f"intersection_{side}", f"union_{side}"
+
+
 METRIC_NAMES = ("miou", "oiou", *(precision_name(x) for x in THRESHOLDS))
 NO_TARGET = (
     "no_target_accuracy"  # of the samples whose expression is of what is not there; measured where there are any
 )
+BOUNDARY = "boundary_iou"  # measured where the boundaries are
 
 
 def metric_names(lines: pd.DataFrame) -> tuple[str, ...]:
-    """The metrics of a table: METRIC_NAMES, and NO_TARGET if a sample has no target."""
-    return (*METRIC_NAMES, NO_TARGET) if (lines["mask_area"] == 0).any() else METRIC_NAMES
+    """The metrics of a table: METRIC_NAMES, BOUNDARY if it was measured, and NO_TARGET if a sample has no target."""
+    boundary = (BOUNDARY,) if set(BOUNDARY_COLUMNS) <= set(lines.columns) else ()
+    return (*METRIC_NAMES, *boundary, *((NO_TARGET,) if (lines["mask_area"] == 0).any() else ()))
 
 
 def iou(lines: pd.DataFrame) -> FloatArray:
@@ -48,7 +61,7 @@ def terms(lines: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray]:
     A sample without a target (an empty true mask) counts for NO_TARGET alone, every other one for all the others.
 
     Raises:
-        ValueError: if `metric` is neither one of METRIC_NAMES nor NO_TARGET.
+        ValueError: if `metric` is none of METRIC_NAMES, BOUNDARY and NO_TARGET, or was not measured.
     """
     target = (lines["mask_area"].to_numpy() > 0).astype(np.float64)
     if metric == "miou":
@@ -58,9 +71,13 @@ def terms(lines: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray]:
         return intersection * target, union * target
     if metric in METRIC_NAMES:
         return _passes(lines, float(metric.removeprefix("precision_"))) * target, target
+    if metric == BOUNDARY:
+        if missing := [name for name in BOUNDARY_COLUMNS if name not in lines.columns]:
+            raise ValueError(f"per-sample table lacks the column(s) {missing}: boundaries were not measured")
+        return ratio(*(lines[name].to_numpy(dtype=np.float64) for name in BOUNDARY_COLUMNS)) * target, target
     if metric == NO_TARGET:
         return iou(lines) * (1 - target), 1 - target
-    known = ", ".join((*METRIC_NAMES, NO_TARGET))
+    known = ", ".join((*METRIC_NAMES, BOUNDARY, NO_TARGET))
     raise ValueError(f"unknown metric {metric!r}; the metrics of this protocol are {known}")
 
 
@@ -104,8 +121,9 @@ def check_lines(lines: pd.DataFrame) -> None:
     """
     if missing := [name for name in LINE_COLUMNS if name not in lines.columns]:
         raise ValueError(f"per-sample table lacks the column(s) {missing}; it needs {list(LINE_COLUMNS)}")
-    if unknown := [name for name in lines.columns if name not in LINE_COLUMNS]:
-        raise ValueError(f"per-sample table has the unknown column(s) {unknown}; it may have {list(LINE_COLUMNS)}")
+    known = (*LINE_COLUMNS, *BOUNDARY_COLUMNS)
+    if unknown := [name for name in lines.columns if name not in known and not _SIDE_COLUMN.fullmatch(name)]:
+        raise ValueError(f"per-sample table has the unknown column(s) {unknown}; it may have {list(known)}")
     if lines.empty:
         raise ValueError("per-sample table has no rows: there is nothing to measure")
     if (repeated := lines["sample_id"].duplicated()).any():
@@ -119,6 +137,14 @@ def check_lines(lines: pd.DataFrame) -> None:
             f"sample {row['sample_id']!r}: mask_area {row['mask_area']}, predicted_area {row['predicted_area']}, "
             f"intersection {row['intersection']} and union {row['union']} contradict each other; evaluate again"
         )
+    for column in lines.columns:
+        if column not in LINE_COLUMNS and "intersection" in column:
+            both, either = lines[column].to_numpy(), lines[column.replace("intersection", "union")].to_numpy()
+            if ((both < 0) | (both > either)).any():
+                row = lines.iloc[int(np.argmax((both < 0) | (both > either)))]
+                raise ValueError(
+                    f"sample {row['sample_id']!r}: {column} {row[column]} exceeds its union; evaluate again"
+                )
 
 
 def _passes(lines: pd.DataFrame, x: float) -> FloatArray:

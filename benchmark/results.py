@@ -4,6 +4,7 @@
         result.json           what ran, on which data, at what cost, the metrics, and where it was made
         metrics.json          the test metrics once more, by themselves, for `dvc metrics show`
         samples.parquet       the per-sample table of the test split, from which every metric can be computed again
+        sweep.parquet         the same areas at other thresholds of the probability; no rows where there is none
         predictions.parquet   sample_id, prediction (COCO compressed RLE): the dataset's examples only
         curve.csv             epoch, step, loss, lr, val_miou (empty but at epoch ends); not for controls
 
@@ -23,7 +24,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from benchmark.metrics import LINE_COLUMNS, METRIC_NAMES, check_lines, metric_names, summary
+from benchmark.metrics import METRIC_NAMES, check_lines, metric_names, summary
 from benchmark.provenance import Meta, provenance
 from benchmark.schema import (
     METRICS,
@@ -37,6 +38,8 @@ from benchmark.schema import (
     Run,
     Training,
 )
+from benchmark.sweep import COLUMNS as SWEEP_COLUMNS
+from benchmark.sweep import check_sweep
 
 __all__ = [
     "METRICS", "PROTOCOL_VERSION", "TEST_SPLIT", "Counts", "Data", "Evaluation", "Meta", "Metric", "Result",
@@ -61,6 +64,7 @@ class StoredResult:
     lines: pd.DataFrame
     curve: pd.DataFrame | None
     predictions: pd.DataFrame
+    sweep: pd.DataFrame | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -74,14 +78,19 @@ def result_folder(root: Path, run: Run) -> Path:
 
 
 def save_result(
-    folder: Path, result: Result, lines: pd.DataFrame, curve: pd.DataFrame | None, predictions: pd.DataFrame
+    folder: Path,
+    result: Result,
+    lines: pd.DataFrame,
+    curve: pd.DataFrame | None,
+    predictions: pd.DataFrame,
+    sweep: pd.DataFrame | None = None,
 ) -> None:
     """Write a result folder, all of it or nothing; an older one at the same place is replaced.
 
     Raises:
         ResultError: tables that are malformed, or metrics that do not follow from `lines`.
     """
-    _check(folder, result, lines, predictions)
+    _check(folder, result, lines, predictions, sweep)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -89,7 +98,9 @@ def save_result(
         partial.mkdir()
         _write_json(partial / "result.json", result.model_dump(mode="json"))
         _write_json(partial / "metrics.json", result.eval[TEST_SPLIT].metrics)
-        lines[list(LINE_COLUMNS)].to_parquet(partial / "samples.parquet", index=False)
+        lines.to_parquet(partial / "samples.parquet", index=False)
+        rows = pd.DataFrame(columns=list(SWEEP_COLUMNS)) if sweep is None else sweep
+        rows.to_parquet(partial / "sweep.parquet", index=False)
         predictions[list(PREDICTION_COLUMNS)].to_parquet(partial / "predictions.parquet", index=False)
         if curve is not None:
             save_curve(partial / "curve.csv", curve)
@@ -128,8 +139,10 @@ def load_result(folder: Path) -> StoredResult:
         raise ResultError(f"{path}, field {field}: {first['msg']}; make it again with `dvc repro`") from error
     lines, predictions = _read_table(folder / "samples.parquet"), _read_table(folder / "predictions.parquet")
     curve = load_curve(folder / "curve.csv") if (folder / "curve.csv").is_file() else None
-    _check(folder, result, lines, predictions)
-    return StoredResult(folder, result, lines, curve, predictions)
+    sweep = _read_table(folder / "sweep.parquet") if (folder / "sweep.parquet").is_file() else None
+    sweep = None if sweep is None or sweep.empty else sweep
+    _check(folder, result, lines, predictions, sweep)
+    return StoredResult(folder, result, lines, curve, predictions, sweep)
 
 
 def find_results(root: Path) -> list[StoredResult]:
@@ -188,12 +201,19 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _check(folder: Path, result: Result, lines: pd.DataFrame, predictions: pd.DataFrame) -> None:
+def _check(
+    folder: Path, result: Result, lines: pd.DataFrame, predictions: pd.DataFrame, sweep: pd.DataFrame | None
+) -> None:
     """The parts of a result agree with each other."""
     try:
         check_lines(lines)
     except ValueError as error:
         raise ResultError(f"{folder / 'samples.parquet'}: {error}") from error
+    if sweep is not None:
+        try:
+            check_sweep(sweep, lines)
+        except ValueError as error:
+            raise ResultError(f"{folder / 'sweep.parquet'}: {error}") from error
     if tuple(predictions.columns) != PREDICTION_COLUMNS:
         raise ResultError(
             f"{folder / 'predictions.parquet'} has the columns {list(predictions.columns)}, "

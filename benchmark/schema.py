@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from benchmark.metrics import NO_TARGET, THRESHOLDS, precision_name
+from benchmark.metrics import BOUNDARY, NO_TARGET, THRESHOLDS, precision_name
 from benchmark.provenance import Meta
 
 PROTOCOL_VERSION = "1.0"
@@ -26,6 +26,7 @@ METRICS = {
     "miou": Metric("mIoU", higher_is_better=True),
     "oiou": Metric("oIoU", higher_is_better=True),
     **{precision_name(x): Metric(f"P@{x:g}", higher_is_better=True) for x in THRESHOLDS},
+    BOUNDARY: Metric("BIoU", higher_is_better=True),
     NO_TARGET: Metric("N-acc", higher_is_better=True),
 }
 
@@ -39,13 +40,15 @@ class _Record(BaseModel):
 
 
 class Run(_Record):
-    """Which run this is; `control` marks a method that needs no training."""
+    """Which run this is; `control` marks a method that needs no training, `outside` (its name in print) one that was
+    not run here: only its masks were scored."""
 
     dataset: Name
     model: Name
     variant: Name
     seed: NonNegativeInt
     control: bool
+    outside: Annotated[str, Field(min_length=1)] | None = None
     config: dict[str, Any]
     fingerprint: str
 
@@ -65,26 +68,31 @@ class Data(_Record):
 
 
 class Training(_Record):
-    """What training cost and how the weights were chosen; zeros and None for a control."""
+    """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known."""
 
     epochs: NonNegativeInt
     steps: NonNegativeInt
-    seconds: Amount
+    seconds: Amount | None
     selection_metric: str | None
     selection_split: str | None
     best_epoch: NonNegativeInt | None
     best_value: Share | None
-    parameters_total: NonNegativeInt
-    parameters_trained: NonNegativeInt
-    peak_memory_mb: Amount
+    parameters_total: NonNegativeInt | None
+    parameters_trained: NonNegativeInt | None
+    peak_memory_mb: Amount | None
 
 
 class Evaluation(_Record):
-    """Metrics of one split, each in [0, 1]."""
+    """Metrics of one split, each in [0, 1].
+
+    seconds: of prediction and measurement; predict_seconds: of these, the model's from decoded images to masks at their
+    own size. Both None where only masks came.
+    """
 
     samples: PositiveInt
     images: PositiveInt
-    seconds: Amount
+    seconds: Amount | None
+    predict_seconds: Amount | None = None
     metrics: dict[str, Share]
 
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals and paired differences, computed from the per-sample tables.
+"""Bootstrap intervals, paired differences and permutation tests, computed from the per-sample tables.
 
 What is resampled is the image, not the expression: the expressions of one image share its light, its scale and often
 their mask, so treating them as independent would make every interval too narrow. Metrics are ratios of two sums over
@@ -6,8 +6,9 @@ samples (benchmark/metrics.py), so a resample needs only the sums of each image:
 those sums is one small matrix product, made in chunks so that memory stays flat.
 
 Several tables are several seeds of one run: the statistic is then the mean of the metric over them, every one seen
-under the same draw of images. The interval says how far that mean depends on the images; it does not cover the choice
-of seeds.
+under the same draw of images. Such an interval says how far that mean depends on the images. With ``over_seeds`` the
+seeds are drawn as well (hierarchical: seeds, and under them one draw of images), so it covers both; of three seeds it
+is still too narrow, as the spread of three says little about the spread of all.
 
 Dimension letters: R resamples, G images, T tables, M metrics.
 """
@@ -15,6 +16,7 @@ Dimension letters: R resamples, G images, T tables, M metrics.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,8 @@ from benchmark.metrics import METRIC_NAMES, FloatArray, check_lines, ratio, term
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-CHUNK = 1_000_000  # draws at a time: 8 MB, and as much for their counts
+CHUNK = 1_000_000  # draws at a time and thread: 8 MB, and as much for their counts
+THREADS = 2  # each chunk has its own stream of random numbers: the same result from any number
 
 Lines = pd.DataFrame | Sequence[pd.DataFrame]
 Interval = tuple[float, float]
@@ -33,6 +36,7 @@ def bootstrap_intervals(
     lines: Lines,
     metrics: Sequence[str] = METRIC_NAMES,
     *,
+    over_seeds: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
@@ -41,7 +45,8 @@ def bootstrap_intervals(
 
     Args:
         lines: one per-sample table, or one table per seed on the same samples (the statistic is then their mean).
-        metrics: names from METRIC_NAMES.
+        metrics: names of metrics (benchmark/metrics.py).
+        over_seeds: draw the tables too; of one table this changes nothing.
         resamples: bootstrap resamples, at least 1.
         seed: of the draws; the same seed gives the same interval.
         confidence: in (0, 1).
@@ -53,20 +58,25 @@ def bootstrap_intervals(
         ValueError: tables that are empty, malformed or not on the same samples; impossible settings.
     """
     tables = _tables(lines)
-    resampled_RM = _means(_draw(_image_sums(tables, metrics), resamples, seed), len(tables), len(metrics))
-    return dict(zip(metrics, _percentiles(resampled_RM, confidence), strict=True))
+    totals = _draw(_image_sums(tables, metrics), resamples, seed)
+    weights_RT = _seed_weights(len(tables), resamples, seed, over_seeds)
+    return dict(zip(metrics, _percentiles(_means(totals, weights_RT, len(metrics)), confidence), strict=True))
 
 
 def bootstrap_interval(
     lines: Lines,
     metric: str = "miou",
     *,
+    over_seeds: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """`bootstrap_intervals` of one metric: (low, high)."""
-    return bootstrap_intervals(lines, (metric,), resamples=resamples, seed=seed, confidence=confidence)[metric]
+    found = bootstrap_intervals(
+        lines, (metric,), over_seeds=over_seeds, resamples=resamples, seed=seed, confidence=confidence
+    )
+    return found[metric]
 
 
 def paired_difference(
@@ -74,13 +84,15 @@ def paired_difference(
     lines_b: Lines,
     metric: str = "miou",
     *,
+    over_seeds: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> tuple[float, float, float]:
     """Difference metric(a) - metric(b) on the same samples, with its percentile interval.
 
-    Both sides see the same draw of images, so what makes an image hard for both cancels out.
+    Both sides see the same draw of images, so what makes an image hard for both cancels out; seeds are drawn for each
+    side by itself, as seed 0 of one has nothing to do with seed 0 of the other.
 
     Returns:
         (difference, low, high), each in [-1, 1].
@@ -89,13 +101,72 @@ def paired_difference(
         ValueError: as `bootstrap_intervals`; also when a and b are not on the same samples.
     """
     tables_a, tables_b = _tables(lines_a), _tables(lines_b)
-    tables = _same_samples([*tables_a, *tables_b])
-    sums = _image_sums(tables, (metric,))
-    both = np.concatenate([sums.sum(axis=0, keepdims=True), _draw(sums, resamples, seed)])
+    sums = _image_sums(_same_samples([*tables_a, *tables_b]), (metric,))
     split = 2 * len(tables_a)
-    difference = _means(both[:, :split], len(tables_a), 1) - _means(both[:, split:], len(tables_b), 1)
-    ((low, high),) = _percentiles(difference[1:], confidence)
-    return float(difference[0, 0]), low, high
+    totals = _draw(sums, resamples, seed)
+    weights_a, weights_b = (
+        _seed_weights(len(tables), resamples, seed + side, over_seeds)
+        for side, tables in enumerate((tables_a, tables_b))
+    )
+    drawn = _means(totals[:, :split], weights_a, 1) - _means(totals[:, split:], weights_b, 1)
+    whole = sums.sum(axis=0, keepdims=True)
+    value = [
+        _means(part, _seed_weights(len(tables), 1, seed, False), 1)[0, 0]
+        for part, tables in ((whole[:, :split], tables_a), (whole[:, split:], tables_b))
+    ]
+    ((low, high),) = _percentiles(drawn, confidence)
+    return float(value[0] - value[1]), low, high
+
+
+def permutation_p(
+    lines_a: Lines, lines_b: Lines, metric: str = "miou", *, permutations: int = RESAMPLES, seed: int = 0
+) -> float:
+    """Two-sided p of "a and b are exchangeable on every image", for a metric that is a mean over samples.
+
+    On each image the two change places or not, all its samples together; p is the share of such exchanges, the true one
+    among them, whose difference is at least as far from 0 as the one found. Seeds of a side are averaged first.
+
+    Returns:
+        p in [1 / (permutations + 1), 1].
+
+    Raises:
+        ValueError: as `paired_difference`; also for oIoU, which is no mean over samples.
+    """
+    tables_a, tables_b = _tables(lines_a), _tables(lines_b)
+    tables = _same_samples([*tables_a, *tables_b])
+    if metric == "oiou":
+        raise ValueError("a permutation test of oiou is not offered: it is no mean over samples; use miou")
+    if permutations < 1:
+        raise ValueError(f"permutations is {permutations}; at least 1 is needed")
+    numerator_GT = _image_sums(tables, (metric,))[:, ::2]
+    difference_G = numerator_GT[:, : len(tables_a)].mean(axis=1) - numerator_GT[:, len(tables_a) :].mean(axis=1)
+    found = abs(difference_G.sum())
+    images = len(difference_G)
+    starts = range(0, permutations, max(1, CHUNK // images))
+
+    def extreme(chunk: int) -> int:
+        rows = min(starts.step, permutations - starts[chunk])
+        signs = np.random.default_rng([seed, chunk]).integers(0, 2, size=(rows, images), dtype=np.int8)
+        exchanged = (1.0 - 2.0 * signs) @ difference_G
+        return int(np.count_nonzero(np.abs(exchanged) >= found - 1e-9 * max(found, 1.0)))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return (1 + sum(pool.map(extreme, range(len(starts))))) / (permutations + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction (1979): p values so adjusted that testing all at one level errs at most at that level.
+
+    Raises:
+        ValueError: one is not in [0, 1].
+    """
+    if wrong := [p for p in p_values if not 0 <= p <= 1]:
+        raise ValueError(f"p is {wrong[0]}; it must lie in [0, 1]")
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
 
 
 def _tables(lines: Lines) -> list[pd.DataFrame]:
@@ -143,21 +214,34 @@ def _draw(sums_GK: FloatArray, resamples: int, seed: int) -> FloatArray:
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}; at least 1 is needed")
     images = len(sums_GK)
-    rng = np.random.default_rng(seed)
     totals = np.empty((resamples, sums_GK.shape[1]))
-    chunk = max(1, CHUNK // images)
-    for start in range(0, resamples, chunk):
-        rows = min(chunk, resamples - start)
-        drawn = rng.integers(0, images, size=(rows, images)) + images * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
-        totals[start : start + rows] = counts.astype(np.float64) @ sums_GK
+    starts = range(0, resamples, max(1, CHUNK // images))
+
+    def fill(chunk: int) -> None:
+        rows = totals[starts[chunk] : starts[chunk] + starts.step]
+        drawn = np.random.default_rng([seed, chunk]).integers(0, images, size=(len(rows), images))
+        drawn += images * np.arange(len(rows))[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows.shape[0] * images).reshape(len(rows), images)
+        rows[:] = counts.astype(np.float64) @ sums_GK
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(fill, range(len(starts))))
     return totals
 
 
-def _means(sums: FloatArray, tables: int, metrics: int) -> FloatArray:
-    """R x 2TM sums -> R x M values, each metric's mean over the tables."""
-    numerator, denominator = np.moveaxis(sums.reshape(len(sums), tables, metrics, 2), -1, 0)
-    values: FloatArray = ratio(numerator, denominator).mean(axis=1)
+def _seed_weights(tables: int, resamples: int, seed: int, over_seeds: bool) -> FloatArray:
+    """What each table weighs in each resample, summing to 1: R x T."""
+    if not over_seeds:
+        return np.full((resamples, tables), 1 / tables)
+    # a stream of its own, beside those of the chunks of images
+    rng = np.random.default_rng([seed, 0, 1])
+    return rng.multinomial(tables, np.full(tables, 1 / tables), size=resamples) / tables
+
+
+def _means(sums: FloatArray, weights_RT: FloatArray, metrics: int) -> FloatArray:
+    """R x 2TM sums -> R x M values, each metric's weighted mean over the tables."""
+    numerator, denominator = np.moveaxis(sums.reshape(len(sums), -1, metrics, 2), -1, 0)
+    values: FloatArray = np.einsum("rtm,rt->rm", ratio(numerator, denominator), weights_RT)
     return values
 
 

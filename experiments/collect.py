@@ -23,14 +23,14 @@ import typer
 import yaml
 from rich.console import Console
 
-from benchmark.metrics import NO_TARGET
+from benchmark.metrics import METRIC_NAMES
 from benchmark.overlay import predictions_sheet, read_examples
 from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
 from benchmark.samples import SampleError, load_examples
 from experiments.tracking import Record, TrackedRun, TrackingError, TrackingStore
 
 LAYOUT = "1"  # of what is logged; a new one replaces every run
-FILES = ("result.json", "samples.parquet", "predictions.parquet", "curve.csv")
+FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
 TAG_COLUMNS = ("dataset", "model", "variant", "seed", "control", "protocol_version", "fingerprint", "git_commit")
 METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), "val/best_miou", "train/seconds")
 COUNT_COLUMNS = ("parameters/trained", "parameters/total")
@@ -78,7 +78,9 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
         outcome[store.put(record)] += 1
         rows.append(_row(store.check(record)))
     frame = pd.DataFrame(rows, columns=[*TAG_COLUMNS, *METRIC_COLUMNS, *COUNT_COLUMNS])
-    frame = frame.drop(columns=[name for name in (f"{TEST_SPLIT}/{NO_TARGET}",) if frame[name].isna().all()])
+    seldom = [f"{TEST_SPLIT}/{name}" for name in METRICS if name not in METRIC_NAMES]
+    frame = frame.astype(dict.fromkeys(COUNT_COLUMNS, "Int64"))
+    frame = frame.drop(columns=[name for name in seldom if frame[name].isna().all()])
     table.parent.mkdir(parents=True, exist_ok=True)
     partial = table.with_name(f".{table.name}.partial")
     frame.to_csv(partial, index=False, lineterminator="\n")
@@ -112,19 +114,21 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         "git_dirty": "unknown" if result.meta.git_dirty is None else str(result.meta.git_dirty).lower(),
     }
     metrics = {f"{split}/{name}": value for split, part in result.eval.items() for name, value in part.metrics.items()}
-    metrics["test/seconds"] = result.eval[TEST_SPLIT].seconds
-    metrics["train/seconds"] = result.train.seconds
-    metrics["train/peak_memory_mb"] = result.train.peak_memory_mb
-    metrics["parameters/total"] = float(result.train.parameters_total)
-    metrics["parameters/trained"] = float(result.train.parameters_trained)
-    if result.train.best_value is not None:
-        metrics["val/best_miou"] = result.train.best_value
+    costs = {
+        "test/seconds": result.eval[TEST_SPLIT].seconds,
+        "train/seconds": result.train.seconds,
+        "train/peak_memory_mb": result.train.peak_memory_mb,
+        "parameters/total": result.train.parameters_total,
+        "parameters/trained": result.train.parameters_trained,
+        "val/best_miou": result.train.best_value,
+    }
+    metrics |= {name: float(value) for name, value in costs.items() if value is not None}
     digest = hashlib.sha256(LAYOUT.encode())
     for path in (*(stored.folder / name for name in FILES), examples):
         digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
     return Record(
         experiment=run.dataset,
-        name=f"{run.variant} · {run.dataset} · {run.model} · {run.seed}",
+        name=f"{run.outside or run.variant} · {run.dataset} · {run.model} · {run.seed}",
         tags=tags,
         params=flatten(run.config),
         metrics=metrics,
@@ -179,7 +183,7 @@ def _row(run: TrackedRun) -> dict[str, Any]:
     return {
         **{name: run.tags[name] for name in TAG_COLUMNS},
         **{name: run.metrics.get(name) for name in METRIC_COLUMNS},
-        **{name: int(run.metrics[name]) for name in COUNT_COLUMNS},
+        **{name: int(run.metrics[name]) if name in run.metrics else None for name in COUNT_COLUMNS},
     }
 
 

@@ -84,9 +84,13 @@ class TrainConfig(Part):
 
 
 class EvaluateConfig(Part):
-    """How many images go through the model at once when it is measured: a matter of memory, never of the result."""
+    """batch_images: how many go through the model at once when it is measured, a matter of memory, never of the result.
+
+    sides: the masks are compared once more when resized to side x side pixels, for each of these.
+    """
 
     batch_images: Annotated[int, Field(ge=1)]
+    sides: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
 
 class LoaderConfig(Part):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from rich import print
 from rich.progress import Progress
 
 from benchmark import results
-from benchmark.evaluator import evaluate
+from benchmark.evaluator import Details, evaluate
 from benchmark.metrics import summary
 from benchmark.samples import Dataset, encode_mask, load_examples
 from experiments.config import ExperimentConfig, fingerprint, load_params, open_dataset, resolve
@@ -34,7 +35,16 @@ RESULTS = Path("results")
 WEIGHTS = Path("weights")
 
 
-def measure_run(config: ExperimentConfig, dataset: Dataset, batch_images: int, workers: int = 0) -> Path:
+@dataclass(frozen=True)
+class How:
+    """Settings of params.yaml's `evaluate` and `loader`."""
+
+    batch_images: int = 8
+    sides: tuple[int, ...] = ()
+    workers: int = 0
+
+
+def measure_run(config: ExperimentConfig, dataset: Dataset, how: How) -> Path:
     """Evaluate a trained run -> its result folder."""
     model, fingerprint = load_model(config, WEIGHTS / config.model_name)
     folder = run_folder(config)
@@ -48,12 +58,10 @@ def measure_run(config: ExperimentConfig, dataset: Dataset, batch_images: int, w
         config=config.plain(),
         fingerprint=fingerprint,
     )
-    return _measure(model, run, training, results.load_curve(folder / "curve.csv"), dataset, batch_images, workers)
+    return _measure(model, run, training, results.load_curve(folder / "curve.csv"), dataset, how)
 
 
-def measure_control(
-    control: str, config: ExperimentConfig, dataset: Dataset, batch_images: int, workers: int = 0
-) -> Path:
+def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, how: How) -> Path:
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
     weights = WEIGHTS / config.model_name
     model = CONTROLS[control](config.model, weights).eval()
@@ -80,7 +88,7 @@ def measure_control(
         parameters_trained=0,
         peak_memory_mb=0,
     )
-    return _measure(model, run, training, None, dataset, batch_images, workers)
+    return _measure(model, run, training, None, dataset, how)
 
 
 def _measure(
@@ -89,24 +97,25 @@ def _measure(
     training: results.Training,
     curve: pd.DataFrame | None,
     dataset: Dataset,
-    batch_images: int,
-    workers: int,
+    how: How,
 ) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     examples = load_examples(RESULTS / run.dataset / "examples.parquet")
     started = time.perf_counter()
     with Progress() as progress:
         task = progress.add_task(f"{run.variant} test")
-        lines, masks = evaluate(
+        measured = evaluate(
             model.to(device),  # type: ignore[arg-type]
             dataset,
             results.TEST_SPLIT,
-            batch_images=batch_images,
-            workers=workers,
+            batch_images=how.batch_images,
+            workers=how.workers,
             keep=set(examples["sample_id"]),
+            details=Details(how.sides),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     manifest = (dataset.folder / "manifest.json").read_bytes()
+    lines = measured.lines
     metrics = summary(lines)
     result = results.Result(
         run=run,
@@ -117,16 +126,17 @@ def _measure(
                 samples=len(lines),
                 images=lines["image_id"].nunique(),
                 seconds=time.perf_counter() - started,
+                predict_seconds=measured.predict_seconds,
                 metrics=metrics,
             )
         },
         meta=results.provenance(device=f"{device.type} ({torch.get_num_threads()} threads)"),
     )
     predictions = pd.DataFrame(
-        [{"sample_id": name, "prediction": encode_mask(masks[name])} for name in examples["sample_id"]]
+        [{"sample_id": name, "prediction": encode_mask(measured.masks[name])} for name in examples["sample_id"]]
     )
     folder = results.result_folder(RESULTS, run)
-    results.save_result(folder, result, lines, curve, predictions)
+    results.save_result(folder, result, lines, curve, predictions, measured.sweep)
     print(f"{run.variant}: test mIoU {metrics['miou']:.4f}, oIoU {metrics['oiou']:.4f} -> {folder}")
     return folder
 
@@ -142,11 +152,11 @@ def main(
         params = load_params()
         samples = open_dataset(params, dataset)
         set_seed(seed)
-        how = (params.evaluate.batch_images, params.loader.workers)
+        how = How(params.evaluate.batch_images, params.evaluate.sides, params.loader.workers)
         if variant in CONTROLS:
-            measure_control(variant, resolve(params, dataset, model, None, 0), samples, *how)
+            measure_control(variant, resolve(params, dataset, model, None, 0), samples, how)
         else:
-            measure_run(resolve(params, dataset, model, variant, seed), samples, *how)
+            measure_run(resolve(params, dataset, model, variant, seed), samples, how)
 
 
 if __name__ == "__main__":

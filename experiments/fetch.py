@@ -4,8 +4,9 @@
     python -m experiments.fetch --dataset refsegrs --offline
 
 Fetches what is not there yet into the dataset's root (datasets.<name>.root in params.yaml), then writes data/<dataset>/
-(samples.parquet, manifest.json, and images/ unless they stay at the root) and results/<dataset>/examples.parquet: a few
-test samples with their images, chosen by a rule before any model sees them, which every run's predictions are shown on.
+(samples.parquet, manifest.json, and images/ unless they stay at the root), and two tables for reports, which then need
+no dataset: results/<dataset>/examples.parquet, a few test samples with their images, chosen by a rule before any model
+sees them, which every run's predictions are shown on; and strata.parquet beside it, what each test sample is like.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import typer
 
 from benchmark.datasets.published import PublishedConfig
 from benchmark.samples import Dataset, load_dataset, save_examples
+from benchmark.strata import save_strata
 from experiments.config import DATA, dataset_config, load_params, source_of
 from experiments.downloads import bring, console
 from experiments.errors import InputError, clear_errors
@@ -46,6 +48,7 @@ def main(
         source.build(folder, config)
         built = load_dataset(folder, config.images_root)
         save_examples(Path("results") / dataset / "examples.parquet", built)
+        save_strata(Path("results") / dataset / "strata.parquet", built.split("test"))
         console.print(f"{dataset}: {_summary(built)} -> {folder}")
 
 

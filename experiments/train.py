@@ -173,7 +173,7 @@ def _validate(
 ) -> None:
     """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far."""
     model.eval()
-    lines, _ = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers)
+    lines = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers).lines
     value = miou(lines)
     last = done.curve[-1] if done.curve else {"loss": None, "lr": None}
     done.curve.append(

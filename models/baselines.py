@@ -1,4 +1,5 @@
-"""Controls that need no training: what a trained model has to beat. Each has RSRefSeg's `predict`."""
+"""Controls that need no training: what a trained model has to beat. Each has RSRefSeg's `predict`, and
+`predict_logits` where it has logits."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ from models.clip import Clip
 from models.config import ModelConfig
 from models.foundation import load_clip, load_sam
 from models.prompter import similarity
-from models.rsrefseg import check_prompts, native_masks
+from models.rsrefseg import check_prompts, native_logits
 from models.sam import Sam
 
 Masks = list[NDArray[np.bool_]]
+Logits = list[NDArray[np.float32]]
 
 
 class WholeImage(nn.Module):
@@ -43,9 +45,13 @@ class ClipHeatMap(nn.Module):
         return similarity(features, features.visual_BCHW[list(image_index)], features.sentence_NC[:, None]).squeeze(1)
 
     @torch.no_grad()
+    def predict_logits(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Logits:
+        """The heat map, resized."""
+        return native_logits(self.heat(images, texts, image_index), [images[index] for index in image_index])
+
     def predict(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Masks:
-        """The heat map, resized and cut at 0."""
-        return native_masks(self.heat(images, texts, image_index), [images[index] for index in image_index])
+        """Where `predict_logits` is above 0."""
+        return [logits > 0 for logits in self.predict_logits(images, texts, image_index)]
 
 
 class HeatMapPoint(ClipHeatMap):
@@ -56,8 +62,8 @@ class HeatMapPoint(ClipHeatMap):
         self.sam = sam
 
     @torch.no_grad()
-    def predict(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Masks:
-        """SAM's mask of the point."""
+    def predict_logits(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Logits:
+        """SAM's mask logits of the point, resized."""
         heat_NHW = self.heat(images, texts, image_index)
         height, width = heat_NHW.shape[1:]
         peak_N = heat_NHW.flatten(1).argmax(1)
@@ -66,7 +72,7 @@ class HeatMapPoint(ClipHeatMap):
         points_N2 = cells_N2 * cell_2 - 0.5  # pixel k covers [k, k + 1): SAM adds the half itself
         sparse = self.sam.embed_points(points_N2.unsqueeze(1), torch.ones(len(texts), 1, device=points_N2.device))
         logits, _ = self.sam.decode(self.sam.encode(images)[list(image_index)], sparse, self.sam.no_mask())
-        return native_masks(logits, [images[index] for index in image_index])
+        return native_logits(logits, [images[index] for index in image_index])
 
 
 def whole_image(config: ModelConfig, folder: Path) -> nn.Module:

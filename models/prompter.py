@@ -6,8 +6,8 @@ With v the visual features, v^ the same normalised over C, t^_d token d and g^ t
 and b its bias (or what stands for it: models/clip.py), each equation by its name in this file:
 
     similarity    L_d = (v^ . t^_d) s + b        G = (v^ . g^) s + b
-    local_term    released: (v + (1/T) sum_d sigmoid(L_d) v) / 2        paper: (1/T) sum_d sigmoid(L_d) v
-    global_term   sigmoid(G) v
+    local_term    released: (v + a_l v) / 2        paper: a_l v        where a_l = (1/T) sum_d sigmoid(L_d)
+    global_term   a_g v        where a_g = sigmoid(G)
     fuse          x = GELU(BN(Conv1x1([local, global, v]))) + PE, where PE is SAM's positional encoding of the cells
     shrink        x = GELU(BN(Conv3x3 stride 2 (x))), once, twice or three times
     project       sparse prompts = Conv1x1(x), its cells as M tokens
@@ -34,10 +34,15 @@ from models.config import PrompterConfig
 
 @dataclass(frozen=True)
 class Prompts:
-    """sparse_NMC: point-like embeddings · heat_NHW: the coarse mask as logits, None when the dense prompt is off."""
+    """sparse_NMC: point-like embeddings · heat_NHW: the coarse mask as logits, None when the dense prompt is off.
+
+    local_NHW, global_NHW: the activations in [0, 1] that filtered the visual features, None for a term that is off.
+    """
 
     sparse_NMC: Tensor
     heat_NHW: Tensor | None
+    local_NHW: Tensor | None
+    global_NHW: Tensor | None
 
 
 def similarity(features: ClipFeatures, visual_NCHW: Tensor, text_NTC: Tensor) -> Tensor:
@@ -50,15 +55,15 @@ def similarity(features: ClipFeatures, visual_NCHW: Tensor, text_NTC: Tensor) ->
     return (cosine - neutral_NHW.unsqueeze(1)) * features.scale
 
 
-def local_term(visual_NCHW: Tensor, token_NTHW: Tensor, mask_NT: Tensor, formulation: str) -> Tensor:
-    """v filtered by the mean activation of the tokens in `mask_NT` -> (N, C, H, W)."""
-    filtered = token_mean(token_NTHW.sigmoid(), mask_NT).unsqueeze(1) * visual_NCHW
+def local_term(visual_NCHW: Tensor, local_NHW: Tensor, formulation: str) -> Tensor:
+    """v filtered by the mean activation of the tokens -> (N, C, H, W)."""
+    filtered = local_NHW.unsqueeze(1) * visual_NCHW
     return filtered if formulation == "paper" else (visual_NCHW + filtered) / 2
 
 
-def global_term(visual_NCHW: Tensor, heat_NHW: Tensor) -> Tensor:
+def global_term(visual_NCHW: Tensor, global_NHW: Tensor) -> Tensor:
     """v filtered by the sentence's activation -> (N, C, H, W)."""
-    return heat_NHW.sigmoid().unsqueeze(1) * visual_NCHW
+    return global_NHW.unsqueeze(1) * visual_NCHW
 
 
 def token_mean(values_NTHW: Tensor, mask_NT: Tensor) -> Tensor:
@@ -108,17 +113,19 @@ class AttnPrompter(nn.Module):
             visual_BCHW = interpolate(visual_BCHW, size=side, mode="bilinear", align_corners=False)
         visual_NCHW = visual_BCHW[image_index]
         sentence_NC, local_NT = semantics(features, self.config.formulation)
-        terms, heat_NHW = [], None
+        terms, heat_NHW, local_NHW, global_NHW = [], None, None, None
         if self.config.local:
             token_NTHW = similarity(features, visual_NCHW, features.text_NTC)
-            terms.append(local_term(visual_NCHW, token_NTHW, local_NT, self.config.formulation))
+            local_NHW = token_mean(token_NTHW.sigmoid(), local_NT)
+            terms.append(local_term(visual_NCHW, local_NHW, self.config.formulation))
             heat_NHW = None if self.config.global_ else token_mean(token_NTHW, local_NT)
         if self.config.global_:
             heat_NHW = similarity(features, visual_NCHW, sentence_NC.unsqueeze(1)).squeeze(1)
-            terms.append(global_term(visual_NCHW, heat_NHW))
+            global_NHW = heat_NHW.sigmoid()
+            terms.append(global_term(visual_NCHW, global_NHW))
         fused = self.fuse(torch.cat([*terms, visual_NCHW], dim=1)) + position_1CHW
-        sparse_NCHW = self.project(self.shrink(fused))
-        return Prompts(sparse_NCHW.flatten(2).transpose(1, 2), heat_NHW if self.config.dense else None)
+        sparse_NMC = self.project(self.shrink(fused)).flatten(2).transpose(1, 2)
+        return Prompts(sparse_NMC, heat_NHW if self.config.dense else None, local_NHW, global_NHW)
 
 
 def _block(inputs: int, outputs: int, *, kernel: int, stride: int) -> nn.Sequential:

@@ -20,7 +20,7 @@ from models.clip import Clip
 from models.config import Encoder, ModelConfig
 from models.foundation import load_clip, load_sam
 from models.lora import add_adapters, freeze, merge_adapters
-from models.prompter import AttnPrompter
+from models.prompter import AttnPrompter, Prompts
 from models.sam import Sam
 from models.tokens import ExpressionError
 
@@ -76,42 +76,69 @@ class RSRefSeg(nn.Module):
             ValueError: no text, or an index that is out of range.
             ExpressionError: a text that is blank or holds nothing CLIP reads.
         """
-        check_prompts(images, texts, image_index)
-        index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
-        # Encode what is given, each image and expression once.
-        with self._encoding("clip_vision"):
-            visual_BCHW = self.clip.encode_images(images)
-        with self._encoding("clip_text"):
-            text = self.clip.encode_texts(texts)
+        prompts = self.prompt(images, texts, image_index)
         with self._encoding("sam"):
             image_BChw = self.sam.encode(images)
-        # Let the text filter the visual features.
-        side = self.config.prompter_grid
-        features = self.clip.features(visual_BCHW, text)
-        prompts = self.prompter(features, index_N, self.sam.positional_encoding(side, side))
-        # Prompt SAM.
         if prompts.heat_NHW is None:
             dense = self.sam.no_mask()
         else:
             side = self.config.sam.mask_side
             heat = interpolate(prompts.heat_NHW.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False)
             dense = self.sam.embed_masks(heat.squeeze(1))
-        logits, _ = self.sam.decode(image_BChw[index_N], prompts.sparse_NMC, dense)
+        logits, _ = self.sam.decode(image_BChw[list(image_index)], prompts.sparse_NMC, dense)
         return logits
 
+    def prompt(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Prompts:
+        """What SAM is prompted with: CLIP's features of each image, filtered by the text. As `forward`."""
+        check_prompts(images, texts, image_index)
+        with self._encoding("clip_vision"):
+            visual_BCHW = self.clip.encode_images(images)
+        with self._encoding("clip_text"):
+            text = self.clip.encode_texts(texts)
+        side = self.config.prompter_grid
+        index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
+        features = self.clip.features(visual_BCHW, text)
+        prompts: Prompts = self.prompter(features, index_N, self.sam.positional_encoding(side, side))
+        return prompts
+
     @torch.no_grad()
-    def predict(
+    def predict_logits(
         self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
-    ) -> list[NDArray[np.bool_]]:
-        """Masks: N bool arrays (h, w), each at its image's own size. Arguments and errors as `forward`.
+    ) -> list[NDArray[np.float32]]:
+        """Mask logits: N float32 arrays (h, w), each at its image's own size. Arguments and errors as `forward`.
 
         Raises:
             RuntimeError: the model is in training mode, where a prediction would depend on its batch.
         """
+        self._check_evaluating()
+        logits = self(images, texts, image_index)
+        return native_logits(logits, [images[index] for index in image_index])
+
+    def predict(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[NDArray[np.bool_]]:
+        """Masks: N bool arrays (h, w), where `predict_logits`, with its errors, is above 0."""
+        return [logits > 0 for logits in self.predict_logits(images, texts, image_index)]
+
+    @torch.no_grad()
+    def activations(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[dict[str, NDArray[np.float32]]]:
+        """What each expression lights up, for looking at: N dicts of name -> (H, W) float32 in [0, 1], CLIP's cells.
+
+        local, global: the activations that filter the visual features; dense: the sigmoid of the dense prompt. What the
+        variant does not have is not there. Arguments and errors as `predict_logits`.
+        """
+        self._check_evaluating()
+        prompts = self.prompt(images, texts, image_index)
+        dense_NHW = None if prompts.heat_NHW is None else prompts.heat_NHW.sigmoid()
+        maps = {"local": prompts.local_NHW, "global": prompts.global_NHW, "dense": dense_NHW}
+        found = {name: values.float().cpu().numpy() for name, values in maps.items() if values is not None}
+        return [{name: values[place] for name, values in found.items()} for place in range(len(texts))]
+
+    def _check_evaluating(self) -> None:
         if self.training:
             raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
-        logits = self(images, texts, image_index)
-        return native_masks(logits, [images[index] for index in image_index])
 
     @contextmanager
     def _encoding(self, name: Encoder) -> Iterator[None]:
@@ -136,10 +163,10 @@ class RSRefSeg(nn.Module):
         return {name: value for name, value in self.state_dict().items() if name in trained}
 
 
-def native_masks(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[np.bool_]]:
-    """Logits (N, S, S), each resized (bilinear) to its image (3, h, w) and cut at 0 -> N bool arrays (h, w)."""
+def native_logits(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """Logits (N, S, S), each resized (bilinear) to its image (3, h, w) -> N float32 arrays (h, w)."""
     return [
-        (interpolate(logits[None, None], size=image.shape[1:], mode="bilinear", align_corners=False)[0, 0] > 0)
+        interpolate(logits[None, None].float(), size=image.shape[1:], mode="bilinear", align_corners=False)[0, 0]
         .cpu()
         .numpy()
         for logits, image in zip(logits_NSS, images, strict=True)

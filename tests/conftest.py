@@ -14,8 +14,8 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmark.evaluator import compare
-from benchmark.metrics import LINE_COLUMNS, summary
+from benchmark.evaluator import compare, compare_in_detail
+from benchmark.metrics import summary
 from benchmark.results import (
     CURVE_COLUMNS,
     PROTOCOL_VERSION,
@@ -39,6 +39,8 @@ from benchmark.samples import (
     save_dataset,
     save_examples,
 )
+from benchmark.strata import save_strata
+from benchmark.sweep import sweep_row
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 
@@ -98,6 +100,7 @@ def make_fake_results(
         folder = root / "data" / dataset_name
         make_fake_dataset(folder, images, absent=absent)
         save_examples(results / dataset_name / "examples.parquet", load_dataset(folder), 4)
+        save_strata(results / dataset_name / "strata.parquet", load_dataset(folder).split("test"))
         for model in models:
             for seed in seeds:
                 for name, quality in {**variants, **controls}.items():
@@ -121,16 +124,18 @@ def make_fake_result(
     """One fake result: each prediction is the truth, shifted."""
     dataset = load_dataset(data)
     rng = np.random.default_rng([seed, *name.encode()])
-    rows, predictions = [], []
+    rows, predictions, swept = [], [], []
     examples = set(load_examples(results / dataset_name / "examples.parquet")["sample_id"])
     for sample in dataset.split("test").to_dict("records"):
         truth = decode_mask(sample["mask"], sample["height"], sample["width"])
         predicted = _spoilt(truth, quality, rng)
         kept = {key: sample[key] for key in ("sample_id", "image_id", "category")}
-        rows.append({**kept, **compare(sample["sample_id"], truth, predicted)})
+        rows.append({**kept, **compare(truth, predicted), **compare_in_detail(truth, predicted, (480,))})
+        logits = np.where(predicted, 1, -1) * np.random.default_rng(0).uniform(0.1, 4, truth.shape)
+        swept.append(sweep_row(sample["sample_id"], truth, logits.astype(np.float32)))
         if sample["sample_id"] in examples:
             predictions.append({"sample_id": sample["sample_id"], "prediction": encode_mask(predicted)})
-    lines = pd.DataFrame(rows)[list(LINE_COLUMNS)]
+    lines, sweep = pd.DataFrame(rows), pd.DataFrame(swept) if quality else None
     curve = None if control else _fake_curve(steps, quality, rng)
     best = None if curve is None else round(float(curve["val_miou"].max()), 6)
     counts = {split: Counts(**count) for split, count in dataset.manifest.counts.items()}
@@ -157,7 +162,7 @@ def make_fake_result(
         eval={"test": test},
         meta=Meta(git_commit="fa4e" * 10, git_dirty=False, device="fake device", versions={"python": "3.11"}),
     )  # fmt: skip
-    save_result(result_folder(results, result.run), result, lines, curve, pd.DataFrame(predictions))
+    save_result(result_folder(results, result.run), result, lines, curve, pd.DataFrame(predictions), sweep)
 
 
 def write_fake_runs(results: Path, path: Path) -> None:

@@ -106,7 +106,7 @@ def test_the_report_is_there_and_the_readme_holds_its_tables(clone: Path) -> Non
 def test_dvc_shows_the_metrics_and_the_curves(clone: Path) -> None:
     metrics = json.loads(run(clone, "dvc", "metrics", "show", "--json").splitlines()[-1])[""]["data"]
     shown = metrics["results/synthetic/mini/rsrefseg/0/metrics.json"]["data"]
-    assert set(shown) == {"miou", "oiou", *(f"precision_0.{tenth}" for tenth in range(5, 10))}
+    assert set(shown) == {"miou", "oiou", "boundary_iou", *(f"precision_0.{tenth}" for tenth in range(5, 10))}
     assert "weights/mini/foundation.json" in metrics
     run(clone, "dvc", "plots", "show", "--out", "plots")
     assert "curve.csv" in (clone / "plots" / "index.html").read_text(encoding="utf-8")

@@ -127,22 +127,23 @@ def instance_mask(annotation: Annotation, height: int, width: int, path: Path) -
             polygon = coco.frPyObjects([code], height, width)
             mask |= coco.decode(polygon)[..., 0].astype(bool)
             continue
-        where = f"{path}: annotation {annotation.id}"
-        if code.size != (height, width):
-            raise SampleError(
-                f"{where}: its mask is {code.size[0]}x{code.size[1]} (height x width), its image {height}x{width}; "
-                "they are no pair: correct the file"
-            )
-        if isinstance(code.counts, str):
-            try:
-                mask |= decode_mask(code.counts, height, width)
-            except ValueError as error:
-                raise SampleError(f"{where}: {error}") from error
-        elif sum(code.counts) != height * width:
-            raise SampleError(
-                f"{where}: its runs cover {sum(code.counts)} of {height * width} pixels; correct the file"
-            )
-        else:
-            runs = np.repeat(np.arange(len(code.counts)) % 2 == 1, code.counts)  # runs go down the columns
-            mask |= runs.reshape(width, height).T
+        mask |= rle_mask(code, height, width, f"{path}: annotation {annotation.id}")
     return mask
+
+
+def rle_mask(code: Rle, height: int, width: int, where: str) -> NDArray[np.bool_]:
+    """(height, width) bool of a run-length code. Raises SampleError (``where``: ...) for one of another size."""
+    if code.size != (height, width):
+        raise SampleError(
+            f"{where}: its mask is {code.size[0]}x{code.size[1]} (height x width), its image {height}x{width}; "
+            "they are no pair: correct the file"
+        )
+    if isinstance(code.counts, str):
+        try:
+            return decode_mask(code.counts, height, width)
+        except ValueError as error:
+            raise SampleError(f"{where}: {error}") from error
+    if sum(code.counts) != height * width:
+        raise SampleError(f"{where}: its runs cover {sum(code.counts)} of {height * width} pixels; correct the file")
+    runs = np.repeat(np.arange(len(code.counts)) % 2 == 1, code.counts)  # runs go down the columns
+    return runs.reshape(width, height).T

@@ -67,14 +67,14 @@ class Changed(Oracle):
 
 
 def test_the_truth_scores_one_at_every_images_own_size(dataset: Dataset) -> None:
-    lines, _ = evaluate(Oracle(dataset), dataset, "test")
+    lines = evaluate(Oracle(dataset), dataset, "test").lines
     assert miou(lines) == 1.0
     assert tuple(lines.columns) == LINE_COLUMNS
     check_lines(lines)
 
 
 def test_every_sample_is_evaluated_once_in_the_order_of_the_table(dataset: Dataset) -> None:
-    lines, _ = evaluate(Oracle(dataset), dataset, "test", batch_images=2)
+    lines = evaluate(Oracle(dataset), dataset, "test", batch_images=2).lines
     assert lines["sample_id"].tolist() == dataset.split("test")["sample_id"].tolist()
     assert lines["image_id"].tolist() == dataset.split("test")["image_id"].tolist()
     assert len(lines) == 15
@@ -83,14 +83,15 @@ def test_every_sample_is_evaluated_once_in_the_order_of_the_table(dataset: Datas
 @pytest.mark.parametrize("batch_images", [1, 2, 8])
 def test_the_batch_size_changes_no_line(dataset: Dataset, batch_images: int) -> None:
     predictor = Changed(dataset, lambda text, mask: np.roll(mask, len(text), axis=1))
-    lines, _ = evaluate(predictor, dataset, "test", batch_images=batch_images)
-    expected, _ = evaluate(predictor, dataset, "test", batch_images=3)
+    lines = evaluate(predictor, dataset, "test", batch_images=batch_images).lines
+    expected = evaluate(predictor, dataset, "test", batch_images=3).lines
     pd.testing.assert_frame_equal(lines, expected)
     assert max(predictor.seen[: -(-5 // batch_images)]) == min(batch_images, 5)
 
 
 def test_lines_count_the_pixels_of_the_masks(dataset: Dataset) -> None:
-    lines, masks = evaluate(Changed(dataset, lambda _, mask: ~mask), dataset, "test", keep={"3_1"})
+    measured = evaluate(Changed(dataset, lambda _, mask: ~mask), dataset, "test", keep={"3_1"})
+    lines, masks = measured.lines, measured.masks
     row = lines.set_index("sample_id").loc["3_1"]
     assert row["intersection"] == 0
     assert row["union"] == row["mask_area"] + row["predicted_area"] == masks["3_1"].size
@@ -98,7 +99,7 @@ def test_lines_count_the_pixels_of_the_masks(dataset: Dataset) -> None:
 
 
 def test_only_the_wanted_masks_are_kept(dataset: Dataset) -> None:
-    _, masks = evaluate(Oracle(dataset), dataset, "test", keep={"0_0", "4_2"})
+    masks = evaluate(Oracle(dataset), dataset, "test", keep={"0_0", "4_2"}).masks
     assert set(masks) == {"0_0", "4_2"}
     with pytest.raises(ValueError, match="'nobody' is to be kept but is not in split 'test'"):
         evaluate(Oracle(dataset), dataset, "test", keep={"nobody"})
@@ -160,4 +161,4 @@ def test_a_split_without_samples_is_an_error(dataset: Dataset) -> None:
 def test_compare_counts_empty_predictions() -> None:
     truth = np.ones((2, 3), dtype=bool)
     expected = {"mask_area": 6, "predicted_area": 0, "intersection": 0, "union": 6}
-    assert compare("s", truth, np.zeros((2, 3), dtype=bool)) == expected
+    assert compare(truth, np.zeros((2, 3), dtype=bool)) == expected

@@ -111,9 +111,22 @@ def test_every_metric_is_the_ratio_of_its_terms() -> None:
 
 
 def test_every_metric_has_a_declared_title_and_direction() -> None:
-    assert tuple(METRICS) == (*metrics.METRIC_NAMES, metrics.NO_TARGET)
-    assert tuple(METRICS) == tuple(metrics.summary(table([(1, 1, 1), (0, 0, 0)])))
+    assert tuple(METRICS) == (*metrics.METRIC_NAMES, metrics.BOUNDARY, metrics.NO_TARGET)
+    detailed = table([(1, 1, 1), (0, 0, 0)]).assign(boundary_intersection=[1, 0], boundary_union=[1, 0])
+    assert tuple(METRICS) == tuple(metrics.summary(detailed))
     assert tuple(metrics.summary(table([(1, 1, 1)]))) == metrics.METRIC_NAMES
+
+
+def test_boundary_iou_is_the_mean_over_samples_with_a_target() -> None:
+    lines = table([(4, 4, 4), (4, 4, 2), (0, 0, 0)])
+    lines = lines.assign(boundary_intersection=[2, 1, 0], boundary_union=[4, 4, 0])
+    assert metrics.summary(lines)[metrics.BOUNDARY] == pytest.approx((0.5 + 0.25) / 2)
+    with pytest.raises(ValueError, match="boundaries were not measured"):
+        metrics.terms(lines.drop(columns="boundary_union"), metrics.BOUNDARY)
+    with pytest.raises(ValueError, match="boundary_intersection 5 exceeds its union"):
+        metrics.check_lines(lines.assign(boundary_intersection=[5, 1, 0]))
+    with pytest.raises(ValueError, match="unknown column"):
+        metrics.check_lines(lines.assign(union_0=0))
 
 
 def test_metric_names_are_legal_in_mlflow() -> None:

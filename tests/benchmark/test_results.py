@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmark import results
-from benchmark.metrics import METRIC_NAMES, summary
+from benchmark.metrics import BOUNDARY, METRIC_NAMES, summary
 from benchmark.results import ResultError, find_results, load_result, save_result
 
 RUN = Path("results/fake_scenes/tiny/rsrefseg/0")
@@ -41,7 +41,7 @@ def test_a_result_read_and_written_again_is_the_same_bytes(
     stored: results.StoredResult, fake_results: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "again" / "0"
-    save_result(folder, stored.result, stored.lines, stored.curve, stored.predictions)
+    save_result(folder, stored.result, stored.lines, stored.curve, stored.predictions, stored.sweep)
     assert files(folder) == files(fake_results / RUN)
     again = load_result(folder)
     assert again.result == stored.result
@@ -60,7 +60,7 @@ def test_result_json_has_sorted_keys_and_no_time_of_day(fake_results: Path) -> N
 def test_metrics_are_rounded_to_six_decimals_and_written_by_themselves(stored: results.StoredResult) -> None:
     metrics = json.loads((stored.folder / "metrics.json").read_text())
     assert metrics == stored.metrics == {name: round(value, 6) for name, value in summary(stored.lines).items()}
-    assert set(metrics) == set(METRIC_NAMES)
+    assert set(metrics) == {*METRIC_NAMES, BOUNDARY}
 
 
 def test_saving_replaces_the_old_result_and_leaves_nothing_else(stored: results.StoredResult, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_saving_replaces_the_old_result_and_leaves_nothing_else(stored: results.
     folder.mkdir()
     (folder / "old.txt").write_text("left over")
     save_result(folder, stored.result, stored.lines, None, stored.predictions)
-    expected = {"result.json", "metrics.json", "samples.parquet", "predictions.parquet"}
+    expected = {"result.json", "metrics.json", "samples.parquet", "sweep.parquet", "predictions.parquet"}
     assert set(files(tmp_path)) == {f"0/{name}" for name in expected}
     assert load_result(folder).curve is None
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import resource
 import time
 
@@ -8,7 +9,13 @@ import pandas as pd
 import pytest
 
 from benchmark.metrics import METRIC_NAMES, miou, oiou, summary
-from benchmark.statistics import bootstrap_interval, bootstrap_intervals, paired_difference
+from benchmark.statistics import (
+    bootstrap_interval,
+    bootstrap_intervals,
+    holm,
+    paired_difference,
+    permutation_p,
+)
 
 
 def draw_lines(
@@ -156,3 +163,79 @@ def test_ten_thousand_resamples_of_twenty_thousand_samples_are_quick_and_small()
     bootstrap_intervals(lines)
     assert time.process_time() - started < 5  # of the processor, so that a busy machine does not decide
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 1024  # MiB
+
+
+def test_over_seeds_is_wider_the_more_the_seeds_differ() -> None:
+    rng = np.random.default_rng(0)
+    alike = draw_lines(rng, images=60)
+    low, high = bootstrap_interval([alike] * 3)
+    assert bootstrap_interval([alike] * 3, over_seeds=True) == pytest.approx((low, high))
+    assert bootstrap_interval(alike, over_seeds=True) == bootstrap_interval(alike)
+    better = alike.assign(intersection=alike["union"], predicted_area=alike["union"])
+    fixed = bootstrap_interval([alike, better])
+    drawn = bootstrap_interval([alike, better], over_seeds=True)
+    assert drawn[0] < fixed[0] - 0.1
+    assert drawn[1] == 1.0  # a quarter of the draws take the perfect seed twice
+    value, low, high = paired_difference([alike, better], alike, over_seeds=True)
+    assert value == pytest.approx((1 - miou(alike)) / 2)
+    assert low <= 1e-9 < 1 - miou(alike) - 0.1 < high
+
+
+def test_over_seeds_agrees_with_drawing_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    tables = [draw_lines(rng, images=30, mean=mean) for mean in (0.3, 0.5, 0.6)]
+    values = np.stack([(table["intersection"] / table["union"]).to_numpy() for table in tables])
+    drawn = []
+    for _ in range(4000):
+        seeds, images = rng.integers(0, 3, size=3), rng.integers(0, 30, size=30)
+        drawn.append(values[np.ix_(seeds, images)].mean())
+    assert bootstrap_interval(tables, over_seeds=True) == pytest.approx(
+        tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.01
+    )
+
+
+def exact_p(difference: np.ndarray) -> float:
+    """All 2^G exchanges."""
+    signs = np.array(list(itertools.product([-1, 1], repeat=len(difference))))
+    return float((np.abs(signs @ difference) >= abs(difference.sum()) - 1e-9).mean())
+
+
+def test_permutation_p_is_that_of_all_exchanges_of_images() -> None:
+    rng = np.random.default_rng(4)
+    a = draw_lines(rng, images=10, per_image=2, mean=0.6)
+    b = draw_lines(rng, images=10, per_image=2, mean=0.5)
+    iou = [(lines["intersection"] / lines["union"]).groupby(lines["image_id"]).sum() for lines in (a, b)]
+    p = permutation_p(a, b)
+    assert p == pytest.approx(exact_p((iou[0] - iou[1]).to_numpy()), abs=0.02)
+    assert permutation_p(b, a) == p
+    assert permutation_p(a, a) == 1.0
+    assert permutation_p(a, b, permutations=500) == permutation_p(a, b, permutations=500)
+
+
+def test_permutation_p_is_seldom_small_where_nothing_differs() -> None:
+    rng = np.random.default_rng(0)
+    small = 0
+    for _ in range(200):
+        a, b = draw_lines(rng, images=30, per_image=2), draw_lines(rng, images=30, per_image=2)
+        small += permutation_p(a, b, permutations=400) <= 0.05
+    assert 3 <= small <= 20
+
+
+def test_permutation_p_finds_what_is_there_and_refuses_what_it_cannot_do() -> None:
+    rng = np.random.default_rng(0)
+    a = draw_lines(rng, images=60, mean=0.4)
+    b = a.assign(intersection=a["intersection"] // 2, predicted_area=a["intersection"] // 2)
+    assert permutation_p(a, b) == pytest.approx(1 / 10_001)
+    assert permutation_p([a, a], b, "precision_0.5") < 0.01
+    with pytest.raises(ValueError, match="oiou"):
+        permutation_p(a, b, "oiou")
+    with pytest.raises(ValueError, match="permutations is 0"):
+        permutation_p(a, b, permutations=0)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+    with pytest.raises(ValueError, match=r"p is 1.2"):
+        holm([0.1, 1.2])

@@ -83,7 +83,7 @@ def test_the_best_epoch_is_the_best_validation_miou_of_the_function_that_reports
     assert run.training.best_epoch == by_epoch.idxmax()
     assert run.training.selection_split == "val"
     model.load_state_dict(run.state, strict=False)
-    lines, _ = evaluate(model.eval(), dataset, "val", batch_images=1)
+    lines = evaluate(model.eval(), dataset, "val", batch_images=1).lines
     assert miou(lines) == pytest.approx(by_epoch.max(), abs=1e-6)
     assert run.training.best_value == pytest.approx(by_epoch.max(), abs=1e-6)
 

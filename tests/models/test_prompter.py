@@ -176,9 +176,11 @@ def test_each_term_follows_its_equation() -> None:
     v, token, mask = torch.tensor([[2.0]]), torch.tensor([0.5, -1.0, 9.0]), torch.tensor([[True, True, False]])
     mean = (sigmoid(0.5) + sigmoid(-1.0)) / 2
     v, token = v[..., None, None], token[None, :, None, None]
-    assert local_term(v, token, mask, "released").item() == pytest.approx((2 + mean * 2) / 2)
-    assert local_term(v, token, mask, "paper").item() == pytest.approx(mean * 2)
-    assert global_term(v, token[:, 0]).item() == pytest.approx(sigmoid(0.5) * 2)
+    local = token_mean(token.sigmoid(), mask)
+    assert local.item() == pytest.approx(mean)
+    assert local_term(v, local, "released").item() == pytest.approx((2 + mean * 2) / 2)
+    assert local_term(v, local, "paper").item() == pytest.approx(mean * 2)
+    assert global_term(v, token[:, 0].sigmoid()).item() == pytest.approx(sigmoid(0.5) * 2)
     assert token_mean(token, mask).item() == pytest.approx(-0.25)
 
 

@@ -1,0 +1,146 @@
+"""Masks that somebody else's model made, read and measured as an evaluation here is.
+
+Predictions of a split are either one JSON line per sample,
+
+    {"sample_id": "test_1_0", "mask": {"size": [height, width], "counts": "..."}}
+
+with COCO's run-length code (counts compressed, or a list of runs), or a folder of <sample_id>.png, one value besides 0.
+Every sample of the split must be there once, at its image's own size, and nothing else: otherwise nothing is measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.datasets.instances import Rle, rle_mask
+from benchmark.errors import SampleError
+from benchmark.evaluator import Details, Measured, check_prediction, compare, compare_in_detail
+from benchmark.images import read_mask
+from benchmark.samples import Dataset, decode_mask
+
+Reader = Callable[[int, int], NDArray[np.bool_]]  # (height, width) -> the mask
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample_id: str
+    mask: Annotated[Rle, Field(validation_alias=AliasChoices("mask", "segmentation"))]
+
+
+def measure_masks(
+    dataset: Dataset,
+    split: str,
+    predictions: Path,
+    details: Details,
+    keep: AbstractSet[str] = frozenset(),
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Measure stored masks; ``keep`` and ``progress`` as in benchmark.evaluator.evaluate().
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        SampleError: naming file, line or sample: a line that is none, a sample unknown, missing or there twice, a mask
+            of another size or of more than two values.
+    """
+    samples = dataset.split(split)
+    readers = _folder(predictions) if predictions.is_dir() else _lines(predictions)
+    _check_ids(predictions, split, samples["sample_id"].tolist(), readers)
+    rows, masks = [], {}
+    for number, sample in enumerate(samples.to_dict("records"), start=1):
+        name, height, width = sample["sample_id"], sample["height"], sample["width"]
+        truth = decode_mask(sample["mask"], height, width)
+        try:
+            prediction = check_prediction(name, truth, readers[name](height, width))
+        except ValueError as error:
+            raise SampleError(f"{predictions}: {error}") from error
+        rows.append(
+            {**_key(sample), **compare(truth, prediction)} | compare_in_detail(truth, prediction, details.sides)
+        )
+        if name in keep:
+            masks[name] = prediction
+        if progress is not None:
+            progress(number, len(samples))
+    return Measured(pd.DataFrame(rows), masks)
+
+
+def _key(sample: Mapping[Any, Any]) -> dict[str, Any]:
+    return {column: sample[column] for column in ("sample_id", "image_id", "category")}
+
+
+def _lines(path: Path) -> dict[str, Reader]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give a .jsonl file, or a folder of <sample_id>.png")
+    found: dict[str, Reader] = {}
+    with path.open("rb") as file:
+        for number, text in enumerate(file, start=1):
+            where = f"{path}, line {number}"
+            if not text.strip():
+                continue
+            try:
+                line = _Line.model_validate(json.loads(text))
+            except ValidationError as error:
+                fault = error.errors()[0]
+                field = ".".join(str(part) for part in fault["loc"])
+                raise SampleError(f"{where}: {field or 'the line'}: {fault['msg']}; {FORM}") from error
+            except (ValueError, RecursionError) as error:
+                raise SampleError(f"{where} is not JSON ({error}); {FORM}") from error
+            if line.sample_id in found:
+                raise SampleError(f"{where}: sample {line.sample_id!r} is there already; give every sample one mask")
+            found[line.sample_id] = _rle_reader(line.mask, f"{where}, sample {line.sample_id!r}")
+    return found
+
+
+FORM = 'a line is {"sample_id": "...", "mask": {"size": [height, width], "counts": "..."}}'
+
+
+def _rle_reader(code: Rle, where: str) -> Reader:
+    return lambda height, width: rle_mask(code, height, width, where)
+
+
+def _folder(folder: Path) -> dict[str, Reader]:
+    found: dict[str, Reader] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            continue
+        if path.suffix.lower() != ".png":
+            raise SampleError(f"{path} is no PNG; the folder may hold <sample_id>.png and nothing else")
+        found[path.relative_to(folder).with_suffix("").as_posix()] = _png_reader(path)
+    return found
+
+
+def _png_reader(path: Path) -> Reader:
+    def read(height: int, width: int) -> NDArray[np.bool_]:
+        mask, values = read_mask(path)
+        if values > 2:
+            raise SampleError(f"{path} has {values} different values; a mask has 0 and one other: cut it first")
+        if mask.shape != (height, width):
+            raise SampleError(
+                f"{path} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {height}x{width}; "
+                "save masks at their image's own size"
+            )
+        return mask
+
+    return read
+
+
+def _check_ids(path: Path, split: str, due: Sequence[str], found: Mapping[str, Reader]) -> None:
+    known = set(due)
+    if unknown := [name for name in found if name not in known]:
+        raise SampleError(
+            f"{path}: {len(unknown)} sample(s) are not in split {split!r}, for example {unknown[0]!r}; leave them out"
+        )
+    if missing := [name for name in due if name not in found]:
+        raise SampleError(
+            f"{path}: {len(missing)} of {len(due)} samples of split {split!r} have no mask, for example {missing[0]!r}"
+            "; a method that finds nothing has an empty mask there"
+        )
