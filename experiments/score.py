@@ -1,0 +1,133 @@
+"""Measure the masks of a model that was run elsewhere, with the same code as every run here.
+
+    python -m experiments.score --dataset rrsisd --predictions rmsin.jsonl --name "RMSIN (ours)"
+
+The masks are one JSON line per sample, or a folder of PNG files (benchmark/scoring.py). Of the test split the result
+goes to results/<dataset>/outside/<name>/0/, and with the next `dvc repro collect report` into the dataset's tables; of
+another split the metrics are printed only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmark import results
+from benchmark.evaluator import Details
+from benchmark.metrics import summary
+from benchmark.samples import SPLITS, Dataset, encode_mask, load_examples
+from benchmark.scoring import measure_masks
+from experiments.config import load_params, open_dataset
+from experiments.errors import InputError, clear_errors
+from experiments.evaluate import RESULTS
+
+OUTSIDE = "outside"  # stands for the model in the result's place
+
+
+def slug(name: str) -> str:
+    """A name in print -> the name of its folder: "RMSIN (ours)" -> "rmsin-ours".
+
+    Raises:
+        InputError: it has no letter or digit of ASCII.
+    """
+    found = re.sub(r"[^a-z0-9._]+", "-", name.casefold()).strip("-._")
+    if not found:
+        raise InputError(f"--name {name!r} has no letter or digit that a folder could be called by; give another name")
+    return found
+
+
+def to_result(
+    dataset: Dataset, name: str, predictions: Path, lines: pd.DataFrame, masks: pd.DataFrame
+) -> results.StoredResult:
+    """The result of scored masks, not yet written. Nothing is known of the model: its costs are None."""
+    manifest = (dataset.folder / "manifest.json").read_bytes()
+    run = results.Run(
+        dataset=dataset.folder.name,
+        model=OUTSIDE,
+        variant=slug(name),
+        seed=0,
+        control=False,
+        outside=name,
+        config={"predictions": predictions.name},
+        fingerprint=hashlib.sha256(lines.to_json(orient="records").encode()).hexdigest()[:16],
+    )
+    training = results.Training(
+        epochs=0,
+        steps=0,
+        seconds=None,
+        selection_metric=None,
+        selection_split=None,
+        best_epoch=None,
+        best_value=None,
+        parameters_total=None,
+        parameters_trained=None,
+        peak_memory_mb=None,
+    )
+    evaluation = results.Evaluation(
+        samples=len(lines), images=lines["image_id"].nunique(), seconds=None, metrics=summary(lines)
+    )
+    result = results.Result(
+        run=run,
+        data=results.Data(manifest_sha256=hashlib.sha256(manifest).hexdigest(), counts=json.loads(manifest)["counts"]),
+        train=training,
+        eval={results.TEST_SPLIT: evaluation},
+        meta=results.provenance(device="not run here"),
+    )
+    return results.StoredResult(results.result_folder(RESULTS, run), result, lines, None, masks)
+
+
+def _check_place(folder: Path, name: str) -> None:
+    """Raise InputError if another name has this folder."""
+    if (folder / "result.json").is_file():
+        there = results.load_result(folder).result.run.outside
+        if there != name:
+            raise InputError(f"--name {name!r}: {folder} already holds {there!r}; give another name, or delete it")
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="a dataset of params.yaml that was fetched")],
+    predictions: Annotated[Path, typer.Option(help="a .jsonl file, or a folder of <sample_id>.png")],
+    name: Annotated[str, typer.Option(help='what it is called in tables, for example "RMSIN (ours)"')],
+    split: Annotated[str, typer.Option(help="train, val or test; only test is recorded")] = results.TEST_SPLIT,
+) -> None:
+    """Score the masks of one outside model."""
+    with clear_errors():
+        params = load_params()
+        data = open_dataset(params, dataset)
+        if split not in SPLITS:
+            raise InputError(f"--split {split!r}: choose one of {', '.join(SPLITS)}")
+        slug(name)
+        recorded = split == results.TEST_SPLIT
+        examples = load_examples(RESULTS / dataset / "examples.parquet") if recorded else None
+        keep = frozenset() if examples is None else frozenset(examples["sample_id"])
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(f"{name} {split}")
+            measured = measure_masks(
+                data, split, predictions, Details(params.evaluate.sides), keep,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        place = "not recorded: only the test split is"
+        if examples is not None:
+            masks = [
+                {"sample_id": sample, "prediction": encode_mask(measured.masks[sample])}
+                for sample in examples["sample_id"]
+            ]
+            stored = to_result(data, name, predictions, measured.lines, pd.DataFrame(masks))
+            _check_place(stored.folder, name)
+            results.save_result(stored.folder, stored.result, stored.lines, None, stored.predictions)
+            place = str(stored.folder)
+        found = summary(measured.lines)
+        values = ", ".join(f"{results.METRICS[metric].title} {value:.4f}" for metric, value in found.items())
+        Console().print(f"{name}: {split} {values} -> {place}", markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

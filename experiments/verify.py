@@ -1,0 +1,156 @@
+"""Compare a fresh run with the committed results, number by number.
+
+    python -m experiments.verify                     # results/ here against those of the last commit
+    python -m experiments.verify --against FOLDER    # against another results folder
+
+Says of each metric of each run "same" (to the six decimals that are stored), "within" (the stated tolerance) or "off".
+A run that only one side has is "missing" or "new"; one of another configuration or other data is "other". The exit
+status is 0 if nothing is off, other or missing, else 1.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.results import METRICS, StoredResult, find_results, run_key
+from experiments.errors import InputError, clear_errors
+
+# Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training mostly
+# repeats to the last digit on one machine and one set of libraries (reports/LOG.md); elsewhere it is like another seed.
+TOLERANCE_CONTROL = 0.002
+TOLERANCE_TRAINED = 0.03
+SAME = 1e-6
+STYLES = {"same": "green", "within": "green", "off": "red", "other": "red", "missing": "red", "new": "yellow"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number. verdict: a key of STYLES; metric "" and no values where a whole run is other, missing or new."""
+
+    run: str
+    metric: str
+    committed: float | None
+    fresh: float | None
+    verdict: str
+
+
+def compare_results(
+    committed: Mapping[tuple[str, str, str, int], StoredResult],
+    fresh: Mapping[tuple[str, str, str, int], StoredResult],
+    tolerance: float = TOLERANCE_TRAINED,
+) -> list[Comparison]:
+    """Every metric of every run of either side, in order of dataset, model, variant, seed."""
+    found = []
+    for key in sorted(committed.keys() | fresh.keys()):
+        name = " · ".join(str(part) for part in key)
+        if key not in fresh or key not in committed:
+            found.append(Comparison(name, "", None, None, "missing" if key not in fresh else "new"))
+            continue
+        before, now = committed[key], fresh[key]
+        if before.result.run.fingerprint != now.result.run.fingerprint:
+            found.append(Comparison(name, "", None, None, "other"))
+            continue
+        trained = not before.result.run.control and before.result.run.outside is None
+        allowed = tolerance if trained else TOLERANCE_CONTROL
+        for metric in METRICS:
+            if metric in before.metrics or metric in now.metrics:
+                values = before.metrics.get(metric), now.metrics.get(metric)
+                found.append(Comparison(name, metric, *values, _verdict(*values, allowed)))
+    return found
+
+
+def _verdict(before: float | None, now: float | None, allowed: float) -> str:
+    if before is None or now is None:
+        return "missing" if now is None else "new"
+    # half of the last stored digit more, so that rounding decides nothing
+    difference = abs(before - now) - SAME / 2
+    return "same" if difference <= 0 else "within" if difference <= allowed else "off"
+
+
+@contextmanager
+def committed_results(folder: Path, commit: str) -> Iterator[Path]:
+    """The folder as a commit has it, laid out in a temporary place.
+
+    Raises:
+        InputError: there is no git, no such commit, or no such folder in it.
+    """
+    try:
+        done = subprocess.run(["git", "archive", commit, "--", str(folder)], capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise InputError("git is not there to ask for the committed results; use --against FOLDER") from error
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["unknown"]
+        raise InputError(f"{commit} has no {folder}/ ({reason[0]}); name another --commit, or use --against FOLDER")
+    with tempfile.TemporaryDirectory() as place:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(place, filter="data")
+        yield Path(place) / folder
+
+
+def main(
+    results: Annotated[Path, typer.Option(help="the fresh results")] = Path("results"),
+    against: Annotated[
+        Path | None, typer.Option(help="a results folder to compare with, instead of a commit's")
+    ] = None,
+    commit: Annotated[str, typer.Option(help="the commit to compare with")] = "HEAD",
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="of trained runs, absolute, of shares in [0, 1]")
+    ] = TOLERANCE_TRAINED,
+    all_numbers: Annotated[bool, typer.Option("--all", help="print what is the same as well")] = False,
+) -> None:
+    """Verify a fresh run."""
+    with clear_errors():
+        if not results.is_dir():
+            raise InputError(f"--results {results}: there is no such folder; run `make repro` first")
+        fresh = {run_key(one.result.run): one for one in find_results(results)}
+        if against is not None:
+            if not against.is_dir():
+                raise InputError(f"--against {against}: there is no such folder")
+            committed = {run_key(one.result.run): one for one in find_results(against)}
+        else:
+            with committed_results(results, commit) as place:
+                committed = {run_key(one.result.run): one for one in find_results(place)}
+        found = compare_results(committed, fresh, tolerance)
+    print_comparison(Console(), found, tolerance, all_numbers)
+    if not found or {"off", "other", "missing"} & {one.verdict for one in found}:
+        raise typer.Exit(1)
+
+
+def print_comparison(console: Console, found: list[Comparison], tolerance: float, all_numbers: bool) -> None:
+    """A line for each number that is not the same (or for all), and how many of each verdict there are."""
+    shown = [one for one in found if all_numbers or one.verdict != "same"]
+    if shown:
+        table = Table(box=SIMPLE)
+        for column in ("run", "metric", "committed", "fresh", "difference", "verdict"):
+            table.add_column(column, justify="left" if column in ("run", "metric", "verdict") else "right")
+        for one in shown:
+            both = one.committed is not None and one.fresh is not None
+            numbers = ["–" if value is None else f"{100 * value:.4f}" for value in (one.committed, one.fresh)]
+            difference = f"{100 * (one.fresh - one.committed):+.4f}" if both else "–"  # type: ignore[operator]
+            title = METRICS[one.metric].title if one.metric else "the whole run"
+            table.add_row(one.run, title, *numbers, difference, f"[{STYLES[one.verdict]}]{one.verdict}[/]")
+        console.print(table)
+    counts = Counter(one.verdict for one in found)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict])
+    console.print(
+        f"{said or 'nothing to compare'}. In %; tolerance {100 * tolerance:g} points for trained runs, "
+        f"{100 * TOLERANCE_CONTROL:g} for controls.", highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    typer.run(main)

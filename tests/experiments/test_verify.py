@@ -1,0 +1,105 @@
+"""A fresh run against the committed one: per number same, within, off; the exit status tells."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+
+from benchmark.results import StoredResult, find_results, run_key, save_result
+from experiments import verify
+from experiments.verify import TOLERANCE_CONTROL, compare_results
+
+Results = dict[tuple[str, str, str, int], StoredResult]
+
+
+@pytest.fixture
+def committed(fake_results: Path) -> Results:
+    return {run_key(one.result.run): one for one in find_results(fake_results / "results")}
+
+
+def changed(stored: StoredResult, by: float, metric: str = "miou") -> StoredResult:
+    test = stored.result.eval["test"]
+    metrics = {**test.metrics, metric: round(test.metrics[metric] + by, 6)}
+    result = stored.result.model_copy(update={"eval": {"test": test.model_copy(update={"metrics": metrics})}})
+    return replace(stored, result=result)
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict"),
+    [(0.0, "same"), (-1e-6 / 2, "same"), (2e-6, "within"), (-0.03, "within"), (-0.030002, "off"), (0.04, "off")],
+)
+def test_the_tolerance_is_absolute_and_both_ways(committed: Results, by: float, verdict: str) -> None:
+    key = next(key for key in committed if key[2] == "no_lora")
+    found = compare_results(committed, {**committed, key: changed(committed[key], by)})
+    verdicts = {(one.run, one.metric): one.verdict for one in found}
+    assert verdicts.pop((" · ".join(map(str, key)), "miou")) == verdict
+    assert set(verdicts.values()) == {"same"}
+
+
+def test_a_control_has_a_tolerance_of_its_own(committed: Results) -> None:
+    key = next(key for key in committed if key[2] == "heat_map_point")
+    found = compare_results(committed, {**committed, key: changed(committed[key], 2 * TOLERANCE_CONTROL)})
+    assert [one.verdict for one in found if one.verdict != "same"] == ["off"]
+
+
+def test_runs_of_one_side_and_other_runs_are_said(committed: Results) -> None:
+    keys = sorted(committed)
+    other = committed[keys[2]]
+    run = other.result.run.model_copy(update={"fingerprint": "another"})
+    fresh = {key: one for key, one in committed.items() if key != keys[0]}
+    fresh[keys[2]] = replace(other, result=other.result.model_copy(update={"run": run}))
+    found = compare_results({key: one for key, one in committed.items() if key != keys[1]}, fresh)
+    whole = {one.run: one.verdict for one in found if not one.metric}
+    assert list(whole.values()) == ["missing", "new", "other"]
+
+
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=folder, check=True, capture_output=True
+    )
+
+
+def test_the_command_compares_with_the_last_commit(
+    fake_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(fake_results / "results", tmp_path / "results")
+    git(tmp_path, "init", "-q")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        verify.main(Path("results"), None, "HEAD", 0.03, False)
+    assert "HEAD has no results/" in capsys.readouterr().err
+    git(tmp_path, "add", "results")
+    git(tmp_path, "commit", "-qm", "results")
+    verify.main(Path("results"), None, "HEAD", 0.03, False)
+    assert "64 same" in capsys.readouterr().out
+    one = next(iter(find_results(Path("results"))))
+    lines = one.lines.assign(intersection=0, union=one.lines["mask_area"] + one.lines["predicted_area"])
+    metrics = dict.fromkeys(one.metrics, 0.0) | {"boundary_iou": one.metrics["boundary_iou"]}
+    test = one.result.eval["test"].model_copy(update={"metrics": metrics})
+    result = one.result.model_copy(update={"eval": {"test": test}})
+    save_result(one.folder, result, lines, one.curve, one.predictions)
+    with pytest.raises(typer.Exit) as ended:
+        verify.main(Path("results"), None, "HEAD", 0.03, False)
+    assert ended.value.exit_code == 1
+    printed = capsys.readouterr().out
+    assert "59 same, 5 off" in printed
+    verify.main(Path("results"), tmp_path / "results", "HEAD", 0.03, False)
+    assert "64 same" in capsys.readouterr().out
+
+
+def test_wrong_folders_are_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        verify.main(Path("results"), None, "HEAD", 0.03, False)
+    assert "there is no such folder; run `make repro` first" in capsys.readouterr().err
+    (tmp_path / "results").mkdir()
+    with pytest.raises(SystemExit):
+        verify.main(Path("results"), Path("nowhere"), "HEAD", 0.03, False)
+    assert "--against nowhere" in capsys.readouterr().err
