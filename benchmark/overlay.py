@@ -7,9 +7,10 @@ palette of Okabe and Ito, which stays apart for every common kind of colour blin
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,13 +68,18 @@ def read_examples(path: Path, predictions: pd.DataFrame) -> list[Example]:
     predicted = dict(zip(predictions["sample_id"], predictions["prediction"], strict=True))
     found = []
     for row in load_examples(path).to_dict("records"):
-        sample_id, size = str(row["sample_id"]), (row["height"], row["width"])
+        sample_id = str(row["sample_id"])
         if sample_id not in predicted:
             raise SampleError(f"{path}: example {sample_id!r} was not predicted; evaluate the run on this data again")
-        image = np.array(Image.open(io.BytesIO(row["image"])).convert("RGB"))
-        truth, prediction = decode_mask(row["mask"], *size), decode_mask(predicted[sample_id], *size)
-        found.append(Example(sample_id, row["expression"], image, truth, prediction))
+        found.append(to_example({**row, "prediction": predicted[sample_id]}))
     return found
+
+
+def to_example(row: Mapping[Any, Any]) -> Example:
+    """An example of a row: sample_id, expression, height, width, image (JPEG bytes), mask and prediction (RLE)."""
+    image = np.array(Image.open(io.BytesIO(row["image"])).convert("RGB"))
+    truth, prediction = (decode_mask(row[name], row["height"], row["width"]) for name in ("mask", "prediction"))
+    return Example(row["sample_id"], row["expression"], image, truth, prediction)
 
 
 def overlay(image: ImageArray, truth: MaskArray, prediction: MaskArray, opacity: float = 0.6) -> ImageArray:

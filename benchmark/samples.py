@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.masks import decode_mask, encode_mask, mask_bbox
+from benchmark.tables import read_table, write_all
 from benchmark.validation import (
     COLUMNS,
     SCHEMA,
@@ -168,21 +168,8 @@ def save_dataset(
     )  # fmt: skip
     stream = io.BytesIO()
     pq.write_table(table, stream)
-    _write_all({folder / TABLE: stream.getvalue(), folder / MANIFEST: manifest.text().encode()})
+    write_all({folder / TABLE: stream.getvalue(), folder / MANIFEST: manifest.text().encode()})
     return manifest
-
-
-def _write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write each file beside its place and move them there together, or none."""
-    parts = {path: path.with_name(f".{path.name}.part") for path in contents}
-    try:
-        for path, part in parts.items():
-            part.write_bytes(contents[path])
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
 
 
 def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
@@ -263,20 +250,9 @@ def save_examples(path: Path, dataset: Dataset, count: int = 6) -> None:
     )
     stream = io.BytesIO()
     pq.write_table(table, stream)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_all({path: stream.getvalue()})
+    write_all({path: stream.getvalue()})
 
 
 def load_examples(path: Path) -> pd.DataFrame:
     """sample_id, expression, category, height, width, image (JPEG bytes), mask (counts of COCO's compressed RLE)."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist; it is written when the dataset is fetched: dvc repro fetch@{path.parent.name}"
-        )
-    table = pq.read_table(path)
-    if table.column_names != EXAMPLE_SCHEMA.names:
-        raise SampleError(
-            f"{path}: columns are {table.column_names}, not {EXAMPLE_SCHEMA.names}; fetch the dataset again"
-        )
-    examples: pd.DataFrame = table.to_pandas()
-    return examples
+    return read_table(path, EXAMPLE_SCHEMA.names, f"fetch the dataset: dvc repro fetch@{path.parent.name}")

@@ -30,6 +30,7 @@ THREADS = 2  # each chunk has its own stream of random numbers: the same result 
 
 Lines = pd.DataFrame | Sequence[pd.DataFrame]
 Interval = tuple[float, float]
+Difference = tuple[float, float, float]  # with its interval
 
 
 def bootstrap_intervals(
@@ -88,34 +89,51 @@ def paired_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
-) -> tuple[float, float, float]:
-    """Difference metric(a) - metric(b) on the same samples, with its percentile interval.
+) -> Difference:
+    """`paired_differences` of one metric: (difference, low, high)."""
+    found = paired_differences(
+        lines_a, lines_b, (metric,), over_seeds=over_seeds, resamples=resamples, seed=seed, confidence=confidence
+    )
+    return found[metric]
+
+
+def paired_differences(
+    lines_a: Lines,
+    lines_b: Lines,
+    metrics: Sequence[str] = METRIC_NAMES,
+    *,
+    over_seeds: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> dict[str, Difference]:
+    """Differences metric(a) - metric(b) on the same samples, with their percentile intervals.
 
     Both sides see the same draw of images, so what makes an image hard for both cancels out; seeds are drawn for each
     side by itself, as seed 0 of one has nothing to do with seed 0 of the other.
 
     Returns:
-        (difference, low, high), each in [-1, 1].
+        metric -> (difference, low, high), each in [-1, 1].
 
     Raises:
         ValueError: as `bootstrap_intervals`; also when a and b are not on the same samples.
     """
     tables_a, tables_b = _tables(lines_a), _tables(lines_b)
-    sums = _image_sums(_same_samples([*tables_a, *tables_b]), (metric,))
-    split = 2 * len(tables_a)
+    sums = _image_sums(_same_samples([*tables_a, *tables_b]), metrics)
+    split = 2 * len(tables_a) * len(metrics)
     totals = _draw(sums, resamples, seed)
     weights_a, weights_b = (
         _seed_weights(len(tables), resamples, seed + side, over_seeds)
         for side, tables in enumerate((tables_a, tables_b))
     )
-    drawn = _means(totals[:, :split], weights_a, 1) - _means(totals[:, split:], weights_b, 1)
+    drawn = _means(totals[:, :split], weights_a, len(metrics)) - _means(totals[:, split:], weights_b, len(metrics))
     whole = sums.sum(axis=0, keepdims=True)
-    value = [
-        _means(part, _seed_weights(len(tables), 1, seed, False), 1)[0, 0]
+    value_a, value_b = (
+        _means(part, _seed_weights(len(tables), 1, seed, False), len(metrics))[0]
         for part, tables in ((whole[:, :split], tables_a), (whole[:, split:], tables_b))
-    ]
-    ((low, high),) = _percentiles(drawn, confidence)
-    return float(value[0] - value[1]), low, high
+    )
+    bounds = zip(metrics, value_a - value_b, _percentiles(drawn, confidence), strict=True)
+    return {metric: (float(value), low, high) for metric, value, (low, high) in bounds}
 
 
 def permutation_p(

@@ -7,8 +7,6 @@ report then needs no dataset.
 
 from __future__ import annotations
 
-import io
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.errors import SampleError
+from benchmark.tables import read_table, write_table
 
 COLUMNS = ("sample_id", "size", "words", "kind", "distractors")
 KINDS = ("relation", "superlative", "position", "colour", "category")  # the first whose words are there
@@ -27,12 +25,12 @@ WORD_BINS = (1, 4, 7, 11)
 DISTRACTOR_BINS = (0, 1, 2, 4)
 STRATA: Mapping[str, tuple[str, tuple[str, ...]]] = {  # stratum -> what it says, its values in order
     "size": (
-        "object size, share of the image",
+        "object size (share of the image)",
         ("below 0.5 %", "0.5 to 2 %", "2 to 10 %", "10 % or more"),
     ),
-    "words": ("words of the expression", ("1 to 3", "4 to 6", "7 to 10", "11 or more")),
-    "kind": ("what the expression goes by", KINDS),
-    "distractors": ("other objects of its category in the image", ("none", "1", "2 or 3", "4 or more")),
+    "words": ("length of the expression (words)", ("1 to 3", "4 to 6", "7 to 10", "11 or more")),
+    "kind": ("kind of expression", KINDS),
+    "distractors": ("distractors (others of its category in the image)", ("none", "1", "2 or 3", "4 or more")),
 }
 
 _SIDE = r"(?:top|bottom|left|right|upper|lower|north|south|east|west)"
@@ -113,15 +111,7 @@ def strata(described: pd.DataFrame) -> pd.DataFrame:
 
 def save_strata(path: Path, samples: pd.DataFrame) -> None:
     """Write `describe` of some samples, all or nothing."""
-    stream = io.BytesIO()
-    describe(samples).to_parquet(stream, index=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(stream.getvalue())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_table(path, describe(samples))
 
 
 def load_strata(path: Path) -> pd.DataFrame:
@@ -129,14 +119,4 @@ def load_strata(path: Path) -> pd.DataFrame:
 
     Raises FileNotFoundError if it is not there, SampleError for another table.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist; it is written when the dataset is fetched: dvc repro fetch@{path.parent.name}"
-        )
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise SampleError(f"{path} cannot be read ({error}); fetch the dataset again") from error
-    if tuple(table.columns) != COLUMNS:
-        raise SampleError(f"{path}: columns are {list(table.columns)}, not {list(COLUMNS)}; fetch the dataset again")
-    return table
+    return read_table(path, COLUMNS, f"fetch the dataset: dvc repro fetch@{path.parent.name}")

@@ -27,9 +27,9 @@ from benchmark.metrics import METRIC_NAMES
 from benchmark.overlay import predictions_sheet, read_examples
 from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
 from benchmark.samples import SampleError, load_examples
-from experiments.tracking import Record, TrackedRun, TrackingError, TrackingStore
+from experiments.tracking import DESCRIPTION_TAG, Record, TrackedRun, TrackingError, TrackingStore
 
-LAYOUT = "1"  # of what is logged; a new one replaces every run
+LAYOUT = "2"  # of what is logged; a new one replaces every run
 FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
 TAG_COLUMNS = ("dataset", "model", "variant", "seed", "control", "protocol_version", "fingerprint", "git_commit")
 METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), "val/best_miou", "train/seconds")
@@ -102,6 +102,7 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
     """What MLflow is told of a result."""
     result, run = stored.result, stored.result.run
     tags = {
+        DESCRIPTION_TAG: describe(stored),
         "dataset": run.dataset,
         "model": run.model,
         "variant": run.variant,
@@ -128,6 +129,7 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
     return Record(
         experiment=run.dataset,
+        about=f"Runs on dataset {run.dataset}: group them by the tag variant, chart test/miou and val/miou.",
         name=f"{run.outside or run.variant} · {run.dataset} · {run.model} · {run.seed}",
         tags=tags,
         params=flatten(run.config),
@@ -141,6 +143,24 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         },
         sha256=digest.hexdigest(),
     )
+
+
+def describe(stored: StoredResult) -> str:
+    """What MLflow shows beside a run, in Markdown."""
+    result, run, training = stored.result, stored.result.run, stored.result.train
+    test = result.eval[TEST_SPLIT]
+    kind = "control, nothing trained" if run.control else f"variant, seed {run.seed}"
+    lines = [f"**{run.variant}** ({kind}) on **{run.dataset}**, model **{run.model}**"]
+    if run.outside is not None:
+        lines = [f"**{run.outside}** on **{run.dataset}**: masks that were made elsewhere, scored here"]
+    lines.append(f"{test.samples:,} test samples on {test.images:,} images; protocol {result.protocol_version}")
+    if training.best_epoch is not None:
+        lines.append(
+            f"{training.epochs} epochs, {training.steps:,} steps; epoch {training.best_epoch} chosen by "
+            f"{training.selection_metric} on {training.selection_split}"
+        )
+    lines.append(f"Code of commit {result.meta.git_commit or 'unknown'}{' with changes' * bool(result.meta.git_dirty)}")
+    return "\n\n".join(lines)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

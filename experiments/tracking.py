@@ -29,6 +29,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+DESCRIPTION_TAG = "mlflow.note.content"  # what MLflow shows as description, of a run and of an experiment
 SHA256_TAG = "result_sha256"
 KEY_TAGS = ("dataset", "model", "variant", "seed")
 MAX_METRICS = 1000  # MLflow's limit for one request
@@ -45,11 +46,12 @@ class TrackingError(RuntimeError):
 class Record:
     """What MLflow is told of one run.
 
-    `tags` hold KEY_TAGS; `curves` are name -> [(step, value)]; `artifacts` are file name -> bytes; `sha256` is of what
-    all this was made from.
+    `about` describes the experiment, in Markdown. `tags` hold KEY_TAGS; `curves` are name -> [(step, value)];
+    `artifacts` are file name -> bytes; `sha256` is of what all this was made from.
     """
 
     experiment: str
+    about: str
     name: str
     tags: Mapping[str, str]
     params: Mapping[str, str]
@@ -90,7 +92,7 @@ class TrackingStore:
             TrackingError: if the store does not answer or keeps its artifacts in a folder that has moved.
         """
         with self._explained():
-            experiment_id = self._experiment(record.experiment)
+            experiment_id = self._experiment(record)
             held = self._runs(experiment_id, record)
             current = [run for run in held if _finished(run) and run.data.tags.get(SHA256_TAG) == record.sha256][:1]
             for run in held:
@@ -146,13 +148,14 @@ class TrackingStore:
         finally:
             self._client.set_terminated(run_id, status)
 
-    def _experiment(self, name: str) -> str:
-        """The experiment's id; made or restored where needed."""
+    def _experiment(self, record: Record) -> str:
+        """The experiment's id; made, restored or described where needed."""
+        name = record.experiment
         found = self._client.get_experiment_by_name(name)
         if found is None:
             # beside the database, where the default is the current folder
             location = None if self._folder is None else (self._folder / "mlartifacts" / name).as_uri()
-            return str(self._client.create_experiment(name, location))
+            return str(self._client.create_experiment(name, location, {DESCRIPTION_TAG: record.about}))
         place = urlparse(found.artifact_location)
         if self._folder and place.scheme == "file" and not Path(unquote(place.path)).is_relative_to(self._folder):
             raise TrackingError(
@@ -161,6 +164,8 @@ class TrackingStore:
             )
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        if found.tags.get(DESCRIPTION_TAG) != record.about:
+            self._client.set_experiment_tag(found.experiment_id, DESCRIPTION_TAG, record.about)
         return str(found.experiment_id)
 
     def _runs(self, experiment_id: str, record: Record) -> Sequence[Run]:

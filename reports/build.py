@@ -22,12 +22,16 @@ from rich.table import Table as ScreenTable
 
 from benchmark.results import ResultError
 from benchmark.samples import SampleError
+from reports.breakdowns import breakdown_tables
+from reports.comparisons import ablation_table, calibration_table, cost_table, protocols_table
 from reports.figures import save_all
 from reports.load import Report, load_report
 from reports.page import render
+from reports.published import published_table
 from reports.tables import Table, controls_table, main_table, markdown, provenance_table, save
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+IN_README = ("main", "ablation", "controls")  # the others are in reports/generated/
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -96,19 +100,28 @@ def make_tables(report: Report) -> dict[tuple[str, str], list[Table]]:
     """(dataset, model) -> its tables, the main one first."""
     tables = {}
     for group in report.groups:
-        candidates = [main_table(group), controls_table(group)]
+        candidates = [
+            main_table(group),
+            ablation_table(group),
+            controls_table(group),
+            *breakdown_tables(group),
+            protocols_table(group),
+            calibration_table(group),
+            cost_table(group),
+            published_table(group),
+        ]
         tables[group.dataset, group.model] = [table for table in candidates if table is not None]
     return tables
 
 
 def readme_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]]) -> str:
-    """Everything between the markers: the tables and the sheet of examples of every dataset and model."""
+    """Everything between the markers: of every dataset and model the tables of IN_README and the sheet of examples."""
     parts = []
     for group in report.groups:
         parts.append(f"### {group.title}\n")
         main, *others = tables[group.dataset, group.model]
         parts.append(markdown(main))
-        parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others]
+        parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others if table.name in IN_README]
         if any(not method.control for method in group.present):
             parts.append(
                 f"![Examples on {group.title}](reports/generated/figures/{group.dataset}/{group.model}/examples.png)\n"

@@ -8,7 +8,7 @@ result of it is enough.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
@@ -19,9 +19,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from benchmark.metrics import metric_names
-from benchmark.results import TEST_SPLIT, ResultError, StoredResult, find_results, run_key
-from benchmark.statistics import Interval, bootstrap_intervals
+from benchmark.metrics import iou, precision_name
+from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results, run_key
+from benchmark.statistics import Difference, Interval, bootstrap_interval, bootstrap_intervals, paired_differences
+from benchmark.strata import load_strata
+
+OUTSIDE = "†"  # behind the name of a method that was not run here
+FULL = "rsrefseg"  # the model that variants differ from
+COMPARED = ("miou", "oiou", *(precision_name(x) for x in (0.5, 0.7, 0.9)))  # metrics in which they are
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,21 @@ class Selection:
 
 @dataclass(frozen=True)
 class Method:
-    """A variant or control with its results, one per seed; none if it is missing or incomplete."""
+    """A variant or control with its results, one per seed; none if it is missing or incomplete.
+
+    outside: its name in print, of a method that was not run here: only its masks were scored.
+    """
 
     name: str
     control: bool
     results: tuple[StoredResult, ...]
     missing_seeds: tuple[int, ...] = ()
+    outside: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in print."""
+        return self.name if self.outside is None else f"{self.outside} {OUTSIDE}"
 
     @property
     def lines(self) -> list[pd.DataFrame]:
@@ -58,18 +72,38 @@ class Method:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Mean over seeds, each in [0, 1]."""
-        names = metric_names(self.results[0].lines)
+        """Mean over seeds, each in [0, 1]; none without results."""
+        if not self.results:
+            return {}
+        names = [name for name in METRICS if all(name in stored.metrics for stored in self.results)]
         return {name: float(np.mean([stored.metrics[name] for stored in self.results])) for name in names}
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """95 % bootstrap intervals of `metrics`, images resampled."""
-        return bootstrap_intervals(self.lines, tuple(self.metrics))
+        """95 % bootstrap intervals of `metrics`: images are resampled, and seeds where there are several."""
+        return bootstrap_intervals(self.lines, tuple(self.metrics), over_seeds=True)
 
-    def train_mean(self, field: str) -> float:
-        """Mean over seeds of a field of the result's `train`."""
-        return float(np.mean([getattr(stored.result.train, field) for stored in self.results]))
+    def deviation(self, metric: str) -> float:
+        """Standard deviation of a metric over two seeds or more, in [0, 1] (n - 1 in the denominator)."""
+        return float(np.std([stored.metrics[metric] for stored in self.results], ddof=1))
+
+    def train_mean(self, field: str) -> float | None:
+        """Mean over seeds of a field of the result's `train`; None where it is not known."""
+        values = [getattr(stored.result.train, field) for stored in self.results]
+        return None if None in values else float(np.mean(values))
+
+    def miou_of(self, sample_ids: Collection[str]) -> tuple[float, float, float]:
+        """mIoU of some samples with a target, with its 95 % interval as in `intervals`."""
+        tables = [lines[lines["sample_id"].isin(sample_ids)].reset_index(drop=True) for lines in self.lines]
+        mean = float(np.mean([iou(table).mean() for table in tables]))
+        return mean, *bootstrap_interval(tables, over_seeds=True)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Test images predicted a second, over all seeds; None where the time is not known or too short to measure."""
+        tests = [stored.result.eval[TEST_SPLIT] for stored in self.results]
+        seconds = [test.predict_seconds for test in tests if test.predict_seconds]
+        return None if len(seconds) < len(tests) else sum(test.images for test in tests) / sum(seconds)
 
 
 @dataclass(frozen=True)
@@ -81,10 +115,42 @@ class Group:
     seeds: tuple[int, ...]
     methods: tuple[Method, ...]
     examples: Path
+    strata_path: Path
+    cases: Path
 
     @property
     def title(self) -> str:
         return f"{self.dataset} · {self.model}"
+
+    @cached_property
+    def described(self) -> pd.DataFrame:
+        """What each test sample is like (benchmark.strata.describe).
+
+        Raises FileNotFoundError or SampleError if it cannot be read.
+        """
+        return load_strata(self.strata_path)
+
+    @property
+    def full(self) -> Method | None:
+        """The full model, if it has results."""
+        return next((method for method in self.trained if method.name == FULL and method.results), None)
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """Title of each other variant or outside method that has results -> COMPARED metric -> how far it is from the
+        full model, on the same samples. None there without the full model."""
+        others = [method for method in self.present if not method.control and method is not self.full]
+        if self.full is None:
+            return {}
+        return {
+            method.title: paired_differences(method.lines, self.full.lines, COMPARED, over_seeds=True)
+            for method in others
+        }
+
+    @property
+    def trained(self) -> list[Method]:
+        """The variants, missing ones too."""
+        return [method for method in self.methods if not method.control and method.outside is None]
 
     @property
     def present(self) -> list[Method]:
@@ -134,15 +200,30 @@ def load_report(results: Path, runs: Path, params: Path) -> Report:
     check_runs(stored, runs)
     for dataset, members in groupby(stored, key=lambda one: one.result.run.dataset):
         _check_same_data(dataset, list(members))
+    own = [one for one in stored if one.result.run.outside is None]
+    outside = [one for one in stored if one.result.run.outside is not None]
+    ours = {one.result.run.dataset for one in own}
+    keys = {
+        run_key(one.result.run)[:2]
+        for one in stored
+        if one.result.run.outside is None or one.result.run.dataset not in ours
+    }
     groups = tuple(
-        _group(dataset, model, list(members), selection, results)
-        for (dataset, model), members in groupby(stored, key=lambda one: (one.result.run.dataset, one.result.run.model))
+        _group(
+            dataset,
+            model,
+            [one for one in own if run_key(one.result.run)[:2] == (dataset, model)],
+            [one for one in outside if one.result.run.dataset == dataset],
+            selection,
+            results,
+        )
+        for dataset, model in sorted(keys)
     )
     places = {
         (group.dataset, group.model, method.name, method.control): place
         for place, (group, method) in enumerate((group, method) for group in groups for method in group.methods)
     }
-    in_order = sorted(stored, key=lambda one: (places[_method(one)], one.result.run.seed))
+    in_order = [*sorted(own, key=lambda one: (places[_method(one)], one.result.run.seed)), *outside]
     return Report(selection, tuple(in_order), groups)
 
 
@@ -199,7 +280,14 @@ def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:
     return [name for name in first if name in names] + sorted(set(names) - set(first))
 
 
-def _group(dataset: str, model: str, members: list[StoredResult], selection: Selection, root: Path) -> Group:
+def _group(
+    dataset: str,
+    model: str,
+    members: list[StoredResult],
+    outside: list[StoredResult],
+    selection: Selection,
+    root: Path,
+) -> Group:
     found: dict[tuple[str, bool], list[StoredResult]] = {}
     for one in members:
         found.setdefault((one.result.run.variant, one.result.run.control), []).append(one)
@@ -213,7 +301,18 @@ def _group(dataset: str, model: str, members: list[StoredResult], selection: Sel
             results = found.get((name, control), [])
             missing = set() if control else set(seeds) - {one.result.run.seed for one in results}
             methods.append(Method(name, control, () if missing else tuple(results), tuple(sorted(missing))))
-    return Group(dataset, model, tuple(seeds), tuple(methods), root / dataset / "examples.parquet")
+    methods += [
+        Method(f"outside:{one.result.run.variant}", False, (one,), outside=one.result.run.outside) for one in outside
+    ]  # a name that no variant can have
+    return Group(
+        dataset,
+        model,
+        tuple(seeds),
+        tuple(methods),
+        root / dataset / "examples.parquet",
+        root / dataset / "strata.parquet",
+        root / dataset / "cases" / f"{model}.parquet",
+    )
 
 
 def _method(stored: StoredResult) -> tuple[str, str, str, bool]:

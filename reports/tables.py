@@ -1,12 +1,12 @@
 """Tables, each built once and rendered as Markdown, CSV and LaTeX.
 
 Shares are printed in percent with two decimals; a missing run is "–" in print and empty in CSV. Best is bold by the
-direction declared with each metric, among trained variants only; what prints the same is equally best.
+direction declared with each metric, among trained variants only, and only where its interval overlaps no other's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,17 @@ import pandas as pd
 from benchmark.metrics import NO_TARGET
 from benchmark.results import METRICS
 from benchmark.statistics import paired_difference
-from reports.load import Group, Report
+from reports.load import OUTSIDE, Group, Report
 
 MISSING = "–"
 NO_TARGET_NOTE = (
     "N-acc: share of the samples of what is not there that get an empty prediction; they count for no other metric."
 )
+OUTSIDE_NOTE = f"{OUTSIDE}: not run here; its masks were scored, and nothing else is known of it."
+INTERVALS = {  # over several seeds, or of one
+    False: "Interval: 95 %, bootstrap over images.",
+    True: "± standard deviation over seeds. Interval: 95 %, bootstrap over seeds and images.",
+}
 NOTES = {  # what a reader must know of a method beside its name
     "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
 }
@@ -28,8 +33,11 @@ NOTES = {  # what a reader must know of a method beside its name
 
 @dataclass(frozen=True)
 class Cell:
+    """What is printed. value: what a reader's sorting goes by, where it is not the number that the text begins with."""
+
     text: str
     bold: bool = False
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,36 +62,45 @@ def main_table(group: Group) -> Table:
     metrics = _metrics(group)
     header = ("variant", "mIoU [95 %]", *(METRICS[name].title for name in metrics if name != "miou"))
     header += ("params trained", "params total", "training time")
-    best = _best(group)
+    best = {}
+    for metric in metrics:
+        trained = [method for method in group.trained if metric in method.metrics]
+        values = {method.title: (method.metrics[metric], *method.intervals[metric]) for method in trained}
+        best[metric] = clear_best(values, METRICS[metric].higher_is_better)
     rows = []
     for method in group.methods:
-        cells = [Cell(method.name)]
+        cells = [Cell(method.title)]
         for metric in metrics:
             text = MISSING
-            if method.results:
-                text = _percent(method.metrics[metric])
+            if metric in method.metrics:
+                text = percent(method.metrics[metric])
                 if metric == "miou":
+                    if len(method.results) > 1:
+                        text += f" ± {percent(method.deviation(metric))}"
                     low, high = method.intervals[metric]
-                    text += f" [{_percent(low)}, {_percent(high)}]"
-            cells.append(Cell(text, bold=not method.control and best.get(metric) == text.split(" ")[0]))
+                    text += f" [{percent(low)}, {percent(high)}]"
+            cells.append(Cell(text, bold=best[metric] == method.title))
         if method.results:
-            cells += [Cell(_millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
-            cells.append(Cell(_duration(method.train_mean("seconds"))))
+            cells += [Cell(millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
+            seconds = method.train_mean("seconds")
+            cells.append(Cell(duration(seconds), value=seconds))
         else:
             cells += [Cell(MISSING)] * 3
         rows.append(tuple(cells))
     samples, images = group.size
     notes = [
-        f"Test split: {samples:,} samples on {images:,} images, in %. {_seeds(group)} "
-        "Interval: 95 %, bootstrap over images. P@X: share of samples with IoU ≥ X. "
-        "Below the variants stand the controls, which need no training. Bold: best trained variant of the column.",
+        f"Test split: {samples:,} samples on {images:,} images, in %. {seeds_note(group)} "
+        f"{INTERVALS[len(group.seeds) > 1]} P@X: share of samples with IoU ≥ X. BIoU: mean boundary IoU. "
+        "Below the variants stand the controls, which need no training. Bold: best trained variant of the column, "
+        "where its interval and the next one's do not overlap.",
         *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
+        *([OUTSIDE_NOTE] if any(method.outside for method in group.methods) else []),
         *_method_notes(group),
     ]
-    variants = sum(not method.control for method in group.methods)
+    variants = sum(not method.control and not method.outside for method in group.methods)
     return Table(
         "main",
-        _folder(group),
+        folder_of(group),
         f"Results on {group.title}",
         header,
         tuple(rows),
@@ -99,7 +116,7 @@ def controls_table(group: Group) -> Table | None:
     if not any(control.results for control in controls):
         return None
     rows, numbers = [], []
-    for variant in (method for method in group.methods if not method.control):
+    for variant in group.trained:
         cells = [Cell(variant.name)]
         beaten: list[bool | None] = []
         for control in controls:
@@ -107,8 +124,8 @@ def controls_table(group: Group) -> Table | None:
                 cells.append(Cell(MISSING))
                 beaten.append(None)
                 continue
-            difference, low, high = paired_difference(variant.lines, control.lines)
-            cells.append(Cell(f"{_signed(difference)} [{_signed(low)}, {_signed(high)}]"))
+            difference, low, high = paired_difference(variant.lines, control.lines, over_seeds=True)
+            cells.append(Cell(f"{signed(difference)} [{signed(low)}, {signed(high)}]"))
             beaten.append(low > 0)
             numbers.append([variant.name, control.name, *(round(100 * value, 2) for value in (difference, low, high))])
         verdict = MISSING if None in beaten else ("yes" if all(beaten) else "no")
@@ -120,7 +137,7 @@ def controls_table(group: Group) -> Table | None:
     )
     return Table(
         "controls",
-        _folder(group),
+        folder_of(group),
         f"Gain over the untrained controls on {group.title}",
         ("variant", *(f"over {control.name}" for control in controls), "beats every control"),
         tuple(rows),
@@ -163,12 +180,13 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    r"""A `table*` for booktabs, ready for \input."""
+    r"""A `table*` for booktabs and graphicx, ready for \input; one wider than the page is shrunk to fit it."""
     lines = [
         r"\begin{table*}",
-        r"\centering\footnotesize",
+        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape_latex(table.title)}. {' '.join(escape_latex(note) for note in table.notes)}}}",
         rf"\label{{tab:{'-'.join([*table.folder.parts, table.name])}}}",
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{"
         rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
         r"\toprule",
         " & ".join(escape_latex(name) for name in table.header) + r" \\",
@@ -179,7 +197,7 @@ def latex(table: Table) -> str:
             lines.append(r"\midrule")
         cells = (rf"\textbf{{{escape_latex(cell.text)}}}" if cell.bold else escape_latex(cell.text) for cell in row)
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}"]) + "\n"
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]) + "\n"
 
 
 def save(table: Table, root: Path) -> None:
@@ -195,25 +213,43 @@ def escape_latex(text: str) -> str:
     """Text -> LaTeX that prints it."""
     special = {character: rf"\{character}" for character in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"–": "--", "−": "$-$", "≥": r"$\geq$", "·": r"$\cdot$", "×": r"$\times$"}
+    special |= {
+        "–": "--",
+        "−": "$-$",
+        "≥": r"$\geq$",
+        "·": r"$\cdot$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "†": r"$\dagger$",
+        "<": "$<$",
+        ">": "$>$",
+    }
     return "".join(special.get(character, character) for character in text)
+
+
+def clear_best(values: Mapping[str, tuple[float, float, float]], higher_is_better: bool = True) -> str | None:
+    """Which of name -> (value, low, high) is best; None of fewer than two, or where its interval overlaps another's."""
+    if len(values) < 2:
+        return None
+    sign = 1 if higher_is_better else -1
+    ends = {name: sorted((sign * low, sign * high)) for name, (_, low, high) in values.items()}
+    best = max(values, key=lambda name: sign * values[name][0])
+    return best if all(ends[best][0] > ends[name][1] for name in values if name != best) else None
 
 
 def _main_numbers(group: Group) -> pd.DataFrame:
     rows = []
     for method in group.methods:
-        row: dict[str, str | float | int | None] = {"variant": method.name, "control": str(method.control).lower()}
+        row: dict[str, str | float | int | None] = {"variant": method.title, "control": str(method.control).lower()}
         row["seeds"] = " ".join(str(one.result.run.seed) for one in method.results) or None
         for metric in _metrics(group):
-            low, high = method.intervals[metric] if method.results else (None, None)
-            for name, value in (
-                (metric, method.metrics[metric] if method.results else None),
-                ("low", low),
-                ("high", high),
-            ):
-                row[metric if name == metric else f"{metric}_{name}"] = None if value is None else round(100 * value, 2)
+            low, high = method.intervals.get(metric, (None, None)) if method.results else (None, None)
+            deviation = method.deviation(metric) if metric in method.metrics and len(method.results) > 1 else None
+            for name, value in (("", method.metrics.get(metric)), ("_std", deviation), ("_low", low), ("_high", high)):
+                row[metric + name] = None if value is None else round(100 * value, 2)
         for field in ("parameters_trained", "parameters_total", "seconds"):
-            row[f"train_{field}"] = round(method.train_mean(field), 2) if method.results else None
+            mean = method.train_mean(field) if method.results else None
+            row[f"train_{field}"] = None if mean is None else round(mean, 2)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -221,18 +257,6 @@ def _main_numbers(group: Group) -> pd.DataFrame:
 def _metrics(group: Group) -> list[str]:
     """The metrics of a group's data; of what is not there only where such samples are."""
     return [name for name in METRICS if any(name in method.metrics for method in group.present)]
-
-
-def _best(group: Group) -> dict[str, str]:
-    """Printed value of the best trained variant of each metric."""
-    trained = [method for method in group.present if not method.control]
-    if not trained:
-        return {}
-    return {
-        name: _percent((max if metric.higher_is_better else min)(method.metrics[name] for method in trained))
-        for name, metric in METRICS.items()
-        if name in _metrics(group)
-    }
 
 
 def _method_notes(group: Group) -> list[str]:
@@ -243,11 +267,13 @@ def _method_notes(group: Group) -> list[str]:
     return notes
 
 
-def _folder(group: Group) -> Path:
+def folder_of(group: Group) -> Path:
+    """Where the group's tables lie under tables/."""
     return Path(group.dataset) / group.model
 
 
-def _seeds(group: Group) -> str:
+def seeds_note(group: Group) -> str:
+    """Which seeds a table is of."""
     if len(group.seeds) > 1:
         return f"Mean over seeds {_list(group.seeds)}."
     return f"Seed {group.seeds[0]}." if group.seeds else "No trained variant."
@@ -261,21 +287,28 @@ def _pipes(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in [0, 1], in % with two decimals."""
     return f"{100 * share:.2f}"
 
 
-def _signed(share: float) -> str:
+def signed(share: float) -> str:
+    """A difference of shares in points of %, with its sign."""
     text = f"{100 * share:+.2f}"
     return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
 
 
-def _millions(count: float) -> str:
+def millions(count: float | None) -> str:
+    """0, "0.49 M", or MISSING."""
+    if count is None:
+        return MISSING
     return "0" if count == 0 else f"{count / 1e6:.2f} M"
 
 
-def _duration(seconds: float) -> str:
-    """0, "41 s", "3 min 12 s" or "2 h 05 min"."""
+def duration(seconds: float | None) -> str:
+    """0, "41 s", "3 min 12 s", "2 h 05 min", or MISSING."""
+    if seconds is None:
+        return MISSING
     whole = round(seconds)
     if whole < 60:
         return "0" if whole == 0 else f"{whole} s"

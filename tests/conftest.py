@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import torch
 import yaml
 from PIL import Image
 
+from benchmark.cases import COLUMNS as CASE_COLUMNS
+from benchmark.cases import choose_cases, encode_map
 from benchmark.evaluator import compare, compare_in_detail
 from benchmark.metrics import summary
 from benchmark.results import (
@@ -27,6 +30,7 @@ from benchmark.results import (
     Run,
     Training,
     find_results,
+    load_result,
     result_folder,
     save_result,
 )
@@ -36,11 +40,13 @@ from benchmark.samples import (
     load_dataset,
     load_examples,
     make_sample,
+    read_image,
     save_dataset,
     save_examples,
 )
 from benchmark.strata import save_strata
 from benchmark.sweep import sweep_row
+from benchmark.tables import write_table
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 
@@ -107,6 +113,8 @@ def make_fake_results(
                     control = name in controls
                     if not control or seed == seeds[0]:
                         make_fake_result(results, folder, dataset_name, model, name, seed, quality, control, steps)
+            if variants:
+                make_fake_cases(results, folder, dataset_name, model, list(variants), seeds[0])
     return results
 
 
@@ -145,7 +153,9 @@ def make_fake_result(
         "lora": None,
         "train": {"lr": 1e-3, "epochs": 3, "sizes": [1, 2]},
     }
-    test = Evaluation(samples=len(lines), images=lines["image_id"].nunique(), seconds=1.5, metrics=summary(lines))
+    test = Evaluation(
+        samples=len(lines), images=lines["image_id"].nunique(), seconds=1.5, predict_seconds=0.5, metrics=summary(lines)
+    )
     result = Result(
         protocol_version=PROTOCOL_VERSION,
         run=Run(
@@ -163,6 +173,26 @@ def make_fake_result(
         meta=Meta(git_commit="fa4e" * 10, git_dirty=False, device="fake device", versions={"python": "3.11"}),
     )  # fmt: skip
     save_result(result_folder(results, result.run), result, lines, curve, pd.DataFrame(predictions), sweep)
+
+
+def make_fake_cases(results: Path, data: Path, dataset_name: str, model: str, variants: list[str], seed: int) -> None:
+    """Cases as `experiments.cases` keeps them, the predictions being the truth and the maps a slope."""
+    stored = [load_result(results / dataset_name / model / name / str(seed)) for name in variants]
+    dataset = load_dataset(data)
+    samples = {sample["sample_id"]: sample for sample in dataset.split("test").to_dict("records")}
+    slope = encode_map(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4))
+    rows = []
+    for rule, name in choose_cases(stored[0].lines, [one.lines for one in stored[1:]]):
+        sample, stream = samples[name], io.BytesIO()
+        Image.fromarray(read_image(dataset.images / sample["image"])).save(stream, format="JPEG")
+        known = {column: sample[column] for column in ("sample_id", "expression", "height", "width", "mask")}
+        for one in stored:
+            own = {"variant": one.result.run.variant, "fingerprint": one.result.run.fingerprint}
+            maps = {"local": slope, "global": slope, "dense": None}
+            rows.append(
+                {"rule": rule, **known, "image": stream.getvalue(), "prediction": sample["mask"], **own, **maps}
+            )
+    write_table(results / dataset_name / "cases" / f"{model}.parquet", pd.DataFrame(rows, columns=list(CASE_COLUMNS)))
 
 
 def write_fake_runs(results: Path, path: Path) -> None:

@@ -18,11 +18,15 @@ ARROWS = {  # a room -> the other rooms it may import
     "reports": {"benchmark"},
 }
 READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what follows from them
+    "benchmark.cases",
     "benchmark.metrics",
     "benchmark.overlay",
+    "benchmark.protocols",
     "benchmark.results",
     "benchmark.samples.SampleError",  # to say which file of examples is at fault
     "benchmark.statistics",
+    "benchmark.strata",
+    "benchmark.sweep",
 }
 FENCES = {  # a third party -> the only modules that import it
     "transformers": {
@@ -41,8 +45,8 @@ FENCES = {  # a third party -> the only modules that import it
     "requests": {"experiments/downloads.py"},
     "tifffile": {"benchmark/images.py", "benchmark/speed/test_loader.py"},
     "imagecodecs": {"benchmark/images.py"},
-    "matplotlib": {"reports/figures.py"},
-    "seaborn": {"reports/figures.py"},
+    "matplotlib": {"reports/figures.py", "reports/sheets.py", "reports/style.py"},
+    "seaborn": {"reports/figures.py", "reports/style.py"},
 }
 PARSERS = {"argparse", "optparse", "getopt", "click", "fire"}  # commands are typer's
 EXECUTE_WHAT_THEY_READ = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -314,7 +314,7 @@ def test_examples_stand_alone(tmp_path: Path) -> None:
 
 
 def test_missing_examples_say_where_they_come_from(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="written when the dataset is fetched: dvc repro fetch@toy"):
+    with pytest.raises(FileNotFoundError, match="fetch the dataset: dvc repro fetch@toy"):
         load_examples(tmp_path / "toy" / "examples.parquet")
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.metrics import METRIC_NAMES
+from benchmark.metrics import BOUNDARY, METRIC_NAMES
 from benchmark.statistics import paired_difference
+from reports.build import make_tables
 from reports.load import Report, load_report
 from reports.tables import Table, controls_table, escape_latex, latex, main_table, markdown, provenance_table, save
 
@@ -42,8 +43,8 @@ def row(table: Table, name: str) -> list[str]:
 
 
 def all_tables(report: Report) -> list[Table]:
-    found = [main_table(report.groups[0]), controls_table(report.groups[0]), provenance_table(report)]
-    return [table for table in found if table is not None]
+    (tables,) = make_tables(report).values()
+    return [*tables, provenance_table(report)]
 
 
 def test_the_main_table_has_every_method_metric_and_cost(report: Report) -> None:
@@ -52,12 +53,12 @@ def test_the_main_table_has_every_method_metric_and_cost(report: Report) -> None
     assert [cells[0].text for cells in table.rows] == [method.name for method in group.methods]
     for method in group.methods:
         cells = row(table, method.name)
-        shares = [100 * method.metrics[name] for name in METRIC_NAMES]
-        assert [float(text.split()[0]) for text in cells[1:8]] == pytest.approx(shares, abs=0.005)
+        shares = [100 * method.metrics[name] for name in (*METRIC_NAMES, BOUNDARY)]
+        assert [float(text.split()[0]) for text in cells[1:9]] == pytest.approx(shares, abs=0.005)
         low, high = (float(text) for text in re.findall(r"[\d.]+", cells[1])[1:])
         assert low <= 100 * method.metrics["miou"] <= high
-    assert row(table, "rsrefseg")[8:] == ["0.35 M", "2.35 M", "1 min 12 s"]
-    assert row(table, "whole_image")[8:] == ["0", "2.35 M", "0"]
+    assert row(table, "rsrefseg")[9:] == ["0.35 M", "2.35 M", "1 min 12 s"]
+    assert row(table, "whole_image")[9:] == ["0", "2.35 M", "0"]
 
 
 def test_what_is_not_there_has_a_column_of_its_own_and_moves_no_other(
@@ -70,7 +71,7 @@ def test_what_is_not_there_has_a_column_of_its_own_and_moves_no_other(
     fake_runs(root / "results", root / "reports/generated/runs.csv")
     table = main_table(read(root).groups[0])
     place = table.header.index("N-acc")
-    assert place == table.header.index("P@0.9") + 1
+    assert place == table.header.index("BIoU") + 1
     assert all(0 <= float(cells[place].text) <= 100 for cells in table.rows)
     assert any(note.startswith("N-acc: share of the samples of what is not there") for note in table.notes)
     usual = main_table(report.groups[0])
@@ -81,13 +82,16 @@ def test_what_is_not_there_has_a_column_of_its_own_and_moves_no_other(
 def test_a_missing_variant_is_a_dash_in_every_cell_and_empty_in_csv(gappy: Report, tmp_path: Path) -> None:
     table = main_table(gappy.groups[0])
     for name in ("local_only", "no_lora"):
-        assert row(table, name)[1:] == ["–"] * 10
-        assert f"| {name} |{' – |' * 10}" in markdown(table)
+        assert row(table, name)[1:] == ["–"] * 11
+        assert f"| {name} |{' – |' * 11}" in markdown(table)
     assert "–" not in row(table, "rsrefseg")
     save(table, tmp_path)
     numbers = pd.read_csv(tmp_path / "fake_scenes/tiny/main.csv", index_col="variant")
     assert numbers.loc["local_only"].drop("control").isna().all()
-    assert numbers.drop(index=["local_only", "no_lora"]).notna().all(axis=None)
+    numbers = numbers.drop(index=["local_only", "no_lora"])
+    deviations = [name for name in numbers if name.endswith("_std")]
+    assert numbers.drop(columns=deviations).notna().all(axis=None)
+    assert numbers[deviations].notna().all(axis=1).tolist() == [not control for control in numbers["control"]]
 
 
 def test_an_incomplete_variant_is_explained_and_a_missing_one_has_no_note(gappy: Report) -> None:
@@ -104,12 +108,16 @@ def test_local_only_is_explained(report: Report) -> None:
 def test_the_best_trained_variant_of_each_metric_is_bold_and_no_control_is(report: Report) -> None:
     (group,) = report.groups
     table = main_table(group)
-    for column, name in enumerate(METRIC_NAMES, start=1):
+    seen = set()
+    for column, name in enumerate((*METRIC_NAMES, BOUNDARY), start=1):
         bold = {cells[0].text for cells in table.rows if cells[column].bold}
         trained = [method for method in group.methods if not method.control]
-        best = max(round(100 * method.metrics[name], 2) for method in trained)
-        assert bold == {method.name for method in trained if round(100 * method.metrics[name], 2) == best}
-    assert not any(cell.bold for cells in table.rows for cell in cells[8:])
+        best, *others = sorted(trained, key=lambda method: -method.metrics[name])
+        apart = all(best.intervals[name][0] > other.intervals[name][1] for other in others)
+        assert bold == ({best.name} if apart else set())
+        seen.add(apart)
+    assert seen == {True, False}  # both were tried
+    assert not any(cell.bold for cells in table.rows for cell in cells[9:])
 
 
 def test_gain_over_a_control_is_the_paired_difference(report: Report) -> None:
@@ -147,7 +155,7 @@ def test_missing_runs_are_dashes_among_the_gains(gappy: Report) -> None:
 def test_without_controls_there_is_no_table_of_gains(fake_place: Callable[..., Path], tmp_path: Path) -> None:
     group = read(fake_place(tmp_path, controls={}, images=3)).groups[0]
     assert controls_table(group) is None
-    assert row(main_table(group), "whole_image")[1:] == ["–"] * 10
+    assert row(main_table(group), "whole_image")[1:] == ["–"] * 11
 
 
 def test_provenance_names_commit_and_what_has_no_result(gappy: Report) -> None:
@@ -181,7 +189,7 @@ def check_latex(text: str, *, cells: bool = True) -> None:
     """Braces and environments balance, specials are escaped, every row has as many cells as columns; ASCII only."""
     assert text.isascii(), [character for character in text if not character.isascii()]
     bare = re.sub(r"\\[\\&%$#_{}]", "", re.sub(r"\\label\{[^}]*\}", "", text))
-    bare = re.sub(r"\$\\?[a-z-]*\$", "", bare)  # $\geq$, $\cdot$, $-$
+    bare = re.sub(r"\$\\?[a-z<>-]*\$", "", bare)  # $\geq$, $\cdot$, $-$
     assert not re.search(r"[%#_$~^]", bare)
     depth = 0
     for character in bare:

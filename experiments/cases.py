@@ -1,0 +1,106 @@
+"""Choose test samples by a rule from the runs' results, and keep what each variant made of them.
+
+    python -m experiments.cases --dataset synthetic --model mini
+
+Reads the results and checkpoints of `run.variants` at the first of `run.seeds`, and writes
+results/<dataset>/cases/<model>.parquet (benchmark/cases.py says how samples are chosen and what is kept). The reference
+is `rsrefseg` where it is among the variants, else the first of them. A prediction that is not the one that was measured
+is an error.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Annotated
+
+import pandas as pd
+import torch
+import typer
+from PIL import Image
+from rich.console import Console
+
+from benchmark.cases import COLUMNS, MAPS, RULES, choose_cases, encode_map
+from benchmark.evaluator import compare
+from benchmark.metrics import iou
+from benchmark.results import ResultError, StoredResult, load_result
+from benchmark.samples import Dataset, decode_mask, encode_mask, read_image
+from benchmark.tables import write_table
+from experiments.config import ExperimentConfig, load_params, open_dataset, resolve
+from experiments.errors import clear_errors
+from experiments.evaluate import RESULTS, WEIGHTS
+from experiments.runs import load_model
+
+REFERENCE = "rsrefseg"
+SAME = 0.02  # of IoU: a sample predicted alone may differ by rounding from one predicted in a batch
+
+
+def keep_cases(
+    config: ExperimentConfig, stored: StoredResult, dataset: Dataset, cases: Sequence[tuple[str, str]]
+) -> list[dict[str, object]]:
+    """Rows of benchmark.cases of one run; all but its own columns are the sample's.
+
+    Raises:
+        ResultError: the checkpoint is another run's, or does not predict what was measured.
+    """
+    model, fingerprint = load_model(config, WEIGHTS / config.model_name)
+    if fingerprint != stored.result.run.fingerprint:
+        raise ResultError(f"{stored.folder} is not of the checkpoint that lies here; evaluate the run again")
+    measured = dict(zip(stored.lines["sample_id"], iou(stored.lines), strict=True))
+    samples = {sample["sample_id"]: sample for sample in dataset.split("test").to_dict("records")}
+    rows: list[dict[str, object]] = []
+    for rule, name in cases:
+        sample = samples[name]
+        pixels = read_image(dataset.images / sample["image"])
+        asked = [torch.from_numpy(pixels).permute(2, 0, 1).contiguous()], [sample["expression"]], [0]
+        prediction, lit = model.predict(*asked)[0], model.activations(*asked)[0]
+        truth = decode_mask(sample["mask"], sample["height"], sample["width"])
+        found = float(iou(pd.DataFrame([compare(truth, prediction)]))[0])
+        if abs(found - measured[name]) > SAME:
+            raise ResultError(
+                f"{stored.folder}: sample {name!r} has IoU {measured[name]:.3f} there, and {found:.3f} now; "
+                "evaluate the run again"
+            )
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
+        own = {"variant": config.variant, "fingerprint": fingerprint, "prediction": encode_mask(prediction)}
+        maps = {key: encode_map(lit[key]) if key in lit else None for key in MAPS}
+        rows.append(
+            {
+                "rule": rule, **{column: sample[column] for column in ("sample_id", "expression", "height", "width")},
+                "image": stream.getvalue(), "mask": sample["mask"], **own, **maps,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
+    model: Annotated[str, typer.Option(help="a model of params.yaml")],
+) -> None:
+    """Choose and keep the cases of one dataset and model."""
+    with clear_errors():
+        params = load_params()
+        data, seed = open_dataset(params, dataset), params.run.seeds[0]
+        stored = {
+            variant: load_result(RESULTS / dataset / model / variant / str(seed)) for variant in params.run.variants
+        }
+        reference = REFERENCE if REFERENCE in stored else params.run.variants[0]
+        others = [one.lines for variant, one in stored.items() if variant != reference]
+        cases = choose_cases(stored[reference].lines, others)
+        rows = [
+            row
+            for variant, one in stored.items()
+            for row in keep_cases(resolve(params, dataset, model, variant, seed), one, data, cases)
+        ]
+        order = [name for _, name in cases]
+        rows.sort(key=lambda row: order.index(str(row["sample_id"])))  # stable: by case, then as run.variants
+        path = RESULTS / dataset / "cases" / f"{model}.parquet"
+        write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)))
+        counts = {rule: sum(found == rule for found, _ in cases) for rule in RULES}
+        said = ", ".join(f"{count} {rule}" for rule, count in counts.items())
+        Console().print(f"{dataset} · {model}: {said} -> {path}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

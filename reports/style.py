@@ -1,0 +1,102 @@
+"""How figures look: one colour, marker and dash for a method in all of them, and how they are saved.
+
+A method's look goes by its place in params.yaml. The variants' colours are seaborn's colour-blind palette; controls are
+grey and dashed. Sizes are those of a paper: WIDTH is one column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # no display is needed, and none is asked for
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.load import Method, Report, ordered
+
+WIDTH = 3.5  # inches, one column
+FULL_WIDTH = 7.2  # inches, both columns
+DPI = 200
+PHOTO_DPI = 110  # of the sheets, which are in git as PNG: photographs at 200 dots an inch would be megabytes
+MARKERS = "osD^vPX*<>hp"
+COLORS = (0, 1, 2, 3, 4, 5, 9, 6, 8)  # of seaborn's colour-blind palette, the palest last, without its grey
+GREYS = ("#222222", "#777777", "#AAAAAA")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a method is drawn."""
+
+    color: str
+    marker: str
+    dash: str
+
+
+Look = Mapping[tuple[str, bool], Style]  # (method.name, method.control) -> its style
+
+
+def styles(report: Report) -> dict[tuple[str, bool], Style]:
+    """The style of every method that any group shows."""
+    methods = {(method.name, method.control) for group in report.groups for method in group.methods}
+    palette = [mpl.colors.to_hex(sns.color_palette("colorblind")[place]) for place in COLORS]
+    # all variants that params.yaml knows take part, so that a variant keeps its colour when another gets results
+    variants = ordered([*report.selection.known_variants, *(name for name, control in methods if not control)],
+                       report.selection.known_variants)  # fmt: skip
+    controls = ordered([name for name, control in methods if control], report.selection.controls)
+    chosen = {}
+    for place, name in enumerate(variants):
+        dash = "-" if place < len(palette) else "-."  # where the colours begin again
+        chosen[name, False] = Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], dash)
+    for place, name in enumerate(controls):
+        chosen[name, True] = Style(GREYS[place % len(GREYS)], MARKERS[-1 - place % len(MARKERS)], "--")
+    return chosen
+
+
+def style_of(look: Look, method: Method) -> Style:
+    """The style of one method."""
+    return look[method.name, method.control]
+
+
+def line(axis: Axes, x: Any, y: Any, style: Style, *, label: str | None = None, markers: bool = False) -> None:
+    """A method's line."""
+    axis.plot(
+        x, y, color=style.color, linestyle=style.dash, linewidth=1.2, label=label,
+        marker=style.marker if markers else None, markersize=3.5, markeredgewidth=0,
+    )  # fmt: skip
+
+
+def band(axis: Axes, x: Any, low: Any, high: Any, style: Style) -> None:
+    """What a method's line may be off by."""
+    axis.fill_between(x, low, high, color=style.color, alpha=0.15, linewidth=0)
+
+
+def legend(figure: Figure, axis: Axes) -> None:
+    """Two columns below the axes, for which the figure grows."""
+    handles, labels = axis.get_legend_handles_labels()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.1 + 0.15 * math.ceil(len(labels) / 2))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+
+
+def set_theme() -> None:
+    """Sizes and fonts of all figures."""
+    size = {"font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7}
+    exact = {"pdf.fonttype": 42, "font.family": "DejaVu Sans", "figure.dpi": DPI, "axes.titlesize": 7.5}
+    sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, "grid.linewidth": 0.5, "xtick.major.pad": 1})
+
+
+def save(figure: Figure, path: Path, dpi: int = DPI) -> Path:
+    """Write <path>.png and <path>.pdf without dates or program names, and close the figure -> the PNG file."""
+    figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
+    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    plt.close(figure)
+    return path.with_suffix(".png")
