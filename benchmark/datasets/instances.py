@@ -3,6 +3,10 @@
 What a field may be is said once, in the classes below; fields that are not needed are passed over. A segmentation is a
 list of polygons [x1, y1, x2, y2, ...], a run-length code ({"size": [h, w], "counts": a string or a list}), or a list of
 such codes whose union is meant (RRSIS-D).
+
+pycocotools draws polygons in C and believes them: a coordinate of 1e12 ends the process, one of 1e9 fills the memory.
+So a polygon may reach beyond its image by the image's own height and width at most, and be MAX_OUTLINE long. Run-length
+codes are taken apart here, where a number that is none can do no harm.
 """
 
 from __future__ import annotations
@@ -17,8 +21,11 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
 
-from benchmark.errors import SampleError
-from benchmark.masks import decode_mask
+from benchmark.errors import SampleError, brief
+from benchmark.images import MAX_PIXELS
+
+MAX_OUTLINE = 4_000_000  # pixels along a polygon: drawing it takes 80 bytes each
+MAX_CHARACTERS = 7  # of one number of a compressed code, five bits each: more than any image has pixels
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 T = TypeVar("T", bound="_Entry")
@@ -93,6 +100,7 @@ def read_instances(path: Path, categories: bool = True) -> Instances:
     for image in images.values():
         if Path(image.file_name).is_absolute() or ".." in Path(image.file_name).parts:
             raise SampleError(f"{path}: image {image.id}: file_name {image.file_name!r} leaves the folder of images")
+        _check_pixels(image.height, image.width, f"{path}: image {image.id}")
     return Instances.model_construct(
         images=images,
         annotations=_by_id(path, "annotations", Annotation, lists["annotations"]),
@@ -109,8 +117,9 @@ def _by_id(path: Path, key: str, kind: type[T], entries: Iterable[Any]) -> dict[
             fault = error.errors()[0]
             place = ".".join(str(step) for step in (key, number, *fault["loc"][:2]))
             name = entry.get("id", "?") if isinstance(entry, dict) else "?"
-            value = str(fault["input"])[:60]
-            raise SampleError(f"{path}: {place} (id {name}) is {value}: {fault['msg']}; correct it") from error
+            raise SampleError(
+                f"{path}: {place} (id {brief(name)}) is {brief(fault['input'])}: {fault['msg']}; correct it"
+            ) from error
         if (identity := checked.id) in found:  # type: ignore[attr-defined]
             raise SampleError(f"{path}: {key}.{number}: id {identity} is there twice; give every entry its own")
         found[identity] = checked
@@ -118,17 +127,39 @@ def _by_id(path: Path, key: str, kind: type[T], entries: Iterable[Any]) -> dict[
 
 
 def instance_mask(annotation: Annotation, height: int, width: int, path: Path) -> NDArray[np.bool_]:
-    """(height, width) bool of an annotation. Raises SampleError, naming it, for one of another size."""
+    """(height, width) bool of an annotation. Raises SampleError, naming it, for one that is no mask of that size."""
+    where = f"{path}: annotation {annotation.id}"
+    _check_pixels(height, width, where)
     shape = annotation.segmentation
-    codes = [shape] if isinstance(shape, Rle) else shape
     mask = np.zeros((height, width), np.bool_)
-    for code in codes:
-        if not isinstance(code, Rle):
-            polygon = coco.frPyObjects([code], height, width)
-            mask |= coco.decode(polygon)[..., 0].astype(bool)
-            continue
-        mask |= rle_mask(code, height, width, f"{path}: annotation {annotation.id}")
+    for part in [shape] if isinstance(shape, Rle) else shape:
+        if isinstance(part, Rle):
+            mask |= rle_mask(part, height, width, where)
+        else:
+            mask |= polygon_mask(part, height, width, where)
     return mask
+
+
+def polygon_mask(polygon: list[float], height: int, width: int, where: str) -> NDArray[np.bool_]:
+    """(height, width) bool of x1, y1, x2, y2, ... in pixels; what lies outside is cut off.
+
+    Raises SampleError (``where``: ...) for one that pycocotools cannot be given, or would read as another.
+    """
+    if len(polygon) % 2:
+        raise SampleError(f"{where}: a polygon has {len(polygon)} numbers, and x and y come in pairs; correct the file")
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    size = np.array([width, height])
+    if (far := np.flatnonzero(((points < -size) | (points > 2 * size)).any(axis=1))).size:
+        x, y = points[far[0]].tolist()
+        raise SampleError(
+            f"{where}: a polygon goes to x {x:g}, y {y:g}, further outside its image of {height}x{width} (height x "
+            "width) than the image is large; correct the file"
+        )
+    outline = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
+    if outline > MAX_OUTLINE:
+        raise SampleError(f"{where}: a polygon is {outline:,.0f} pixels long, more than {MAX_OUTLINE:,}; simplify it")
+    drawn: NDArray[np.bool_] = coco.decode(coco.frPyObjects([polygon], height, width))[..., 0].astype(bool)
+    return drawn
 
 
 def rle_mask(code: Rle, height: int, width: int, where: str) -> NDArray[np.bool_]:
@@ -138,12 +169,43 @@ def rle_mask(code: Rle, height: int, width: int, where: str) -> NDArray[np.bool_
             f"{where}: its mask is {code.size[0]}x{code.size[1]} (height x width), its image {height}x{width}; "
             "they are no pair: correct the file"
         )
-    if isinstance(code.counts, str):
-        try:
-            return decode_mask(code.counts, height, width)
-        except ValueError as error:
-            raise SampleError(f"{where}: {error}") from error
-    if sum(code.counts) != height * width:
-        raise SampleError(f"{where}: its runs cover {sum(code.counts)} of {height * width} pixels; correct the file")
-    runs = np.repeat(np.arange(len(code.counts)) % 2 == 1, code.counts)  # runs go down the columns
+    counts = _uncompressed(code.counts, where) if isinstance(code.counts, str) else code.counts
+    if sum(counts) != height * width:
+        raise SampleError(f"{where}: its runs cover {sum(counts)} of {height * width} pixels; correct the file")
+    runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)  # runs go down the columns
     return runs.reshape(width, height).T
+
+
+def _uncompressed(text: str, where: str) -> list[int]:
+    """The runs of COCO's compressed code: base 32, lowest digit first, from the fourth run on less the last but one.
+
+    A run may be of no pixels, as other writers than pycocotools make them.
+    """
+    runs: list[int] = []
+    value = characters = 0
+    for character in text:
+        digit = ord(character) - 48
+        if not 0 <= digit < 64 or characters == MAX_CHARACTERS:
+            raise SampleError(f"{where}: mask {brief(text)!r} is no compressed run-length code; correct the file")
+        value |= (digit & 31) << 5 * characters
+        characters += 1
+        if digit & 32:  # more to come
+            continue
+        if digit & 16:  # negative
+            value -= 1 << 5 * characters
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        if runs[-1] < 0:
+            raise SampleError(f"{where}: mask {brief(text)!r} has a run of {runs[-1]} pixels; correct the file")
+        value = characters = 0
+    if characters:
+        raise SampleError(f"{where}: mask {brief(text)!r} ends within a number; correct the file")
+    return runs
+
+
+def _check_pixels(height: int, width: int, where: str) -> None:
+    """Raise SampleError before memory is taken for an image that is never read."""
+    if height * width > MAX_PIXELS:
+        raise SampleError(
+            f"{where} says it is {height}x{width} (height x width), more than the {MAX_PIXELS:,} pixels that are read; "
+            "correct the file, or cut the image into tiles"
+        )

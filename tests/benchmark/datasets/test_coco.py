@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as coco
 from pydantic import ValidationError
 
 from benchmark.datasets.coco import CocoConfig, build, words
@@ -68,12 +69,49 @@ def test_a_polygon_is_cut_at_the_border_of_its_image() -> None:
         ({"size": [30, 20], "counts": [0, 600]}, r"x.json: annotation 7: its mask is 30x20 .* its image 20x30"),
         ({"size": [20, 30], "counts": [0, 599]}, "annotation 7: its runs cover 599 of 600 pixels"),
         ({"size": [20, 30], "counts": [0, 2**62]}, "annotation 7: its runs cover"),
-        ({"size": [20, 30], "counts": "zzzz"}, "annotation 7: mask 'zzzz'"),
+        ({"size": [20, 30], "counts": "zzzz"}, "annotation 7: mask 'zzzz' is no compressed run-length code"),
+        ({"size": [20, 30], "counts": "~" * 5000}, "annotation 7: mask '~+' is no compressed run-length code"),
+        ({"size": [20, 30], "counts": "ö"}, "annotation 7: mask 'ö' is no compressed run-length code"),
+        ({"size": [20, 30], "counts": "P"}, "annotation 7: mask 'P' ends within a number"),
+        ({"size": [20, 30], "counts": "N" * 200}, "annotation 7: mask 'N+' has a run of -2 pixels"),
+        ({"size": [20, 30], "counts": ""}, "annotation 7: its runs cover 0 of 600 pixels"),
+        ([[1, 1, 5, 1, 5, 5, 1]], "annotation 7: a polygon has 7 numbers, and x and y come in pairs"),
+        ([[0, 0, 1e12, 0, 1e12, 1e12]], r"annotation 7: a polygon goes to x 1e\+12, y 0, further outside .* 20x30"),
+        ([[0, 0, 5e10, 0, 5, 5]], r"annotation 7: a polygon goes to x 5e\+10"),
+        ([[0, 0, 5, 1e300, 5, 5]], r"annotation 7: a polygon goes to x 5, y 1e\+300"),
+        ([[0, 0, 5, 5, -31, 5]], "annotation 7: a polygon goes to x -31, y 5"),
+        ([[0, 0, 30, 20] * 100_000], "annotation 7: a polygon is 6,000,000 pixels long, more than 4,000,000"),
     ],
 )
 def test_a_mask_that_is_not_its_images_is_refused(segmentation: Any, message: str) -> None:
-    with pytest.raises(SampleError, match=message):
+    with pytest.raises(SampleError, match=rf"^x\.json: {message.removeprefix('x.json: ')}"):
         instance_mask(annotation(segmentation), 20, 30, Path("x.json"))
+
+
+def test_a_size_that_is_never_read_takes_no_memory() -> None:
+    huge = {"size": [10**6, 10**6], "counts": "1"}
+    with pytest.raises(
+        SampleError, match=r"annotation 7 says it is 1000000x1000000 .* more than the 89,478,485 pixels"
+    ):
+        instance_mask(annotation(huge), 10**6, 10**6, Path("x.json"))
+
+
+def test_a_code_with_a_run_of_no_pixels_means_what_pycocotools_makes_of_it() -> None:
+    code = coco.frPyObjects({"size": [20, 30], "counts": [10, 5, 0, 5, 580]}, 20, 30)
+    segmentation = {"size": [20, 30], "counts": code["counts"].decode()}
+    mask = instance_mask(annotation(segmentation), 20, 30, Path("x.json"))
+    assert mask.sum() == 10
+    assert np.array_equal(mask, coco.decode(code).astype(bool))
+
+
+def test_compressed_codes_of_all_kinds_read_as_pycocotools_reads_them() -> None:
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        height, width = rng.integers(1, 60, 2).tolist()
+        truth = rng.random((height, width)) < (number % 5) / 4
+        code = coco.encode(np.asfortranarray(truth.astype(np.uint8)))
+        segmentation = {"size": [height, width], "counts": code["counts"].decode()}
+        assert np.array_equal(instance_mask(annotation(segmentation), height, width, Path("x.json")), truth)
 
 
 def test_categories_are_read_as_words() -> None:
@@ -209,8 +247,16 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         edit("val", lambda c: c["annotations"][0].update(segmentation=[[float("nan")] * 6])),
         r"annotations.0.segmentation.* \(id 1\)",
     ),
+    "an image of a size that is never read": (
+        edit("val", lambda c: c["images"][0].update(height=10**6, width=10**6)),
+        "val.json: image 1 says it is 1000000x1000000 .* more than the 89,478,485 pixels",
+    ),
+    "values within values": (
+        edit("val", lambda c: c["annotations"][0].update(bbox=json.loads("[" * 300 + "]" * 300))),
+        r"annotations.0.bbox.* \(id 1\) is \[\[\[\.\.\.\]\]\]: ",
+    ),
     "a point as a mask": (
-        edit("val", lambda c: c["annotations"][0].update(segmentation=[[500.0, 500.0] * 3])),
+        edit("val", lambda c: c["annotations"][0].update(segmentation=[[150.0, 150.0] * 3])),
         "annotation 1 covers no pixel",
     ),
     "a name that leaves the folder": (
