@@ -86,7 +86,7 @@ def encode_map(values: NDArray[np.float32]) -> bytes:
 
 def decode_map(content: bytes) -> NDArray[np.float32]:
     """What `encode_map` made, in [0, 1]."""
-    return np.asarray(Image.open(io.BytesIO(content)), dtype=np.float32) / np.float32(255)
+    return np.asarray(Image.open(io.BytesIO(content), formats=("PNG",)), dtype=np.float32) / np.float32(255)
 
 
 def load_cases(path: Path) -> pd.DataFrame:

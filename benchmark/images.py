@@ -12,11 +12,14 @@ What would need a guess is refused: floating point, 32-bit integers, complex num
 A mask file holds one object: its pixels are those above half of the file's largest value (0/1, 0/255 and 0/128 with or
 without softened borders read alike; nothing but 0 is an empty mask).
 
-No file is decoded that declares more than MAX_PIXELS: a few kilobytes can claim terabytes.
+No file is decoded that declares more than MAX_PIXELS, or MAX_BYTES over all its bands: a few kilobytes can claim
+terabytes. Only the kinds of FORMATS and TIFF are opened, whatever a file is called: for others Pillow starts programs
+(Ghostscript for EPS).
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -33,6 +36,8 @@ from PIL import Image, UnidentifiedImageError
 from benchmark.errors import SampleError
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of RGB
+MAX_BYTES = 8 * MAX_PIXELS  # four bands of 16 bits
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # by Pillow; TIFF by tifffile
 STRETCH = (1.0, 99.0)  # percentiles that become 0 and 255
 _P = tifffile.PHOTOMETRIC
 COLOURS = (_P.MINISBLACK, _P.RGB, _P.PALETTE, _P.YCBCR)  # kinds of TIFF in which 0 is dark and bands are colours
@@ -96,7 +101,7 @@ def _raw_mode(image: Image.Image) -> str:
 def _opened(path: Path) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused here, before anything is decoded
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             _check_size(path, image.width, image.height)
             yield image
 
@@ -117,6 +122,11 @@ def _read_tiff(path: Path) -> NDArray[Any]:
         _check_size(path, page.imagewidth, page.imagelength)
         if page.is_tiled:
             _check_size(path, page.tilewidth, page.tilelength)
+        if page.nbytes > MAX_BYTES:
+            raise SampleError(
+                f"image {path} says it has {page.samplesperpixel:,} bands and {page.nbytes:,} bytes, more than the "
+                f"{MAX_BYTES:,} that are read; cut it into tiles, or keep its first three bands"
+            )
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if max(ends, default=0) > size:
             raise SampleError(
@@ -157,7 +167,7 @@ def _rgb(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
 @contextmanager
 def _clear_errors(path: Path, what: str = "image") -> Iterator[None]:
     """What the decoders raise, said in one line with what to do."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, where Path.is_file() fails for a name of 300 letters
         raise FileNotFoundError(f"{what} {path} does not exist")
     try:
         yield
@@ -166,7 +176,9 @@ def _clear_errors(path: Path, what: str = "image") -> Iterator[None]:
     except SampleError:
         raise
     except UnidentifiedImageError as error:
-        raise SampleError(f"{what} {path} cannot be read to its end: it is no image; fetch it again") from error
+        raise SampleError(
+            f"{what} {path} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF; fetch it again"
+        ) from error
     # Pillow raises SyntaxError for some broken PNG chunks; imagecodecs' errors are RuntimeErrors
     except (OSError, SyntaxError, ValueError, RuntimeError, struct.error, KeyError, IndexError) as error:
         raise SampleError(

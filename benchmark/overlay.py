@@ -77,7 +77,7 @@ def read_examples(path: Path, predictions: pd.DataFrame) -> list[Example]:
 
 def to_example(row: Mapping[Any, Any]) -> Example:
     """An example of a row: sample_id, expression, height, width, image (JPEG bytes), mask and prediction (RLE)."""
-    image = np.array(Image.open(io.BytesIO(row["image"])).convert("RGB"))
+    image = np.array(Image.open(io.BytesIO(row["image"]), formats=("JPEG",)).convert("RGB"))
     truth, prediction = (decode_mask(row[name], row["height"], row["width"]) for name in ("mask", "prediction"))
     return Example(row["sample_id"], row["expression"], image, truth, prediction)
 

@@ -32,6 +32,7 @@ from models.checkpoint import CheckpointError
 from models.rsrefseg import RSRefSeg
 from models.tokens import TruncationWarning
 
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # whatever it is called: for EPS Pillow would start Ghostscript
 MODES = ("RGB", "L", "1", "P", "RGBA", "LA")  # what is RGB, written one way or another
 EIGHT_BITS = "make it 8-bit RGB first (for a satellite product: gdal_translate -ot Byte -scale, three bands)"
 
@@ -50,7 +51,7 @@ def read_image(file: Path) -> ImageArray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 frames, mode = getattr(image, "n_frames", 1), image.mode
                 whole = image.convert("RGBA") if frames == 1 and mode in MODES else None
     except UnidentifiedImageError:

@@ -160,6 +160,43 @@ def test_a_tiff_bomb_is_refused_before_it_is_decoded(tmp_path: Path, tile: dict[
     assert MAX_PIXELS < 60_000**2
 
 
+def test_a_tiff_bomb_of_bands_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tiff(tmp_path / "a.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb", compression="zlib")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as opened:
+        tags = opened.pages.first.tags
+        for name, value in {
+            "ImageWidth": 9000,
+            "ImageLength": 9000,
+            "RowsPerStrip": 9000,
+            "SamplesPerPixel": 2000,
+        }.items():
+            place, length = tags[name].valueoffset, {3: 2, 4: 4}[tags[name].dtype]
+            content[place : place + length] = value.to_bytes(length, "little")
+    path.write_bytes(bytes(content))
+    with pytest.raises(
+        SampleError, match=r"a\.tif says it has 2,000 bands and 162,000,000,000 bytes, more than the 715"
+    ):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.eps"])
+def test_a_program_for_ghostscript_is_no_image_whatever_it_is_called(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/mark\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    path = tmp_path / name
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    for read in (read_image, read_mask):
+        with pytest.raises(
+            SampleError, match=rf"{name} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF"
+        ):
+            read(path)
+    assert not (tmp_path / "mark").exists()
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
 @pytest.mark.parametrize("kept", [0.0, 0.05, 0.5, 0.97])
 def test_a_truncated_image_is_refused_by_name(tmp_path: Path, name: str, kept: float) -> None:
@@ -190,8 +227,9 @@ def test_random_bytes_never_get_further_than_a_clear_error(tmp_path: Path) -> No
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
-        read_image(tmp_path / "nothing.png")
+    for name in ("nothing.png", "a" * 300, "\0"):
+        with pytest.raises(FileNotFoundError, match=f"{name} does not exist"):
+            read_image(tmp_path / name)
 
 
 # ---------------------------------------------------------------------------------------------------------------- masks

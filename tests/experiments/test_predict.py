@@ -183,6 +183,8 @@ def test_what_is_no_image_is_refused_by_name(project: Path, capsys: pytest.Captu
     Path("half.png").write_bytes(whole[: len(whole) // 2])
     Path("folder.png").mkdir()
     assert "notes.png: not an image that can be read" in refused(capsys, image="notes.png")
+    Path("notes.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    assert "notes.png: not an image that can be read" in refused(capsys, image="notes.png")  # runs no Ghostscript
     assert "half.png: damaged" in refused(capsys, image="half.png")
     assert "folder.png: damaged or not a file" in refused(capsys, image="folder.png")
     assert "nowhere.png: no such image" in refused(capsys, image="nowhere.png")
