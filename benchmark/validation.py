@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmark.errors import SampleError
+from benchmark.errors import SampleError, raise_all
 from benchmark.images import read_image
 from benchmark.masks import decode_mask, mask_bbox
 
@@ -43,14 +43,15 @@ def validate_samples(
 
     no_target: whether a mask may be empty, for an expression of something that is not there.
 
-    Returns the SHA-256 of each image's pixels by its path. Raises SampleError (FileNotFoundError for a missing
-    image), naming file, row, value and remedy.
+    Returns the SHA-256 of each image's pixels by its path. Raises SampleError (FileNotFoundError for missing images),
+    naming file, row, value and remedy; images that cannot be read are named together.
     """
     check_columns(samples, folder)
     images = folder if images is None else images
     seen: dict[str, int] = {}
     frames: dict[str, tuple[str, str, str, int]] = {}
-    sizes: dict[str, tuple[int, int]] = {}
+    sizes: dict[str, tuple[int, int] | None] = {}  # None: it cannot be read
+    faults: list[SampleError | FileNotFoundError] = []
     digests: dict[str, str] = {}
     for row, sample in enumerate(samples.to_dict("records")):
         where = f"{folder / TABLE}: row {row} (sample_id '{sample['sample_id']}')"
@@ -69,16 +70,24 @@ def validate_samples(
                 "an image belongs to one file and one split"
             )
         if image not in sizes:
-            pixels = _read_row_image(image, images, where)
-            sizes[image] = (pixels.shape[0], pixels.shape[1])
-            digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+            if Path(image).is_absolute() or ".." in Path(image).parts:
+                raise SampleError(f"{where}: image path '{image}' leaves the dataset; give it relative to {images}")
+            sizes[image] = None
+            try:
+                pixels = _read_row_image(image, images, where)
+            except (SampleError, FileNotFoundError) as error:
+                faults.append(error)
+            else:
+                sizes[image] = (pixels.shape[0], pixels.shape[1])
+                digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
         height, width = sample["height"], sample["width"]
-        if sizes[image] != (height, width):
+        if (size := sizes[image]) is not None and size != (height, width):
             raise SampleError(
-                f"{where}: {images / image} is {sizes[image][0]}x{sizes[image][1]} (height x width), "
+                f"{where}: {images / image} is {size[0]}x{size[1]} (height x width), "
                 f"the row says {height}x{width}; a sample has its image's own size"
             )
         _check_mask(sample, where, no_target)
+    raise_all(faults, f"images of {images} cannot be read", "fetch or build the dataset again")
     return digests
 
 
@@ -106,8 +115,6 @@ def _check_words(sample: Mapping[Hashable, Any], where: str) -> None:
 
 
 def _read_row_image(image: str, folder: Path, where: str) -> NDArray[np.uint8]:
-    if Path(image).is_absolute() or ".." in Path(image).parts:
-        raise SampleError(f"{where}: image path '{image}' leaves the dataset; give it relative to {folder}")
     path = folder / image
     try:
         return read_image(path)

@@ -133,7 +133,10 @@ def _thin(
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """A fresh folder beside ``folder`` that takes its place when the block ends well, and vanishes when it does not."""
+    """A fresh folder beside ``folder`` that takes its place when the block ends well, and vanishes when it does not.
+
+    A SampleError or FileNotFoundError of the block names ``folder`` where it would name the one that vanished.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
     part.chmod(0o755)  # mkdtemp makes it private
@@ -146,5 +149,9 @@ def replaced(folder: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             part.rename(folder)
+    except (SampleError, FileNotFoundError) as error:
+        if str(part) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(part), str(folder))) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

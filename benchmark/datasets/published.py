@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +28,15 @@ from rich.progress import track
 
 from benchmark.datasets.assemble import replaced
 from benchmark.datasets.spec import DatasetConfig, Spec, check_counts
+from benchmark.errors import NAMED, raise_all
 from benchmark.images import read_mask
+from benchmark.plurals import plural
 from benchmark.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 
 MaskArray = NDArray[np.bool_]
 PHRASES = {split: f"output_phrase_{split}.txt" for split in SPLITS}
 PLAIN_NAME = re.compile(r"[\w-][\w.-]*")  # of a file beside others: no folder, no way up
+MAX_NAME = 200  # bytes of such a name; file systems have 255, and a suffix may follow
 
 
 class PublishedConfig(DatasetConfig):
@@ -88,7 +91,13 @@ def write_published(
     first_names = {} if image_is_named_once else _first_names(root, kept)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         work = pool.map(lambda entry: _row(entry, first_names.get(entry.image, entry.image)), kept)
-        rows = list(track(work, description=f"{spec.name}: masks", total=len(kept), console=Console(stderr=True)))
+        read = list(track(work, description=f"{spec.name}: masks", total=len(kept), console=Console(stderr=True)))
+    raise_all(
+        [row for row in read if isinstance(row, SampleError | FileNotFoundError)],
+        f"masks of {root} cannot be read",
+        f"fetch their files again, or leave samples out: datasets.{spec.name}.exclude: {{SAMPLE: why}} in params.yaml",
+    )
+    rows = [row for row in read if isinstance(row, dict)]
     if empty := [row["sample_id"] for row in rows if not row["mask_area"]]:
         raise SampleError(
             f"{root}: {len(empty)} samples have empty masks: {', '.join(empty[:20])}{' ...' * (len(empty) > 20)}. If "
@@ -100,9 +109,16 @@ def write_published(
         return save_dataset(part, pd.DataFrame(rows), **about, images=root)
 
 
-def _row(entry: Entry, image: str) -> dict[str, Any]:
+def _row(entry: Entry, image: str) -> dict[str, Any] | SampleError | FileNotFoundError:
+    """A row of the table, or what is wrong with its mask: the others are looked at before anything is raised."""
+    try:
+        mask = entry.mask()
+    except SampleError as error:
+        return SampleError(f"sample '{entry.sample_id}': {error}")
+    except FileNotFoundError as error:
+        return FileNotFoundError(f"sample '{entry.sample_id}': {error}; fetch it again, or exclude the sample")
     return make_sample(
-        entry.sample_id, Path(image).stem, image, entry.split, entry.expression, entry.category, entry.mask(),
+        entry.sample_id, Path(image).stem, image, entry.split, entry.expression, entry.category, mask,
         no_target=True,  # all empty ones are reported together
     )  # fmt: skip
 
@@ -110,10 +126,12 @@ def _row(entry: Entry, image: str) -> dict[str, Any]:
 def _first_names(root: Path, entries: Sequence[Entry]) -> dict[str, str]:
     """Image -> the first image of its split with the same bytes. Only files of one size are read."""
     images = {entry.image: entry.split for entry in entries}
-    missing = [image for image in images if not (root / image).is_file()]
+    missing = [image for image in images if not os.path.isfile(root / image)]  # False for a name of 300 letters
     if missing:
+        named = ", ".join(str(root / image) for image in missing[:NAMED])
         raise FileNotFoundError(
-            f"image {root / missing[0]} does not exist ({len(missing)} are missing); fetch it again"
+            f"image {named}{' ...' * (len(missing) > NAMED)} does not exist ({len(missing):,} are missing); fetch the "
+            "dataset again"
         )
     keys = {image: (split, (root / image).stat().st_size) for image, split in images.items()}
     shared = Counter(keys.values())
@@ -153,8 +171,11 @@ def read_phrases(path: Path) -> Iterator[Phrase]:
             ) from error
         if not words:
             continue
-        if len(words) != 2 or not PLAIN_NAME.fullmatch(words[0]):
-            raise SampleError(f"{where} is {line[:80]!r}; a line is a file's name, a space and a phrase")
+        if len(words) != 2 or not PLAIN_NAME.fullmatch(words[0]) or len(words[0].encode()) > MAX_NAME:
+            raise SampleError(
+                f"{where} is {line[:80]!r}; a line is a file's name, a space and a phrase; "
+                f"the name has {MAX_NAME} bytes at most"
+            )
         yield Phrase(words[0], words[1].strip())
 
 
@@ -187,20 +208,21 @@ def _mask(path: Path) -> MaskArray:
     return read_mask(path)[0]
 
 
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    """Finds a word in the singular or plural: as English has it ("lorries"), or with "s" or "es" alone."""
+    forms = [rf"{re.escape(name)}(?:s|es)?", re.escape(plural(name))]
+    return re.compile(rf"\b(?:{'|'.join(forms)})\b".replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]+"))
+
+
 def category_of(phrase: str, words: Mapping[str, Sequence[str]]) -> str | None:
     """The category whose word comes first in a phrase; of words that begin together, the longest. None: there is none.
 
-    words: category -> the words it goes by, in the singular and lower case; plurals in "s" and "es" are recognised.
+    words: category -> the words it goes by, in the singular and lower case; plurals are recognised.
     """
     found = []
     for category, names in words.items():
         for name in names:
-            pattern = r"\b" + re.escape(name).replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]+") + r"(s|es)?\b"
-            if match := re.search(pattern, phrase.lower()):
+            if match := _pattern(name).search(phrase.lower()):
                 found.append((match.start(), -len(name), category))
     return min(found)[2] if found else None
-
-
-def coverage(entries: Sequence[Entry]) -> float:
-    """Share of entries with a category, in [0, 1]."""
-    return sum(entry.category is not None for entry in entries) / max(1, len(entries))
