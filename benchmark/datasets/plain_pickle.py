@@ -1,9 +1,14 @@
 """Reads a pickle of plain containers, strings and numbers, and nothing else.
 
 A pickle is a program: opening one with the standard library runs it. Here every instruction is looked at before any is
-carried out. Those that only build None, booleans, numbers, strings, bytes, lists, tuples, dictionaries and sets are
-admitted; those that import, call, or refer to anything (GLOBAL, REDUCE, BUILD, persistent ids, extensions, buffers from
-outside) are refused, and so are numbers, memo positions and contents larger than the file can mean.
+carried out. Those that only build None, booleans, numbers, strings, bytes, lists and dictionaries are admitted; those
+that import, call, or refer to anything (GLOBAL, REDUCE, BUILD, persistent ids, extensions, buffers from outside) are
+refused, and so are numbers, memo positions and contents larger than the file can mean.
+
+Tuples and sets are refused as well, which no file of annotations needs: they can be keys, and of a few hundred bytes a
+key can be made whose hash takes longer than the universe is old. What is read may still be lists within lists whose
+text fills any memory, or so deep that walking them fails: say what is in it with benchmark.errors.brief(), and follow
+it only as far as a schema goes.
 
 RRSIS-D's refs(unc).p is such a file; no other module of this project reads pickles.
 """
@@ -18,15 +23,18 @@ from typing import Any, NoReturn
 
 from benchmark.errors import SampleError
 
-MAX_BYTES = 1 << 29  # refs(unc).p has about 10 MB
+MAX_BYTES = 1 << 26  # refs(unc).p has about 10 MB
+MAX_INSTRUCTIONS = 8_000_000  # four times those of refs(unc).p; an empty list takes one, and 64 bytes in memory
+MAX_TEXT = 1 << 16  # characters of a string, which may be in the file once and meant a million times
 MAX_DIGITS = 20  # of a number written out: converting a million digits takes minutes
 
 PLAIN = frozenset(
     "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT "
     "BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES "
-    "BINBYTES8 EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS "
-    "EMPTY_SET ADDITEMS FROZENSET PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET".split()
+    "BINBYTES8 EMPTY_LIST APPEND APPENDS LIST EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET "
+    "BINGET LONG_BINGET".split()
 )
+HASHED = frozenset("EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_SET ADDITEMS FROZENSET".split())
 NUMBERS = ("INT", "LONG", "LONG1", "LONG4")
 MEMO = ("PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET")
 
@@ -49,7 +57,10 @@ def read_plain_pickle(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     if path.stat().st_size > MAX_BYTES:
-        raise SampleError(f"{path} has {path.stat().st_size:,} bytes, more than the {MAX_BYTES:,} that are read")
+        raise SampleError(
+            f"{path} has {path.stat().st_size:,} bytes, more than the {MAX_BYTES:,} that are read; "
+            "delete it and fetch it again"
+        )
     content = path.read_bytes()
     try:
         _inspect(content, path)
@@ -58,26 +69,46 @@ def read_plain_pickle(path: Path) -> Any:
         raise
     # what the two readers raise for bytes that are no pickle, or no whole one
     except (pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise SampleError(f"{path} is no pickle of plain data ({error or 'it ends early'}); fetch it again") from error
+        raise SampleError(
+            f"{path} is no pickle of plain data ({error or 'it ends early'}); delete it and fetch it again"
+        ) from error
 
 
 def _inspect(content: bytes, path: Path) -> None:
     """Raise SampleError at the first instruction that is not plain."""
     last = ""
-    for opcode, argument, position in pickletools.genops(content):
+    for number, (opcode, argument, position) in enumerate(pickletools.genops(content)):
         last = opcode.name
+        if number == MAX_INSTRUCTIONS:
+            raise SampleError(
+                f"{path} has more than {MAX_INSTRUCTIONS:,} instructions, which no file of annotations needs; delete "
+                "it and fetch it again"
+            )
+        if opcode.name in HASHED:
+            raise SampleError(
+                f"{path}: byte {position}: instruction {opcode.name} makes a tuple or a set, with which a few bytes "
+                "can stop a reader for ever; a file of annotations is lists and dictionaries: delete it and fetch it "
+                "again"
+            )
         if opcode.name not in PLAIN:
             raise SampleError(
                 f"{path}: byte {position}: instruction {opcode.name} {'' if argument is None else repr(argument)[:80]} "
                 "could run a program; a file of annotations holds plain data only. Do not open it with anything else; "
-                "fetch it again from its source"
+                "delete it and fetch it again from its source"
+            )
+        if isinstance(argument, str | bytes) and len(argument) > MAX_TEXT:
+            raise SampleError(
+                f"{path}: byte {position}: a text of {len(argument):,} characters, more than {MAX_TEXT:,}; delete it "
+                "and fetch it again"
             )
         if opcode.name in NUMBERS and isinstance(argument, int) and abs(argument) >= 10**MAX_DIGITS:
-            raise SampleError(f"{path}: byte {position}: a number of more than {MAX_DIGITS} digits; fetch it again")
+            raise SampleError(
+                f"{path}: byte {position}: a number of more than {MAX_DIGITS} digits; delete it and fetch it again"
+            )
         if opcode.name in MEMO and isinstance(argument, int) and not 0 <= argument <= len(content):
             raise SampleError(
                 f"{path}: byte {position}: {opcode.name} {argument} would reserve memory that this file cannot need; "
-                "fetch it again"
+                "delete it and fetch it again"
             )
     if last != "STOP":
-        raise SampleError(f"{path} ends early; it is truncated: fetch it again")
+        raise SampleError(f"{path} ends early; it is truncated: delete it and fetch it again")

@@ -18,16 +18,26 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from benchmark.datasets.instances import Instances, instance_mask, read_instances
 from benchmark.datasets.plain_pickle import read_plain_pickle
-from benchmark.datasets.published import PLAIN_NAME, Entry, PublishedConfig, write_published
+from benchmark.datasets.published import MAX_NAME, PLAIN_NAME, Entry, PublishedConfig, write_published
 from benchmark.datasets.spec import Drive, File, Spec, Split
-from benchmark.errors import SampleError
+from benchmark.errors import SampleError, brief
 from benchmark.samples import Manifest
 
 REFS, INSTANCES, IMAGES = "rrsisd/refs(unc).p", "rrsisd/instances.json", "images/rrsisd/JPEGImages"
+MAX_ENTRIES = 500_000  # refs and sentences; published are 2 x 17,402. A pickle can mean one list a million times
 CATEGORIES = (  # by categories_id
     *("Expressway-Service-area", "Expressway-toll-station", "airplane", "airport", "baseballfield", "basketballcourt"),
     *("bridge", "chimney", "dam", "golffield", "groundtrackfield", "harbor", "overpass", "ship", "stadium"),
@@ -89,20 +99,28 @@ class Ref(BaseModel):
     ann_id: int
     image_id: int
     category_id: Annotated[int, Field(validation_alias=AliasChoices("category_id", "categories_id"))]
-    file_name: Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME.pattern}$")]
+    file_name: Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME.pattern}$", max_length=MAX_NAME)]
     split: Split
-    sentences: Annotated[list[_Sentence], Field(min_length=1)]
+    sentences: Annotated[list[_Sentence], Field(min_length=1), FailFast()]
 
 
 def read_refs(path: Path) -> list[Ref]:
     """The list in refs(unc).p. Raises SampleError for anything else, naming the entry."""
     content = read_plain_pickle(path)
+    entries = content if isinstance(content, list) else []
+    found = [ref["sentences"] for ref in entries if isinstance(ref, dict) and isinstance(ref.get("sentences"), list)]
+    if (count := len(entries) + sum(map(len, found))) > MAX_ENTRIES:
+        raise SampleError(
+            f"{path} has {count:,} refs and sentences, more than {MAX_ENTRIES:,}; delete it and fetch it again"
+        )
     try:
-        return TypeAdapter(list[Ref]).validate_python(content)
+        return TypeAdapter(Annotated[list[Ref], FailFast()]).validate_python(content)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(step) for step in fault["loc"])
-        raise SampleError(f"{path}: {place or 'all of it'} is {str(fault['input'])[:60]}: {fault['msg']}") from error
+        raise SampleError(
+            f"{path}: {place or 'all of it'} is {brief(fault['input'])}: {fault['msg']}; delete it and fetch it again"
+        ) from error
 
 
 def entries(config: RRSISDConfig) -> list[Entry]:

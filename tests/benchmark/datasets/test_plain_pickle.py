@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmark.datasets.plain_pickle import read_plain_pickle
+from benchmark.datasets.rrsisd import read_refs
 from benchmark.samples import SampleError
 
 REFS = [
@@ -22,7 +23,7 @@ REFS = [
         "sentences": [{"tokens": ["a", "dam"], "raw": "a dam", "sent_id": 2934, "sent": "a däm"}],
         "file_name": "02934.jpg",
         "sent_ids": [2934, 2**40, -1],
-        "other": (None, True, False, 1.5, b"", float("inf")),
+        "other": [None, True, False, 1.5, b"", float("inf")],
     }
 ] * 50
 
@@ -89,6 +90,12 @@ def test_the_malicious_pickle_of_these_tests_would_really_run(tmp_path: Path) ->
     assert mark.exists()
 
 
+def doubled(first: bytes, before: bytes, after: bytes) -> bytes:
+    """Protocol 4: 40 times twice the one before, in a few bytes each."""
+    return b"\x80\x04" + first + b"".join(before + b"h%ch%c" % (k, k) + after for k in range(40))
+
+
+LISTS = doubled(b"]\x94", b"(", b"l\x94") + b"."  # 2 ** 40 of them
 HOSTILE = {
     "an object": pickle.dumps(Path("x")),
     "a numpy scalar": pickle.dumps(np.float64(1)),
@@ -115,6 +122,12 @@ HOSTILE = {
     "broken UTF-8": b"\x80\x02U\x02\xff\xfe.",
     "an empty stack": b"\x80\x02.",
     "a key that is a list": b"\x80\x02}]K\x01s.",
+    "a tuple": pickle.dumps([(1, 2)]),
+    "a tuple of Python 2": b"\x80\x02(K\x01t.",
+    "a set": pickle.dumps({1, 2}),
+    "a key whose hash takes for ever": doubled(b"K\x01\x85\x94", b"", b"\x86\x94") + b"0}h\x28K\x01s.",
+    "a huge text": pickle.dumps("a" * 70_000),
+    "ten million lists": b"\x80\x04](" + b"]" * 10_000_000 + b"e.",
 }
 
 
@@ -124,6 +137,31 @@ def test_everything_else_is_a_clear_error(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(SampleError, match=r"refs\.p.*(fetch it again|anew)"):
         read_plain_pickle(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [LISTS, b"\x80\x04" + b"]" * 100_001 + b"a" * 100_000 + b".", b"\x80\x04]\x94h\x00a."],
+    ids=["lists within lists, each twice", "100,001 lists deep", "a list of itself"],
+)
+def test_what_cannot_be_written_out_is_said_in_a_few_letters(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "refs(unc).p"
+    path.write_bytes(content)
+    with pytest.raises(
+        SampleError, match=r"refs\(unc\)\.p: 0 is \[.*\.\.\..*: Input should be a valid dictionary"
+    ) as caught:
+        read_refs(path)
+    assert len(str(caught.value)) < 250 + len(str(path))
+
+
+def test_one_list_that_is_meant_a_million_times_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "refs(unc).p"
+    sentence = b"}\x94X\x04\0\0\0sentX\x01\0\0\0as"
+    sentences = b"]\x94(" + sentence + b"h\x03" * 999 + b"e"
+    ref = b"}\x94X\x09\0\0\0sentences" + sentences + b"s"
+    path.write_bytes(b"\x80\x04]\x94(" + ref + b"h\x01" * 999 + b"e.")
+    with pytest.raises(SampleError, match=r"has 1,001,000 refs and sentences, more than 500,000"):
+        read_refs(path)
 
 
 def test_mutated_pickles_never_get_further_than_a_clear_error(tmp_path: Path) -> None:

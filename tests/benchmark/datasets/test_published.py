@@ -17,6 +17,7 @@ from PIL import Image
 from benchmark.datasets import DATASETS, refsegrs, risbench, rrsisd
 from benchmark.datasets.instances import Annotation, instance_mask
 from benchmark.datasets.published import category_of, read_phrases
+from benchmark.datasets.spec import Drive, Hub
 from benchmark.masks import mask_bbox
 from benchmark.samples import Dataset, SampleError, decode_mask, load_dataset
 from tests.layouts import LAYOUTS, SIDE, pictures
@@ -67,6 +68,22 @@ def test_the_declarations_say_what_is_published(
     assert spec.image_size == size
     assert len(spec.categories) == len(set(spec.categories)) == categories
     assert spec.licence.startswith(licence)
+
+
+def test_the_declarations_say_where_the_files_are() -> None:
+    origins = {
+        file.name: file.origin
+        for name in NAMES
+        for file in DATASETS[name].spec.files  # type: ignore[union-attr]
+    }
+    assert origins == {
+        "RefSegRS.zip": Hub(repository="JessicaYuan/RefSegRS"),
+        "RISBench.zip": None,
+        "refs(unc).p": Drive(id="1oRILB_o_LTH2jwr1isF6rDOLZP4YgIoV"),
+        "instances.json": Drive(id="16u61hnDzVqt6pmnIeYsaWdyYpXCdzAq9"),
+        "JPEGImages.zip": Drive(id="1j-0tri3oTroD4iY4IugK5XuBxWAOwjgc"),
+        "ann_split.zip": Drive(id="1heyS10o0xa2lkDpSCBNEl-R0fZ7njA6W"),
+    }
 
 
 def test_a_dataset_is_declared_under_its_own_name() -> None:
@@ -188,6 +205,7 @@ def test_an_excluded_sample_is_left_out_and_an_unknown_one_refused(fakes: dict[s
         ("road", "road"),
         ("Low  vegetation beside the bikeway", "low vegetation"),
         ("buses in the parking area", "bus"),
+        ("two lorries at the top", "truck"),
         ("carport", None),
         ("something", None),
     ],
@@ -203,6 +221,8 @@ def test_the_first_word_of_a_phrase_says_the_category_of_refsegrs(phrase: str, c
         ("The small, rectangular swimming pool.", "swimming pool"),
         ("The baseball field to the left of the tennis court", "baseball field"),
         ("Two ships docked at the harbour", "ship"),
+        ("The lorries", "vehicle"),
+        ("The wharves", "harbor"),
         ("The helicopter on the helipad", "helicopter"),
         ("The wind-mill", "windmill"),
         ("the airport", "airport"),
@@ -219,6 +239,16 @@ def test_every_real_sentence_at_hand_has_a_category() -> None:
     assert [category_of(line["sent"], risbench.WORDS) for line in lines] == [
         "ship", "ship", "airplane", "vehicle", "swimming pool", "vehicle",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real annotation lines are not at {SHARED}")
+def test_a_real_sentence_with_a_typo_is_kept_as_it_is_published(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (SHARED / "risbench_test.sample.jsonl").read_text().splitlines()]
+    path = tmp_path / "output_phrase_test.txt"
+    path.write_text("".join(f"{line['file_name']} {line['sent']}\n" for line in lines))
+    assert list(read_phrases(path))[-1] == (
+        "test_8_0.png", "The small vehicle is positioned I'm the middle of the image.",
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------ oddities of RRSIS-D
@@ -302,13 +332,45 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda r: (r / "output_phrase_test.txt").write_text("../../etc/passwd.png the ship\n"),
         r"output_phrase_test.txt: line 1 is",
     ),
+    "a name of 300 letters": (
+        "refsegrs",
+        lambda r: (r / "output_phrase_val.txt").write_text("a" * 300 + " the ship\n"),
+        r"output_phrase_val.txt: line 1 is b'a+'; a line is a file's name, a space and a phrase; the name has 200",
+    ),
+    "a name of 300 letters in refs": (
+        "rrsisd",
+        lambda r: edit_refs(r, lambda refs: refs[0].update(file_name="a" * 300)),
+        r"refs\(unc\)\.p: 0.file_name is a+: String should have at most 200 characters",
+    ),
     "no samples of a split": (
         "refsegrs",
         lambda r: (r / "output_phrase_val.txt").write_text("\n"),
         "split val of refsegrs has no samples",
     ),
     "no image": ("risbench", lambda r: (r / "img_rgb/val_0_0.png").unlink(), "img_rgb/val_0_0.png does not exist"),
-    "no mask": ("risbench", lambda r: (r / "mask/val_0_0.png").unlink(), "mask/val_0_0.png does not exist"),
+    "no mask": (
+        "risbench",
+        lambda r: (r / "mask/val_0_0.png").unlink(),
+        "sample 'val_0_0': mask .*/mask/val_0_0.png does not exist; fetch it again, or exclude the sample",
+    ),
+    "no images of a split": (
+        "risbench",
+        lambda r: [path.unlink() for path in r.glob("img_rgb/train_*")],
+        r"image .*/img_rgb/train_0_0.png, .*train_.* does not exist \(\d+ are missing\); fetch the dataset again",
+    ),
+    "no masks at all": (
+        "refsegrs",
+        lambda r: [path.unlink() for path in r.glob("masks/*")],
+        r"(?s)\d+ masks of .*refsegrs cannot be read; fetch their files again, or leave samples out: "
+        r"datasets.refsegrs.exclude: \{SAMPLE: why\} in params.yaml:\n  sample 'train00000': mask .*"
+        r"(\n  sample .*){9}\n  and \d+ more$",
+    ),
+    "two truncated images": (
+        "rrsisd",
+        lambda r: [cut(r / rrsisd.IMAGES / f"0000{number}.jpg") for number in (1, 3)],
+        r"2 images of .*rrsisd cannot be read; fetch or build the dataset again:\n  .*/data/rrsisd/samples.parquet: "
+        r"row 0 \(sample_id '1'\): image .*/00001.jpg .*\n  .*row 2 .*/00003.jpg .*fetch it again$",
+    ),
     "a truncated image": (
         "refsegrs",
         lambda r: cut(r / "images/val00000.tif"),
@@ -375,7 +437,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a broken code": (
         "rrsisd",
         lambda r: edit_instances(r, lambda c: c["annotations"][1]["segmentation"][0].update(counts="0")),
-        "annotation 2: mask '0' does not fill 96x96",
+        "annotation 2: its runs cover 0 of 9216 pixels",
     ),
     "a missing picture": (
         "rrsisd",
