@@ -1,19 +1,23 @@
 """Unpacks archives that strangers made: nothing leaves the folder, nothing points elsewhere, nothing fills the disk.
 
 Refused before a byte is written: absolute paths and paths with "..", links, devices and pipes, encrypted members, two
-members of one name, more than MAX_MEMBERS of them or MAX_BYTES in all. What a zip archive says about a member's size is
-not believed: writing stops where it is exceeded.
+members of one name, a file that is a folder as well, names that no file system takes, more than MAX_MEMBERS members or
+MAX_BYTES in all. What a zip archive says about a member's size is not believed: writing stops where it is exceeded.
 """
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
@@ -21,6 +25,7 @@ from experiments.errors import InputError
 
 MAX_BYTES = 64 << 30  # the largest dataset has about 15 GB
 MAX_MEMBERS = 1_000_000
+MAX_PART, MAX_PATH = 255, 1024  # bytes of a name and of a member's whole path
 
 
 class _Member(NamedTuple):
@@ -46,21 +51,31 @@ def unpack(archive: Path, folder: Path, holds: Iterable[str], max_bytes: int = M
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpacking.part-", dir=folder) as place:
-        try:
-            if archive.name.endswith(".zip"):
-                with zipfile.ZipFile(archive) as opened:
-                    _unpack_zip(opened, archive, Path(place), max_bytes)
-            else:
-                with tarfile.open(archive) as opened_tar:
-                    _unpack_tar(opened_tar, archive, Path(place), max_bytes)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError) as error:
-            raise InputError(f"{archive}: broken or no archive ({error}); delete it and fetch it again") from error
+        if archive.name.endswith(".zip"):
+            _unpack_zip(archive, Path(place), max_bytes)
+        else:
+            _unpack_tar(archive, Path(place), max_bytes)
         source = _level(Path(place), list(holds), archive)
         for name in holds:
             target = folder / name
             if target.is_dir():
                 shutil.rmtree(target)
+            elif target.exists():
+                target.unlink()
             (source / name).replace(target)
+
+
+@contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """What the readers of archives raise for broken ones, as one error; nothing is written within."""
+    try:
+        yield
+    except (
+        *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+        *(OSError, EOFError, ValueError, NotImplementedError),  # bz2 and gzip raise OSError
+    ) as error:
+        reason = " ".join(str(error).split()) or "it ends early"
+        raise InputError(f"{archive}: broken or no archive ({reason}); delete it and fetch it again") from error
 
 
 def _level(place: Path, holds: list[str], archive: Path) -> Path:
@@ -82,9 +97,15 @@ def _check(members: list[_Member], archive: Path, max_bytes: int) -> None:
         raise InputError(
             f"{archive}: unpacked it would be {size}, more than the {MAX_MEMBERS:,} or {max_bytes:,} allowed"
         )
-    seen = set()
+    seen: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
     for member in members:
         path = PurePosixPath(member.name.replace("\\", "/"))
+        if not path.parts and not member.folder:
+            raise InputError(f"{archive}: member {member.name!r} is a file without a name; do not trust it")
+        long = max((len(part.encode(errors="replace")) for part in path.parts), default=0) > MAX_PART
+        if long or len(str(path).encode(errors="replace")) > MAX_PATH or "\0" in member.name:
+            raise InputError(f"{archive}: member {member.name[:80]!r}... has a name that no file can have; rename it")
         if path.is_absolute() or ".." in path.parts or ":" in (path.parts[0] if path.parts else ""):
             raise InputError(
                 f"{archive}: member {member.name!r} would leave the folder; it is refused: do not trust it"
@@ -96,33 +117,57 @@ def _check(members: list[_Member], archive: Path, max_bytes: int) -> None:
         if path in seen and not member.folder:
             raise InputError(f"{archive}: member {member.name!r} is in it twice; fetch it again")
         seen.add(path)
+        folders.update(path.parents, {path} if member.folder else ())
+    if both := sorted(
+        folders & {PurePosixPath(member.name.replace("\\", "/")) for member in members if not member.folder}
+    ):
+        raise InputError(f"{archive}: member '{both[0]}' is a file and a folder; do not trust it")
 
 
-def _unpack_zip(opened: zipfile.ZipFile, archive: Path, place: Path, max_bytes: int) -> None:
-    members = []
-    for info in opened.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        plain = kind in (0, stat.S_IFREG, stat.S_IFDIR) and not info.flag_bits & 1
-        members.append(_Member(info.filename, info.file_size, info.is_dir(), plain))
-    _check(members, archive, max_bytes)
-    for info in opened.infolist():
-        if not info.is_dir():
-            with opened.open(info) as source:
-                _write(source, place / info.filename, info.file_size, archive)
+def _unpack_zip(archive: Path, place: Path, max_bytes: int) -> None:
+    with _reading(archive):
+        opened = zipfile.ZipFile(archive)
+    with opened:
+        members = []
+        for info in opened.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            plain = kind in (0, stat.S_IFREG, stat.S_IFDIR) and not info.flag_bits & 1
+            members.append(_Member(info.filename, info.file_size, info.is_dir(), plain))
+        _check(members, archive, max_bytes)
+        for info in opened.infolist():
+            if not info.is_dir():
+                with _reading(archive):
+                    source = opened.open(info)
+                with source:
+                    _write(source, place / info.filename, info.file_size, archive)
 
 
-def _unpack_tar(opened: tarfile.TarFile, archive: Path, place: Path, max_bytes: int) -> None:
-    _check(list(_tar_members(opened)), archive, max_bytes)
-    for info in opened.getmembers():
-        source = opened.extractfile(info)
-        if source is not None:
-            with source:
-                _write(source, place / info.name, info.size, archive)
+def _unpack_tar(archive: Path, place: Path, max_bytes: int) -> None:
+    with _reading(archive):
+        opened = tarfile.open(archive)  # noqa: SIM115 it is closed below
+    with opened:
+        with _reading(archive):
+            infos = list(islice(opened, MAX_MEMBERS + 1))
+            if len(infos) <= MAX_MEMBERS:
+                _check_end(opened)
+        members = [_Member(info.name, info.size, info.isdir(), info.isreg() or info.isdir()) for info in infos]
+        _check(members, archive, max_bytes)
+        for info in infos:
+            with _reading(archive):
+                source = opened.extractfile(info)
+            if source is not None:
+                with source:
+                    _write(source, place / info.name, info.size, archive)
 
 
-def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
-    for info in opened:
-        yield _Member(info.name, info.size, info.isdir(), info.isreg() or info.isdir())
+def _check_end(opened: tarfile.TarFile) -> None:
+    """Raise tarfile.ReadError where the list of members ends because one is damaged: tarfile says nothing then."""
+    assert opened.fileobj is not None
+    opened.fileobj.seek(opened.offset)
+    if opened.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError("the header of a member is damaged")
+    while opened.fileobj.read(1 << 20):  # to the checksum at the end
+        pass
 
 
 def _write(source: IO[bytes], target: Path, size: int, archive: Path) -> None:
@@ -130,7 +175,11 @@ def _write(source: IO[bytes], target: Path, size: int, archive: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as opened:
         left = size
-        while block := source.read(min(1 << 20, left + 1)):
+        while True:
+            with _reading(archive):
+                block = source.read(min(1 << 20, left + 1))
+            if not block:
+                return
             left -= len(block)
             if left < 0:
                 raise InputError(f"{archive}: member {target.name!r} is longer than the archive says; do not trust it")

@@ -3,13 +3,15 @@
 A file comes from where its declaration says (benchmark/datasets/spec.py), resumes where an earlier try was cut, is
 checked, unpacked if it is an archive, and lies at its place only when it is whole. An archive laid at its place by hand
 is taken just the same. Without a network, or for what can only be got by hand, the error says what to do, file by file.
+
+Size and SHA-256, where they are declared, are checked whenever a file is used, whoever laid it there; what is unpacked
+already is not compared with its archive again.
 """
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gdown
 import requests
@@ -24,7 +26,7 @@ from models.checkpoint import sha256
 
 DRIVE = "https://drive.google.com/uc?id={id}"
 console = Console(soft_wrap=True, highlight=False)  # a path or a checksum is not broken into lines
-PATIENCE = 5.0  # seconds until a server that does not answer counts as not there
+PATIENCE = 5.0  # seconds until a server that does not answer counts as not there; to answer it has twice that
 
 
 class MissingFilesError(FileNotFoundError):
@@ -39,20 +41,37 @@ def bring(spec: Spec, root: Path, offline: bool = False) -> None:
         InputError: one is not what it is declared to be.
     """
     for file in spec.files:
-        if not file.needed or all((root / name).exists() for name in file.lands()):
-            continue
         local = root / file.into / file.name
+        if not file.needed:
+            continue
+        if all((root / name).exists() for name in file.lands()):
+            if not is_archive(local):
+                _verify(file, local)
+            continue
         if not local.is_file():
-            if offline or file.origin is None:
-                why = "--offline forbids to fetch it" if offline and file.origin else "it can be got by hand only"
-                raise MissingFilesError(_by_hand(spec, root, file, why))
-            local.parent.mkdir(parents=True, exist_ok=True)
-            console.print(f"{spec.name}: {file.name} -> {local}")
-            local = _download(spec, root, file, local)
+            local = _brought(spec, root, file, offline)
         _verify(file, local)
+        if file.sha256 is None:
+            size = f"{local.stat().st_size:,} bytes"
+            console.print(f"{local}: {size}, SHA-256 {sha256(local)} (none is published to compare it with)")
         if is_archive(local):
             unpack(local, root / file.into, file.holds)
     root.mkdir(parents=True, exist_ok=True)
+
+
+def _brought(spec: Spec, root: Path, file: File, offline: bool) -> Path:
+    """Where a file lies that was not at its place: there now, or in the hub's cache."""
+    local = root / file.into / file.name
+    if isinstance(file.origin, Hub) and offline:
+        cached = hub.cached_dataset(file.origin.repository, file.origin.revision, file.name)
+        if cached is not None:
+            return cached
+    if offline or file.origin is None:
+        why = "--offline forbids to fetch it" if offline and file.origin else "it can be got by hand only"
+        raise MissingFilesError(_by_hand(spec, root, file, why))
+    local.parent.mkdir(parents=True, exist_ok=True)
+    console.print(f"{spec.name}: {file.name} -> {local}")
+    return _download(spec, root, file, local)
 
 
 def _download(spec: Spec, root: Path, file: File, local: Path) -> Path:
@@ -73,21 +92,22 @@ def _download(spec: Spec, root: Path, file: File, local: Path) -> Path:
 
 
 def _reach(url: str) -> None:
-    """Raise OSError at once where nothing answers; a proxy is left to decide for itself."""
-    parts = urlsplit(url)
-    if not requests.utils.get_environ_proxies(url):
-        address = (parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443))
-        socket.create_connection(address, PATIENCE).close()
+    """Raise OSError within seconds where nobody answers, be it a host, one that takes calls in silence, or a proxy.
+
+    gdown would wait half a minute, four times: a large file may well pause that long on its way. Any answer will do.
+    """
+    requests.head(url, timeout=(PATIENCE, 2 * PATIENCE), allow_redirects=False).close()
 
 
 def _verify(file: File, local: Path) -> None:
-    """Raise InputError unless size and SHA-256 are as declared; where none is, say what came."""
-    size, digest = local.stat().st_size, sha256(local)
-    for name, declared, found in (("size", file.size, size), ("SHA-256", file.sha256, digest)):
-        if declared is not None and declared != found:
+    """Raise InputError unless size and SHA-256 are as declared, the cheap one first."""
+    facts: tuple[tuple[str, object, Callable[[], object]], ...] = (
+        ("size", file.size, lambda: local.stat().st_size),
+        ("SHA-256", file.sha256, lambda: sha256(local)),
+    )
+    for name, declared, measure in facts:
+        if declared is not None and (found := measure()) != declared:
             raise InputError(f"{local}: {name} is {found}, declared is {declared}; delete it and fetch it again")
-    if file.sha256 is None:
-        console.print(f"{local}: {size:,} bytes, SHA-256 {digest} (none is published to compare it with)")
 
 
 def _by_hand(spec: Spec, root: Path, file: File, why: str) -> str:

@@ -105,6 +105,20 @@ def fetch_dataset(repository: str, revision: str, name: str) -> Path:
         return _bring(repository, revision, name, "dataset")
 
 
+def cached_dataset(repository: str, revision: str, name: str) -> Path | None:
+    """One file of a dataset's repository if the cache has it; no server is asked.
+
+    A branch is what it was when the cache last heard of it. Without links (a copied cache) there is no checksum to
+    check it by. Raises CheckpointError if its content is not what its checksum says.
+    """
+    cached = try_to_load_from_cache(repository, name, revision=revision, repo_type="dataset")
+    if not isinstance(cached, str):
+        return None
+    if Path(cached).is_symlink():
+        _check(Path(cached), Path(os.readlink(cached)).name)
+    return Path(cached)
+
+
 def content_hash(file: Path, like: str) -> str:
     """SHA-256 of a file, or git's SHA-1 of it where `like` is one."""
     if len(like) == 64:

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.archives import unpack
@@ -130,6 +131,30 @@ def damaged(folder: Path) -> Path:
     return path
 
 
+def damaged_member(method: int) -> Callable[[Path], Path]:
+    """A zip whose first member is garbage from its second half on."""
+
+    def make(folder: Path) -> Path:
+        path = folder / "a.zip"
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("images/a", np.random.default_rng(0).bytes(5_000))
+            archive.writestr("phrases.txt", b"")
+        content = bytearray(path.read_bytes())
+        content[80:280] = b"\xff" * 200
+        path.write_bytes(bytes(content))
+        return path
+
+    return make
+
+
+def damaged_tar(folder: Path) -> Path:
+    path = make_tar(folder / "a.tar.gz", {"images/a": np.random.default_rng(0).bytes(50_000), "phrases.txt": b""})
+    content = bytearray(path.read_bytes())
+    content[3_000:3_010] = b"\xff" * 10
+    path.write_bytes(bytes(content))
+    return path
+
+
 def page(folder: Path) -> Path:
     (folder / "a.zip").write_text("<!DOCTYPE html><title>Quota exceeded</title>")
     return folder / "a.zip"
@@ -152,6 +177,18 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "two members of one name": (twice, "member 'images/a' is in it twice"),
     "a size that is a lie": (lying, "(is longer than the archive says|broken or no archive)"),
     "a bomb": (bomb, "unpacked it would be 1,048,576 bytes, more than"),
+    "a file that is a folder as well": (named("images/a.tif/b"), "member 'images/a.tif' is a file and a folder"),
+    "a file in a file of a tar": (tar_named("phrases.txt/b"), "member 'phrases.txt' is a file and a folder"),
+    "a file without a name": (named("."), "member '.' is a file without a name"),
+    "a name of 300 letters": (
+        named("images/" + "a" * 300),
+        r"member 'images/a+'\.\.\. has a name that no file can have",
+    ),
+    "a path of 2,000 letters": (named("a/" * 1000 + "b"), "has a name that no file can have"),
+    "a damaged member": (damaged_member(zipfile.ZIP_DEFLATED), "broken or no archive"),
+    "a damaged member by bzip2": (damaged_member(zipfile.ZIP_BZIP2), r"broken or no archive \(Invalid data stream\)"),
+    "a damaged member by LZMA": (damaged_member(zipfile.ZIP_LZMA), r"broken or no archive \(Corrupt input data\)"),
+    "a damaged tar": (damaged_tar, "broken or no archive"),
     "half of an archive": (truncated, "broken or no archive .*delete it and fetch it again"),
     "a damaged archive": (damaged, "broken or no archive"),
     "a page of HTML": (page, "broken or no archive .*delete it and fetch it again"),
@@ -173,6 +210,24 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(
         unpack(archive, tmp_path / "deep" / "root", HOLDS, max_bytes=100_000)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} <= before
     assert not Path("/tmp/evil").exists()
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_mutated_archives_never_get_further_than_a_clear_error(
+    tmp_path: Path, make: Callable[[Path, dict[str, bytes]], Path]
+) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / ("a.zip" if make is make_zip else "a.tar.gz")
+    whole, refused = make(path, CONTENT).read_bytes(), 0
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(content), size=3):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(content))
+        try:
+            unpack(path, tmp_path / "root", HOLDS)
+        except InputError:
+            refused += 1
+    assert refused > 100
 
 
 def test_what_was_there_stays_when_a_later_archive_is_refused(tmp_path: Path) -> None:

@@ -149,8 +149,27 @@ def test_other_content_than_declared_is_refused(
     server: Server, tmp_path: Path, fact: dict[str, Any], message: str
 ) -> None:
     file = File(name="refs.p", origin=Drive(id="refs"), **fact)
+    for offline in (False, False, True):  # what came lies at its place, and is never taken
+        with pytest.raises(InputError, match=message):
+            bring(spec(files=(file,)), tmp_path, offline)
+    assert len(server.requests) == 1
+    (tmp_path / "refs.p").unlink()
     with pytest.raises(InputError, match=message):
         bring(spec(files=(file,)), tmp_path)
+    assert len(server.requests) == 2
+
+
+def test_what_is_laid_there_by_hand_is_checked_as_well(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "rrsisd").mkdir()
+    (tmp_path / "rrsisd/refs(unc).p").write_bytes(BODY[:-1])
+    with pytest.raises(InputError, match=r"refs\(unc\)\.p: size is 4194303, declared is 4194304; delete it and fetch"):
+        bring(spec(), tmp_path)
+    pictures = File(name="a.zip", origin=Drive(id="pictures"), holds=("JPEGImages",), sha256="0" * 64)
+    (tmp_path / "a.zip").write_bytes(server.content["pictures"])
+    with pytest.raises(InputError, match=r"a\.zip: SHA-256 is .*, declared is 000"):
+        bring(spec(files=(pictures,)), tmp_path)
+    assert not (tmp_path / "JPEGImages").exists()
+    assert not server.requests
 
 
 def test_a_checksum_that_is_not_published_is_said_so_that_it_can_be(
@@ -171,6 +190,15 @@ def test_a_file_that_the_server_does_not_give_is_named_with_the_steps_by_hand(se
     assert "unread" not in said
 
 
+def point_at(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One host for everything."""
+    monkeypatch.setattr(downloads, "DRIVE", address + "/uc?id={id}")
+    monkeypatch.setattr(downloads.hub.constants, "ENDPOINT", address)
+    monkeypatch.setattr(
+        downloads.hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/{revision}/{filename}"
+    )
+
+
 @pytest.mark.parametrize("name", ["rrsisd", "refsegrs"])
 def test_without_a_network_the_steps_come_within_seconds(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -178,11 +206,7 @@ def test_without_a_network_the_steps_come_within_seconds(
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    monkeypatch.setattr(downloads, "DRIVE", address + "/uc?id={id}")
-    monkeypatch.setattr(downloads.hub.constants, "ENDPOINT", address)
-    monkeypatch.setattr(
-        downloads.hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/{revision}/{filename}"
-    )
+    point_at(address, monkeypatch)
     declared = DATASETS[name].spec
     assert declared is not None
     started = time.monotonic()
@@ -196,6 +220,18 @@ def test_without_a_network_the_steps_come_within_seconds(
         assert (str(tmp_path / name / file.into / file.name) in said) == file.needed
 
 
+def test_a_host_that_takes_calls_in_silence_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(20)
+        point_at(f"http://127.0.0.1:{silent.getsockname()[1]}", monkeypatch)
+        monkeypatch.setattr(downloads, "PATIENCE", 1.0)
+        started = time.monotonic()
+        with pytest.raises(MissingFilesError, match=r"needs refs.* \(.*timed out.*\)\. By hand: "):
+            bring(spec(), tmp_path)
+        assert time.monotonic() - started < 4 * downloads.PATIENCE
+
+
 @pytest.mark.parametrize("name", ["rrsisd", "refsegrs", "risbench"])
 def test_offline_nothing_is_tried(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
@@ -204,6 +240,7 @@ def test_offline_nothing_is_tried(name: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(socket, "create_connection", never)
     monkeypatch.setattr(downloads.gdown, "download", never)
     monkeypatch.setattr(downloads.hub, "fetch_dataset", never)
+    monkeypatch.setattr(downloads.hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     why = "it can be got by hand only" if name == "risbench" else "--offline forbids to fetch it"
     declared = DATASETS[name].spec
     assert declared is not None
@@ -227,6 +264,19 @@ def test_a_file_of_the_hub_comes_through_its_cache(tmp_path: Path, monkeypatch: 
         bring(spec(files=(file,)), tmp_path / "root")
     assert asked == [("owner/fake", "main", "Fake.zip")]
     assert content(tmp_path / "root") == {"images/1.tif": b"1", "phrases.txt": b"a"}
+
+
+def test_offline_a_file_in_the_hubs_cache_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = tmp_path / "Fake.zip"
+    cached.write_bytes(zipped({"images/1.tif": b"1"}))
+    monkeypatch.setattr(
+        downloads.hub, "cached_dataset", lambda *asked: {("owner/fake", "main", "Fake.zip"): cached}[asked]
+    )
+    file = File(name="Fake.zip", origin=Hub(repository="owner/fake"), holds=("images",))
+    bring(spec(files=(file,)), tmp_path / "root", offline=True)
+    assert content(tmp_path / "root") == {"images/1.tif": b"1"}
+    with pytest.raises(InputError, match="SHA-256"):
+        bring(spec(files=(file.model_copy(update={"sha256": "0" * 64}),)), tmp_path / "other", offline=True)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
-from experiments.hub import HubError, fetch, fetch_dataset
+from experiments.hub import HubError, cached_dataset, fetch, fetch_dataset
 from models.checkpoint import CheckpointError
 
 ROOT = Path(__file__).parents[2]
@@ -394,6 +394,21 @@ def test_a_file_of_a_dataset_is_brought_once_from_a_branch_or_a_commit(
     assert fetch_dataset(REPOSITORY, revision, LARGE) == file
     assert len(hub.bodies(LARGE)) == 1
     assert all(one.path.startswith(("/datasets/", "/cdn/")) for one in hub.requests)
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_a_file_of_a_dataset_in_the_cache_is_found_without_a_server(hub: FakeHub, cache: Path, revision: str) -> None:
+    assert cached_dataset(REPOSITORY, revision, LARGE) is None
+    assert not hub.requests
+    hf_hub_download(REPOSITORY, LARGE, repo_type="dataset")
+    asked = len(hub.requests)
+    found = cached_dataset(REPOSITORY, revision, LARGE)
+    assert found is not None
+    assert found.read_bytes() == FILES[LARGE]
+    found.resolve().write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="damaged: its content has the checksum"):
+        cached_dataset(REPOSITORY, revision, LARGE)
+    assert len(hub.requests) == asked
 
 
 def test_a_cut_file_of_a_dataset_goes_on_where_it_stopped(hub: FakeHub, cache: Path) -> None:
