@@ -11,6 +11,9 @@ sees them, which every run's predictions are shown on; and strata.parquet beside
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,11 +48,30 @@ def main(
             if isinstance(config, PublishedConfig):
                 bring(source.spec, Path(config.root), offline)
         folder = DATA / dataset
-        source.build(folder, config)
+        with printed(logging.getLogger("benchmark.datasets")):
+            source.build(folder, config)
         built = load_dataset(folder, config.images_root)
         save_examples(Path("results") / dataset / "examples.parquet", built)
         save_strata(Path("results") / dataset / "strata.parquet", built.split("test"))
         console.print(f"{dataset}: {_summary(built)} -> {folder}")
+
+
+class _Printer(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(record.getMessage(), style="yellow" if record.levelno >= logging.WARNING else None, markup=False)
+
+
+@contextmanager
+def printed(logger: logging.Logger) -> Iterator[None]:
+    """What is logged in the block is said on the terminal."""
+    printer, level = _Printer(), logger.level
+    logger.addHandler(printer)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)
+        logger.setLevel(level)
 
 
 def _summary(dataset: Dataset) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
 from collections import Counter
@@ -20,6 +21,8 @@ from benchmark.expressions import Expression, Region, write_expressions
 from benchmark.generalized import write_absent, write_multiple
 from benchmark.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 
+logger = logging.getLogger(__name__)
+
 
 class SceneLike(Protocol):
     """image: (H, W, 3) uint8; regions: masks of the same (H, W), those not to be written about included."""
@@ -34,13 +37,17 @@ class SceneLike(Protocol):
 class NamedScene(NamedTuple):
     """A scene with its place in the dataset. image_id names the file as well: letters, digits, "_" and "-".
 
-    image: where the scene's image is already, from the root; None: it is written into the dataset.
+    image: where the scene's image is already, from the root; None: it is written into the dataset. specks: regions that
+    are too small to count beside the others, but are there. complete: whether everything in the image is in one of the
+    two; of another nothing can be said to be absent.
     """
 
     image_id: str
     split: str
     scene: SceneLike
     image: str | None = None
+    specks: Sequence[Region] = ()
+    complete: bool = True
 
 
 def write_scenes(
@@ -64,14 +71,17 @@ def write_scenes(
 
     Sentences depend on (seed, image_id) only, so a scene keeps its own whatever else is built. per_image: at most so
     many samples of one image, chosen at random with its categories as even as they can be (None: all). require: splits
-    that must end up with samples. A scene without samples leaves no image behind.
+    that must end up with samples. A scene without samples leaves no image behind; how many there are is logged.
     Raises SampleError, and what the scenes raise, with ``folder`` as it was before.
     """
     rows: list[dict[str, Any]] = []
     with replaced(folder) as part:
         if images is None:
             (part / "images").mkdir()
-        for image_id, split, scene, path in scenes:
+        drawn = 0
+        for named in scenes:
+            image_id, split, scene, path = named[:4]
+            drawn += 1
             rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8], "big")])
             expressions = write_expressions(scene.regions, rng, per_region)
             if per_image is not None:
@@ -79,13 +89,16 @@ def write_scenes(
                 expressions = _thin(expressions, categories, per_image, rng)
             image = f"images/{image_id}.png" if path is None else path
             for number, (text, category, mask) in enumerate(
-                _written(scene, expressions, rng, multiple, absent, vocabulary)
+                _written(named, expressions, rng, multiple, absent, vocabulary)
             ):
                 sample_id = f"{image_id}-{number:02d}"
                 row = make_sample(sample_id, image_id, image, split, text, category, mask, no_target=absent > 0)
                 rows.append(row)
             if path is None and rows and rows[-1]["image_id"] == image_id:
+                _check_name(image_id)
                 Image.fromarray(scene.image).save(part / image, compress_level=1)  # 1: fast
+        if left := drawn - len({row["image_id"] for row in rows}):
+            logger.info(f"{name}: {left:,} of {drawn:,} images or patches have no sample and are left out")
         found = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
         empty = [split for split in require if not found[split]]
         if empty:
@@ -99,8 +112,14 @@ def write_scenes(
         )  # fmt: skip
 
 
+def _check_name(image_id: str) -> None:
+    """Raise SampleError for a name that no file can have."""
+    if len(f"{image_id}.png".encode()) > 255:
+        raise SampleError(f"an image would be called {image_id[:80]}..., longer than a file's name can be; rename it")
+
+
 def _written(
-    scene: SceneLike,
+    named: NamedScene,
     expressions: Sequence[Expression],
     rng: np.random.Generator,
     multiple: int,
@@ -108,13 +127,13 @@ def _written(
     vocabulary: Sequence[str],
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Text, category and mask of each sample of a scene: of one region, of several, of none."""
-    regions = scene.regions
+    scene, regions = named.scene, named.scene.regions
     for expression in expressions:
         yield expression.text, regions[expression.region].category, regions[expression.region].mask
     for group in write_multiple(regions, rng, multiple):
         union = np.any([regions[k].mask for k in group.regions], axis=0)
         yield group.text, regions[group.regions[0]].category, union
-    for missed in write_absent(regions, vocabulary, rng, absent):
+    for missed in write_absent([*regions, *named.specks], vocabulary, rng, absent if named.complete else 0):
         yield missed.text, missed.category, np.zeros(scene.image.shape[:2], np.bool_)
 
 

@@ -11,6 +11,7 @@ instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +23,14 @@ from benchmark.datasets.assemble import NamedScene, write_scenes
 from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
 from benchmark.datasets.masks import Patch, plain
 from benchmark.datasets.patches import PatchConfig, Window, is_sample, windows
+from benchmark.errors import raise_all
 from benchmark.expressions import Region
 from benchmark.images import read_image
 from benchmark.masks import mask_bbox
 from benchmark.regions import pieces
 from benchmark.samples import SPLITS, Manifest, SampleError
+
+logger = logging.getLogger(__name__)
 
 
 class CocoConfig(PatchConfig):
@@ -51,14 +55,25 @@ def build(folder: Path, config: CocoConfig) -> Manifest:
 
     Raises FileNotFoundError or SampleError, naming file, entry, value and remedy.
     """
-    files = {split: read_instances(_annotations(config, split)) for split in SPLITS}
+    files = {}
+    for split in SPLITS:
+        if not (path := _annotations(config, split)).is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist; set datasets.{folder.name}.root (and annotations, now {config.annotations!r}) "
+                "in params.yaml to where the instance files of train, val and test are"
+            )
+        files[split] = read_instances(path)
     names = sorted({words(category.name) for file in files.values() for category in file.categories.values()})
-    return write_scenes(folder, scenes(config, files), name=folder.name, **config.writing(), vocabulary=names)
+    return write_scenes(
+        folder, scenes(config, files, folder.name), name=folder.name, **config.writing(), vocabulary=names
+    )
 
 
-def scenes(config: CocoConfig, files: dict[str, Instances]) -> Iterator[NamedScene]:
-    """The patches of all images, split by split."""
+def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Iterator[NamedScene]:
+    """The patches of all images, split by split; at the end it is logged what became no sample."""
     names: dict[str, str] = {}
+    faults: list[SampleError | FileNotFoundError] = []
+    instances, samples, crowds = 0, 0, 0
     for split, file in files.items():
         path = _annotations(config, split)
         by_image: dict[int, list[Annotation]] = {image_id: [] for image_id in file.images}
@@ -74,7 +89,27 @@ def scenes(config: CocoConfig, files: dict[str, Instances]) -> Iterator[NamedSce
             name = plain(Path(image.file_name).with_suffix("").as_posix().replace("/", "-"))
             if (other := names.setdefault(name, where)) != where:
                 raise SampleError(f"{path}: images {where} and {other} would both be called {name}; rename one")
-            yield from _patches(config, split, where, name, image, by_image[image.id], file, path)
+            try:
+                pixels = read_image(Path(config.root) / where)
+            except SampleError as error:
+                faults.append(SampleError(f"{path}: image {image.id}: {error}"))
+            except FileNotFoundError as error:
+                hint = f"datasets.{dataset}.root and images (now {config.images!r})"
+                faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}; lay it there or set {hint}"))
+            if faults:  # the others are only looked at
+                continue
+            _check_size(pixels, image, path, where, config)
+            found = [_instance(annotation, image, file, path) for annotation in by_image[image.id]]
+            written: set[int] = set()
+            yield from _patches(config, split, where, name, pixels, found, written)
+            instances, samples = instances + len(found), samples + len(written)
+            crowds += sum(instance.crowd for instance in found)
+    raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
+    if left := instances - crowds - samples:
+        logger.info(
+            f"{dataset}: {left:,} of {instances:,} instances are no sample of any patch, being too small, too large or "
+            f"slivers (min_area, max_area, min_width, min_reach), and {crowds:,} are crowds: they have no sentence"
+        )
 
 
 def words(name: str) -> str:
@@ -91,22 +126,29 @@ def _patches(
     split: str,
     where: str,
     name: str,
-    image: ImageEntry,
-    annotations: list[Annotation],
-    file: Instances,
-    path: Path,
+    pixels: NDArray[np.uint8],
+    instances: list[Instance],
+    written: set[int],
 ) -> Iterator[NamedScene]:
-    """The patches of one image, each with the instances that reach into it."""
-    pixels = read_image(Path(config.root) / where)
+    """The patches of one image, each with the instances that reach into it; ``written`` gets the places of those that
+    are a sample of one."""
+    height, width = pixels.shape[:2]
+    for end, window in windows(height, width, config, Path(config.root) / where):
+        regions = []
+        for place, instance in enumerate(instances):
+            reaching = _regions(instance, window, config)
+            regions += reaching
+            if any(region.target for region in reaching):
+                written.add(place)
+        yield NamedScene(f"{name}{end}", split, Patch(pixels[window], regions), where if config.patch is None else None)
+
+
+def _check_size(pixels: NDArray[np.uint8], image: ImageEntry, path: Path, where: str, config: CocoConfig) -> None:
     if pixels.shape[:2] != (image.height, image.width):
         raise SampleError(
             f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
             f"{pixels.shape[0]}x{pixels.shape[1]}; correct the file"
         )
-    instances = [_instance(annotation, image, file, path) for annotation in annotations]
-    for end, window in windows(image.height, image.width, config, Path(config.root) / where):
-        regions = [region for instance in instances for region in _regions(instance, window, config)]
-        yield NamedScene(f"{name}{end}", split, Patch(pixels[window], regions), where if config.patch is None else None)
 
 
 def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: Path) -> Instance:

@@ -7,54 +7,47 @@
 scenes are split and never their parts.
 
 Regions: connected (8 neighbours) pixels of one class within a patch; pixels of no class (unlabeled, stray colours)
-belong to nothing. A region smaller than ``speck`` is noise of the annotation: ignored altogether. Which of the others
-become samples: benchmark/datasets/patches.py.
+belong to nothing. A region smaller than ``speck`` is noise of the annotation and ignored, but nothing is said to be
+absent that one of them could be, and nothing at all of a patch with a pixel whose colour is not listed. Which of the
+others become samples: benchmark/datasets/patches.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from scipy import ndimage
 
 from benchmark.datasets.assemble import NamedScene, write_scenes
+from benchmark.datasets.labels import BACKGROUND, Colour, Met, read_colours, to_labels
 from benchmark.datasets.patches import PatchConfig, is_sample, windows
+from benchmark.errors import raise_all
 from benchmark.expressions import Region
 from benchmark.images import read_image
+from benchmark.regions import pieces
 from benchmark.samples import SPLITS, Manifest, SampleError
 
 HOW = "it needs {root}/{folder}/images/<name>.jpg (or .png, .tif) and {root}/{folder}/masks/<name>.png"
 IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
-def _colour(value: object) -> object:
-    """ "#3C1098" -> 0x3C1098; everything else is left to be refused."""
-    if isinstance(value, str) and re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
-        return int(value[1:], 16)
-    if isinstance(value, str):
-        raise ValueError('write a colour as "#3C1098", with quotes')
-    return value
-
-
-Colour = Annotated[int, BeforeValidator(_colour), Field(ge=0, le=0xFFFFFF)]
-
-
 class MasksConfig(PatchConfig):
     """Where the images are, which folders are in which split, and what the colours of the masks mean.
 
-    classes: class -> its colour, as "#RRGGBB".
+    classes: class -> its colour, as "#RRGGBB". background: colours of what is surely none of the classes.
     """
 
     train: tuple[str, ...] = ("train",)
     val: tuple[str, ...] = ("val",)
     test: tuple[str, ...] = ("test",)
-    classes: dict[str, Colour] = Field(min_length=1)
+    classes: dict[str, Colour] = Field(min_length=1, max_length=BACKGROUND - 1)
+    background: tuple[Colour, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> MasksConfig:
@@ -66,6 +59,8 @@ class MasksConfig(PatchConfig):
         for name, colour in self.classes.items():
             if colours.count(colour) > 1:
                 raise ValueError(f"class {name!r} has a colour #{colour:06X} that another class has too")
+            if colour in self.background:
+                raise ValueError(f"class {name!r} has a colour #{colour:06X} that is background too")
         return self
 
     def image_id(self, folder: str, stem: str) -> str:
@@ -96,11 +91,12 @@ def build(folder: Path, config: MasksConfig) -> Manifest:
     pair, SampleError for an image that is truncated or of another size than its mask, each naming the file and what to
     do.
     """
-    return write_scenes(folder, scenes(config), name=folder.name, **config.writing(), vocabulary=tuple(config.classes))
+    name, names = folder.name, tuple(config.classes)
+    return write_scenes(folder, scenes(config, name), name=name, **config.writing(), vocabulary=names)
 
 
-def scenes(config: MasksConfig) -> Iterator[NamedScene]:
-    """The patches of all images, split by split."""
+def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
+    """The patches of all images, split by split; at the end it is logged what colours were met."""
     root = Path(config.root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} does not exist: {config.missing(config.train[0])}")
@@ -108,8 +104,16 @@ def scenes(config: MasksConfig) -> Iterator[NamedScene]:
         (split, name, pair) for split in SPLITS for name in getattr(config, split) for pair in find_pairs(config, name)
     ]
     names: dict[str, Path] = {}
+    met, faults = Met(), list[SampleError | FileNotFoundError]()
     for split, name, (image_path, mask_path) in pairs:
-        image, labels = read_image(image_path), read_labels(mask_path, config.classes)
+        try:
+            image, colours = read_image(image_path), read_colours(mask_path)
+        except (SampleError, FileNotFoundError) as error:
+            faults.append(error)
+        if faults:  # the others are only looked at
+            continue
+        labels = to_labels(colours, config.classes, config.background)
+        met.add(colours, labels)
         if image.shape[:2] != labels.shape:
             raise SampleError(
                 f"{mask_path} is {labels.shape[0]}x{labels.shape[1]} (height x width), its image {image_path} is "
@@ -119,16 +123,20 @@ def scenes(config: MasksConfig) -> Iterator[NamedScene]:
         if (other := names.setdefault(image_id, image_path)) != image_path:
             raise SampleError(f"{image_path} and {other} would both be called {image_id}; rename one")
         for end, window in windows(labels.shape[0], labels.shape[1], config, image_path):
-            regions = find_regions(labels[window], config)
+            part = labels[window]
+            regions = find_regions(part, config)
+            specks = find_specks(part, config, regions) if config.absent else []
             path = image_path.relative_to(root).as_posix() if config.patch is None else None
-            yield NamedScene(f"{image_id}{end}", split, Patch(image[window], regions), path)
+            patch = Patch(image[window], regions)
+            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete=bool(part.all()))
+    raise_all(faults, f"files of {root} cannot be read", config.missing(config.train[0]))
+    met.tell(dataset, config.classes)
 
 
 def find_pairs(config: MasksConfig, name: str) -> list[tuple[Path, Path]]:
     """(image, mask) of each image of a folder, in order."""
     folder = Path(config.root) / name
-    images = {path.stem: path for path in sorted((folder / "images").glob("*")) if path.suffix.lower() in IMAGES}
-    masks = {path.stem: path for path in sorted((folder / "masks").glob("*.png"))}
+    images, masks = _by_stem(folder / "images", IMAGES), _by_stem(folder / "masks", (".png",))
     if not images and not masks:
         raise FileNotFoundError(f"{folder} has no images: {config.missing(name)}")
     for stem in sorted(images.keys() ^ masks.keys()):
@@ -140,14 +148,13 @@ def find_pairs(config: MasksConfig, name: str) -> list[tuple[Path, Path]]:
     return [(images[stem], masks[stem]) for stem in sorted(images)]
 
 
-def read_labels(path: Path, classes: Mapping[str, int]) -> NDArray[np.uint8]:
-    """(H, W): 1 + the index in ``classes``, 0 for pixels of no class. Palette and RGB files read the same."""
-    red, green, blue = np.moveaxis(read_image(path).astype(np.int32), -1, 0)
-    colours = (red << 16) | (green << 8) | blue
-    labels = np.zeros(colours.shape, np.uint8)
-    for index, colour in enumerate(classes.values(), start=1):
-        labels[colours == colour] = index
-    return labels
+def _by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
+    """The files of a folder by their names less suffixes, which may be in capitals."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*")):
+        if path.suffix.lower() in suffixes and (other := found.setdefault(path.stem, path)) != path:
+            raise SampleError(f"{other} and {path} are two files of one name, {path.stem}; keep one of them")
+    return found
 
 
 def find_regions(labels: NDArray[np.uint8], config: MasksConfig) -> list[Region]:
@@ -161,3 +168,17 @@ def find_regions(labels: NDArray[np.uint8], config: MasksConfig) -> list[Region]
                 mask = parts == part
                 regions.append(Region(mask, category, target=is_sample(mask, config)))
     return regions
+
+
+def find_specks(labels: NDArray[np.uint8], config: MasksConfig, regions: Sequence[Region]) -> list[Region]:
+    """The pixels of each class that are in none of a window's ``regions``: together and, as a crowd, in pieces."""
+    specks = []
+    for index, category in enumerate(config.classes, start=1):
+        left = labels == index
+        for region in regions:
+            if region.category == category:
+                left &= ~region.mask
+        if left.any():
+            together = Region(left, category, target=False)
+            specks += [together, *pieces(together)]
+    return specks

@@ -92,6 +92,18 @@ def test_fetching_twice_gives_the_same_bytes(workplace: Path, monkeypatch: pytes
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_what_is_left_out_is_said(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    fetch.main(dataset="masks")
+    assert re.search(r"masks: [\d,]+ pixels of 6 images have colours that are not listed: #", capsys.readouterr().out)
+    fetch.main(dataset="coco")
+    assert re.search(
+        r"coco: \d+ of \d+ instances are no sample of any patch.* and 3 are crowds", capsys.readouterr().out
+    )
+
+
 def error(capsys: pytest.CaptureFixture[str], **arguments: Any) -> str:
     with pytest.raises(SystemExit) as caught:
         fetch.main(**arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,26 @@ def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:
     assert crowded
 
 
+def test_what_became_no_sample_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2, side=1), box(20, 40, iscrowd=1)], side=128)
+    with caplog.at_level(logging.INFO, "benchmark.datasets"):
+        build(tmp_path / "mine", config(root, patch=64))
+    assert "mine: 9 of 12 images or patches have no sample and are left out" in caplog.text
+    assert "mine: 3 of 9 instances are no sample of any patch, being too small, too large or slivers" in caplog.text
+    assert "and 3 are crowds" in caplog.text
+
+
+def test_an_image_whose_name_is_too_long_for_a_patch_is_named(tmp_path: Path) -> None:
+    root = make(tmp_path / "a", [box(4, 4)], side=128)
+    (root / "images" / ("a" * 200)).mkdir()
+    (root / "images" / "train.png").rename(root / "images" / ("a" * 200) / ("b" * 60 + ".png"))
+    edit("train", lambda c: c["images"][0].update(file_name="a" * 200 + "/" + "b" * 60 + ".png"))(root)
+    with pytest.raises(
+        SampleError, match=r"an image would be called a+\.\.\., longer than a file's name can be; rename"
+    ):
+        build(tmp_path / "mine", config(root, patch=64))
+
+
 def test_large_images_are_cut_and_what_a_border_leaves_of_an_instance_is_no_sample(tmp_path: Path) -> None:
     root = make(tmp_path / "a", [box(4, 4), box(63, 70, 1, 20), box(100, 100, 2, 20)], side=128)
     build(tmp_path / "cut", config(root, patch=64))
@@ -218,7 +239,11 @@ def edit(split: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Path]
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no file": (lambda r: (r / "annotations/instances_val.json").unlink(), "instances_val.json does not exist"),
+    "no file": (
+        lambda r: (r / "annotations/instances_val.json").unlink(),
+        r"instances_val.json does not exist; set datasets.mine.root \(and annotations, now 'annotations/instances_",
+    ),
+    "no folder": (shutil.rmtree, r"coco/annotations/instances_train.json does not exist; set datasets.mine.root"),
     "not JSON": (lambda r: (r / "annotations/instances_val.json").write_bytes(b"\xff\xfe"), "val.json is not JSON"),
     "deep JSON": (lambda r: (r / "annotations/instances_val.json").write_text("[" * 200_000), "val.json is not JSON"),
     "a list": (lambda r: (r / "annotations/instances_val.json").write_text("[]"), "has no list 'images'"),
@@ -263,7 +288,16 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         edit("val", lambda c: c["images"][0].update(file_name="../../secret.png")),
         r"image 1: file_name '../../secret.png' leaves the folder of images",
     ),
-    "a missing image": (lambda r: (r / "images/val_0.png").unlink(), "images/val_0.png does not exist"),
+    "a missing image": (
+        lambda r: (r / "images/val_0.png").unlink(),
+        r"val.json: image 1: image .*/images/val_0.png does not exist; lay it there or set datasets.mine.root and "
+        r"images \(now 'images'\)$",
+    ),
+    "all images missing or truncated": (
+        lambda r: [path.unlink() if "test" in path.name else path.write_bytes(b"") for path in r.glob("images/*")],
+        r"(?s)9 images of .*coco cannot be read; see datasets.mine in params.yaml:\n  .*train.json: image 1: .*"
+        r"fetch it again\n  .*test.json: image 3: .*does not exist; lay it there",
+    ),
     "another size": (
         edit("val", lambda c: c["images"][0].update(height=95)),
         r"image 1 is 95x96 \(height x width\), .*images/val_0.png is 96x96",
