@@ -229,7 +229,7 @@ def test_a_host_that_takes_calls_in_silence_counts_as_none(tmp_path: Path, monke
         started = time.monotonic()
         with pytest.raises(MissingFilesError, match=r"needs refs.* \(.*timed out.*\)\. By hand: "):
             bring(spec(), tmp_path)
-        assert time.monotonic() - started < 4 * downloads.PATIENCE
+        assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("name", ["rrsisd", "refsegrs", "risbench"])
