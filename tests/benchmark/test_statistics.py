@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import resource
-import time
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from benchmark.statistics import (
     bootstrap_intervals,
     holm,
     paired_difference,
+    paired_differences,
     permutation_p,
 )
 
@@ -134,6 +134,15 @@ def test_paired_difference_cancels_what_both_find_hard() -> None:
     assert backwards == pytest.approx((-difference, -high, -low), abs=1e-12)
 
 
+def test_differences_of_several_metrics_are_those_of_each() -> None:
+    rng = np.random.default_rng(4)
+    a, b = draw_lines(rng, images=20), draw_lines(rng, images=20)
+    found = paired_differences([a, a], b, ("miou", "oiou", "precision_0.7"), over_seeds=True)
+    assert list(found) == ["miou", "oiou", "precision_0.7"]
+    for metric, values in found.items():
+        assert values == pytest.approx(paired_difference([a, a], b, metric, over_seeds=True))
+
+
 def test_paired_difference_matches_samples_by_id() -> None:
     lines = draw_lines(np.random.default_rng(0), images=40)
     assert paired_difference(lines, lines.sample(frac=1, random_state=1), "oiou") == (0.0, 0.0, 0.0)
@@ -157,11 +166,10 @@ def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
         bootstrap_interval(draw_lines(np.random.default_rng(0), images=5), **wrong)  # type: ignore[arg-type]
 
 
-def test_ten_thousand_resamples_of_twenty_thousand_samples_are_quick_and_small() -> None:
-    lines = draw_lines(np.random.default_rng(0), images=20_000)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+def test_ten_thousand_resamples_of_twenty_thousand_samples_are_small() -> None:
+    lines = draw_lines(np.random.default_rng(0), images=20_000)  # benchmark/speed says how quick
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bootstrap_intervals(lines)
-    assert time.process_time() - started < 5  # of the processor, so that a busy machine does not decide
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 1024  # MiB
 
 

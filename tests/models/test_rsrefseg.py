@@ -305,3 +305,29 @@ def test_it_can_be_built_from_parts_or_from_a_folder(weights: Path) -> None:
     folder = tiny_model(weights, trained=False)
     one, other = (logits_of(model, IMAGES, ["road"], [1]) for model in (parts, folder))
     assert torch.equal(one, other)
+
+
+# --------------------------------------------------------------------------------------------- what can be looked at
+
+
+@EACH_VARIANT
+def test_activations_are_what_the_prompter_filtered_with(variant: str, foundations: dict[str, Path]) -> None:
+    model = exact_model(foundations, "siglip", variant)
+    config = model.config.prompter
+    with torch.no_grad():
+        prompts = model.prompt(IMAGES, TEXTS, IMAGE_INDEX)
+    found = model.activations(IMAGES, TEXTS, IMAGE_INDEX)
+    dense = None if prompts.heat_NHW is None else prompts.heat_NHW.sigmoid()
+    expected = {"local": prompts.local_NHW, "global": prompts.global_NHW, "dense": dense}
+    has = {"local": config.local, "global": config.global_, "dense": config.dense}
+    assert len(found) == len(TEXTS)
+    for place, maps in enumerate(found):
+        assert set(maps) == {name for name, there in has.items() if there}
+        for name, values in maps.items():
+            whole = expected[name]
+            assert whole is not None
+            np.testing.assert_allclose(values, whole[place].numpy(), atol=1e-6)
+            assert 0 <= values.min() < values.max() <= 1
+    model.train()
+    with pytest.raises(RuntimeError, match="call eval"):
+        model.activations(IMAGES, TEXTS, IMAGE_INDEX)
