@@ -124,7 +124,7 @@ def readme_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Table
         parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others if table.name in IN_README]
         if any(not method.control for method in group.present):
             parts.append(
-                f"![Examples on {group.title}](reports/generated/figures/{group.dataset}/{group.model}/examples.png)\n"
+                f"![Examples on {group.title}](reports/generated/figures/{group.dataset}/{group.model}/examples.jpg)\n"
             )
     return "\n".join(parts)
 

@@ -16,7 +16,7 @@ from benchmark.metrics import THRESHOLDS, iou, precision_name
 from benchmark.results import METRICS
 from reports.load import FULL, Group, Method, Report
 from reports.sheets import activations_sheet, cases_sheet, examples_sheet
-from reports.style import PHOTO_DPI, WIDTH, Look, band, legend, line, save, set_theme, style_of, styles
+from reports.style import WIDTH, Look, band, legend, line, save, set_theme, style_of, styles
 
 BINS = 6  # of object size, each with as many samples
 CATEGORIES = 40  # the most frequent ones that a heat map shows
@@ -39,7 +39,7 @@ SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": ex
 
 
 def save_all(report: Report, root: Path) -> list[Path]:
-    """Write every figure under <root>/<dataset>/<model>/ and name the PNG files."""
+    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows."""
     set_theme()
     look = styles(report)
     written = []
@@ -49,7 +49,7 @@ def save_all(report: Report, root: Path) -> list[Path]:
         for name in CAPTIONS:
             figure = SHEETS[name](group) if name in SHEETS else DRAWN[name](group, look)
             if figure is not None:
-                written.append(save(figure, folder / name, *([PHOTO_DPI] if name in SHEETS else [])))
+                written.append(save(figure, folder / name, photographs=name in SHEETS))
     return written
 
 

@@ -25,8 +25,10 @@ PROTOCOL = HERE.parent / "benchmark" / "README.md"
 
 @dataclass(frozen=True)
 class Picture:
+    """url: a data URL."""
+
     caption: str
-    data: str
+    url: str
     wide: bool
 
 
@@ -55,7 +57,7 @@ def render(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]], pr
         report: what is shown.
         tables: (dataset, model) -> its tables.
         provenance: the last table of the page.
-        figures: folder of the PNG files, which are copied into the page.
+        figures: folder of the picture files, which are copied into the page.
     """
     parts = [
         Part(
@@ -106,7 +108,8 @@ def _configuration(stored: StoredResult) -> Configuration:
 def _pictures(group: Group, figures: Path) -> list[Picture]:
     folder = figures / group.dataset / group.model
     return [
-        Picture(caption, base64.b64encode(path.read_bytes()).decode(), wide=name in SHEETS)
+        Picture(caption, f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}", name in SHEETS)
         for name, caption in CAPTIONS.items()
-        if (path := folder / f"{name}.png").is_file()
+        for suffix, kind in [(".jpg", "jpeg") if name in SHEETS else (".png", "png")]
+        if (path := folder / f"{name}{suffix}").is_file()
     ]

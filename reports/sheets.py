@@ -24,7 +24,7 @@ from reports.load import FULL, Group
 from reports.style import FULL_WIDTH
 
 COLUMNS = 7  # tiles in a line of a sheet
-LEAST = 6  # fewer are no larger
+LEAST = 5  # fewer are no larger
 HEAT = "magma"  # of activations: dark is 0, bright is 1
 RULES = {
     "gain": "best gain",
@@ -89,7 +89,7 @@ def activations_sheet(group: Group) -> Figure | None:
     rows = []
     for row in cases[cases["variant"] == chosen].to_dict("records"):
         example = to_example(row)
-        maps = [Tile(MAP_TITLES[name], decode_map(row[name])) for name in MAPS if row[name] is not None]
+        maps = [_map_tile(name, decode_map(row[name])) for name in MAPS if row[name] is not None]
         picture = overlay(example.image, example.truth, example.prediction)
         tiles = [Tile("image", example.image), *maps, Tile(f"{chosen} {example.iou:.2f}", picture)]
         rows.append((_title(pd.Series(row)), tiles))
@@ -114,6 +114,10 @@ def _cases(group: Group) -> pd.DataFrame | None:
 
 def _title(case: pd.Series) -> str:
     return f"{RULES[case['rule']]}: {case['expression']}"
+
+
+def _map_tile(name: str, values: FloatMap) -> Tile:
+    return Tile(f"{MAP_TITLES[name]}, max {values.max():.2f}", values)
 
 
 def _predicted(titles: Sequence[str], examples: Sequence[Example]) -> list[Tile]:

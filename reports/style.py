@@ -26,7 +26,7 @@ from reports.load import Method, Report, ordered
 WIDTH = 3.5  # inches, one column
 FULL_WIDTH = 7.2  # inches, both columns
 DPI = 200
-PHOTO_DPI = 110  # of the sheets, which are in git as PNG: photographs at 200 dots an inch would be megabytes
+PHOTO_DPI = 110  # of the sheets; as JPEG, which is in git and on the page: photographs as PNG would be megabytes
 MARKERS = "osD^vPX*<>hp"
 COLORS = (0, 1, 2, 3, 4, 5, 9, 6, 8)  # of seaborn's colour-blind palette, the palest last, without its grey
 GREYS = ("#222222", "#777777", "#AAAAAA")
@@ -94,9 +94,16 @@ def set_theme() -> None:
     sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, "grid.linewidth": 0.5, "xtick.major.pad": 1})
 
 
-def save(figure: Figure, path: Path, dpi: int = DPI) -> Path:
-    """Write <path>.png and <path>.pdf without dates or program names, and close the figure -> the PNG file."""
+def save(figure: Figure, path: Path, *, photographs: bool = False) -> Path:
+    """Write <path>.png and <path>.pdf, of photographs <path>.jpg too, without dates or program names; close the figure.
+
+    Returns:
+        The file to show on a page.
+    """
+    dpi = PHOTO_DPI if photographs else DPI
     figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
     figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    if photographs:
+        figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
     plt.close(figure)
-    return path.with_suffix(".png")
+    return path.with_suffix(".jpg" if photographs else ".png")

@@ -100,7 +100,7 @@ def test_the_report_is_there_and_the_readme_holds_its_tables(clone: Path) -> Non
     assert all(name in block for name in (*VARIANTS, *CONTROLS))
     assert (generated / "index.html").stat().st_size > 10_000
     figures = {path.suffix for path in (generated / "figures").rglob("*.*")}
-    assert figures == {".png", ".pdf"}
+    assert figures == {".png", ".pdf", ".jpg"}
 
 
 def test_dvc_shows_the_metrics_and_the_curves(clone: Path) -> None:

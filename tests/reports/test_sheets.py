@@ -44,8 +44,8 @@ def test_cases_show_each_variant_with_its_iou_under_the_rule_that_chose_them(gro
 def test_activations_are_those_of_the_full_model_and_only_what_it_has(group: Group) -> None:
     shown = texts(activations_sheet(group))
     count = shown.count("image")
-    assert shown.count("local activation") == shown.count("global activation") == count > 0
-    assert "dense prompt" not in shown
+    assert shown.count("local activation, max 1.00") == shown.count("global activation, max 1.00") == count > 0
+    assert not any("dense prompt" in text for text in shown)
     assert sum(text == "rsrefseg 1.00" for text in shown) == count
 
 
