@@ -147,7 +147,7 @@ def replace_block(readme: Path, block: str) -> str:
 
 def _screen(table: Table, width: int) -> ScreenTable:
     """The main table for a terminal; a narrow one leaves out what the files have."""
-    left_out = () if width >= 130 else ("P@0.6", "P@0.8", "params trained", "params total")
+    left_out = () if width >= 130 else ("P@0.6", "P@0.7", "P@0.8", "BIoU", "params trained", "params total")
     columns = [place for place, name in enumerate(table.header) if name not in left_out]
     screen = ScreenTable(title=table.title, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for place in columns:
