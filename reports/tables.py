@@ -130,10 +130,11 @@ def controls_table(group: Group) -> Table | None:
             numbers.append([variant.name, control.name, *(round(100 * value, 2) for value in (difference, low, high))])
         verdict = MISSING if None in beaten else ("yes" if all(beaten) else "no")
         rows.append((*cells, Cell(verdict)))
+    over = "seeds and images" if len(group.seeds) > 1 else "images"
     notes = (
         "mIoU of the variant less mIoU of the control on the same samples, in points of %, with its 95 % interval "
-        "(bootstrap over images, both sides under the same draw). "
-        "A variant beats every control if all its intervals lie above zero.",
+        f"(bootstrap over {over}, both sides under the same draw of images). A variant beats every control if all its "
+        "intervals lie above zero.",
     )
     return Table(
         "controls",
