@@ -6,8 +6,9 @@ import pandas as pd
 
 from benchmark.results import ResultError
 from benchmark.strata import STRATA, strata
-from reports.load import Group
-from reports.tables import MISSING, Cell, Table, clear_best, folder_of, percent, seeds_note
+from reports.groups import Group
+from reports.rendering import MISSING, Cell, Table, percent
+from reports.tables import clear_best, folder_of, seeds_note
 
 FEW = 30  # samples; below, a number is printed in brackets
 

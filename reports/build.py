@@ -25,10 +25,12 @@ from benchmark.samples import SampleError
 from reports.breakdowns import breakdown_tables
 from reports.comparisons import ablation_table, calibration_table, cost_table, protocols_table
 from reports.figures import save_all
-from reports.load import Report, load_report
+from reports.groups import Report
+from reports.load import load_report
 from reports.page import render
 from reports.published import published_table
-from reports.tables import Table, controls_table, main_table, markdown, provenance_table, save
+from reports.rendering import Table, markdown, save
+from reports.tables import controls_table, main_table, provenance_table
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 IN_README = ("main", "ablation", "controls")  # the others are in reports/generated/

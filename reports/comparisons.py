@@ -16,8 +16,9 @@ from benchmark.results import METRICS
 from benchmark.statistics import Difference, holm, permutation_p
 from benchmark.sweep import THRESHOLDS as CUTS
 from benchmark.sweep import calibration_error, miou_by_threshold
-from reports.load import COMPARED, FULL, Group
-from reports.tables import INTERVALS, MISSING, Cell, Table, duration, folder_of, millions, percent, seeds_note, signed
+from reports.groups import COMPARED, FULL, Group
+from reports.rendering import MISSING, Cell, Table, duration, millions, percent, signed
+from reports.tables import INTERVALS, folder_of, seeds_note
 
 LEVEL = 0.05
 SAMPLES_NOTE = "The same predictions in every row: what differs is the convention alone (benchmark/README.md)."

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from benchmark.metrics import THRESHOLDS, iou, precision_name
 from benchmark.results import METRICS
-from reports.load import FULL, Group, Method, Report
+from reports.groups import FULL, Group, Method, Report
 from reports.sheets import activations_sheet, cases_sheet, examples_sheet
 from reports.style import WIDTH, Look, band, legend, line, save, set_theme, style_of, styles
 

@@ -16,8 +16,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from benchmark.results import StoredResult
 from reports.figures import CAPTIONS, SHEETS
-from reports.load import Group, Report
-from reports.tables import Table
+from reports.groups import Group, Report
+from reports.rendering import Table
 
 HERE = Path(__file__).parent
 PROTOCOL = HERE.parent / "benchmark" / "README.md"

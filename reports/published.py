@@ -8,8 +8,9 @@ import pandas as pd
 
 from benchmark.metrics import THRESHOLDS, precision_name
 from benchmark.results import METRICS, TEST_SPLIT, ResultError
-from reports.load import Group
-from reports.tables import MISSING, Cell, Table, folder_of, percent
+from reports.groups import Group
+from reports.rendering import MISSING, Cell, Table, percent
+from reports.tables import folder_of
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 NAMES = {"refsegrs": "RefSegRS", "rrsisd": "RRSIS-D", "risbench": "RISBench"}  # of datasets, in published.csv

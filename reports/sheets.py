@@ -20,7 +20,7 @@ from matplotlib.patches import Patch
 from benchmark.cases import MAPS, decode_map, load_cases
 from benchmark.overlay import LEGEND, Example, overlay, read_examples, to_example
 from benchmark.results import ResultError
-from reports.load import FULL, Group
+from reports.groups import FULL, Group
 from reports.style import FULL_WIDTH
 
 COLUMNS = 7  # tiles in a line of a sheet

@@ -21,7 +21,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.load import Method, Report, ordered
+from reports.groups import Method, Report, ordered
 
 WIDTH = 3.5  # inches, one column
 FULL_WIDTH = 7.2  # inches, both columns

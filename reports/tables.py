@@ -1,13 +1,12 @@
-"""Tables, each built once and rendered as Markdown, CSV and LaTeX.
+"""The main tables: results, gains over controls, provenance.
 
-Shares are printed in percent with two decimals; a missing run is "–" in print and empty in CSV. Best is bold by the
-direction declared with each metric, among trained variants only, and only where its interval overlaps no other's.
+Best is bold by the direction declared with each metric, among trained variants only, and only where its interval
+overlaps no other's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +14,9 @@ import pandas as pd
 from benchmark.metrics import NO_TARGET
 from benchmark.results import METRICS
 from benchmark.statistics import paired_difference
-from reports.load import OUTSIDE, Group, Report
+from reports.groups import OUTSIDE, Group, Report
+from reports.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 
-MISSING = "–"
 NO_TARGET_NOTE = (
     "N-acc: share of the samples of what is not there that get an empty prediction; they count for no other metric."
 )
@@ -29,32 +28,6 @@ INTERVALS = {  # over several seeds, or of one
 NOTES = {  # what a reader must know of a method beside its name
     "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is printed. value: what a reader's sorting goes by, where it is not the number that the text begins with."""
-
-    text: str
-    bold: bool = False
-    value: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table in print (`header`, `rows`) and as numbers (`numbers`).
-
-    `name` is its file's stem, `folder` where it lies under tables/.
-    """
-
-    name: str
-    folder: Path
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...]
-    numbers: pd.DataFrame
-    rule_before: int | None = None  # the row above which a line is drawn in LaTeX
 
 
 def main_table(group: Group) -> Table:
@@ -173,61 +146,6 @@ def provenance_table(report: Report) -> Table:
     )
 
 
-def markdown(table: Table) -> str:
-    """A pipe table and its notes."""
-    lines = [_pipes(table.header), _pipes(["---", *["---:"] * (len(table.header) - 1)])]
-    lines += [_pipes([f"**{cell.text}**" if cell.bold else cell.text for cell in row]) for row in table.rows]
-    return "\n\n".join(["\n".join(lines), *table.notes]) + "\n"
-
-
-def latex(table: Table) -> str:
-    r"""A `table*` for booktabs and graphicx, ready for \input; one wider than the page is shrunk to fit it."""
-    lines = [
-        r"\begin{table*}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape_latex(table.title)}. {' '.join(escape_latex(note) for note in table.notes)}}}",
-        rf"\label{{tab:{'-'.join([*table.folder.parts, table.name])}}}",
-        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{"
-        rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
-        r"\toprule",
-        " & ".join(escape_latex(name) for name in table.header) + r" \\",
-        r"\midrule",
-    ]
-    for place, row in enumerate(table.rows):
-        if place and place == table.rule_before:
-            lines.append(r"\midrule")
-        cells = (rf"\textbf{{{escape_latex(cell.text)}}}" if cell.bold else escape_latex(cell.text) for cell in row)
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]) + "\n"
-
-
-def save(table: Table, root: Path) -> None:
-    """Write <root>/<folder>/<name>.md, .csv and .tex."""
-    folder = root / table.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
-    (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
-    table.numbers.to_csv(folder / f"{table.name}.csv", index=False, lineterminator="\n")
-
-
-def escape_latex(text: str) -> str:
-    """Text -> LaTeX that prints it."""
-    special = {character: rf"\{character}" for character in "&%$#_{}"}
-    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {
-        "–": "--",
-        "−": "$-$",
-        "≥": r"$\geq$",
-        "·": r"$\cdot$",
-        "×": r"$\times$",
-        "±": r"$\pm$",
-        "†": r"$\dagger$",
-        "<": "$<$",
-        ">": "$>$",
-    }
-    return "".join(special.get(character, character) for character in text)
-
-
 def clear_best(values: Mapping[str, tuple[float, float, float]], higher_is_better: bool = True) -> str | None:
     """Which of name -> (value, low, high) is best; None of fewer than two, or where its interval overlaps another's."""
     if len(values) < 2:
@@ -282,37 +200,3 @@ def seeds_note(group: Group) -> str:
 
 def _list(values: Sequence[int]) -> str:
     return ", ".join(str(value) for value in values)
-
-
-def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1], in % with two decimals."""
-    return f"{100 * share:.2f}"
-
-
-def signed(share: float) -> str:
-    """A difference of shares in points of %, with its sign."""
-    text = f"{100 * share:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
-
-
-def millions(count: float | None) -> str:
-    """0, "0.49 M", or MISSING."""
-    if count is None:
-        return MISSING
-    return "0" if count == 0 else f"{count / 1e6:.2f} M"
-
-
-def duration(seconds: float | None) -> str:
-    """0, "41 s", "3 min 12 s", "2 h 05 min", or MISSING."""
-    if seconds is None:
-        return MISSING
-    whole = round(seconds)
-    if whole < 60:
-        return "0" if whole == 0 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

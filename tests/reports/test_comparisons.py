@@ -15,9 +15,10 @@ from benchmark.results import ResultError
 from benchmark.statistics import holm, paired_difference, permutation_p
 from reports.breakdowns import breakdown_tables
 from reports.comparisons import ablation_table, calibration_table, cost_table, protocols_table
-from reports.load import Group, Report, load_report
+from reports.groups import Group, Report
+from reports.load import load_report
 from reports.published import PUBLISHED, published_table
-from reports.tables import Table
+from reports.rendering import Table
 
 OTHERS = ["no_lora", "global_only", "local_only", "no_dense_prompt"]
 

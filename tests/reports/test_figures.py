@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from reports import figures
-from reports.load import Report, load_report
+from reports.groups import Report
+from reports.load import load_report
 from reports.style import DPI, FULL_WIDTH, PHOTO_DPI, WIDTH, styles
 
 

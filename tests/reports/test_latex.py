@@ -14,7 +14,8 @@ import pytest
 from reports.build import make_tables
 from reports.load import load_report
 from reports.published import published_table
-from reports.tables import latex, provenance_table
+from reports.rendering import latex
+from reports.tables import provenance_table
 
 PDFLATEX = shutil.which("pdflatex")
 DOCUMENT = r"""\documentclass[twocolumn]{article}

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from benchmark.results import ResultError
-from reports.load import Report, load_report, load_selection, ordered
+from reports.groups import Report, ordered
+from reports.load import load_report, load_selection
 
 
 def read(root: Path) -> Report:

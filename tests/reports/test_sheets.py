@@ -10,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmark.results import ResultError
-from reports.load import Group, load_report
+from reports.groups import Group
+from reports.load import load_report
 from reports.sheets import activations_sheet, cases_sheet, examples_sheet
 from reports.style import set_theme
 

@@ -11,8 +11,10 @@ import pytest
 from benchmark.metrics import BOUNDARY, METRIC_NAMES
 from benchmark.statistics import paired_difference
 from reports.build import make_tables
-from reports.load import Report, load_report
-from reports.tables import Table, controls_table, escape_latex, latex, main_table, markdown, provenance_table, save
+from reports.groups import Report
+from reports.load import load_report
+from reports.rendering import Table, escape_latex, latex, markdown, save
+from reports.tables import controls_table, main_table, provenance_table
 
 
 def read(root: Path) -> Report:

@@ -1,0 +1,188 @@
+"""What a report is made from: groups of methods, each with its results.
+
+A method is a variant, a control or an outside model. A variant is complete when it has a result for every seed that any
+trained variant of its group has; an incomplete one is shown as missing, never as the mean of what is there. A control
+learns nothing, so one result of it is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.metrics import iou, precision_name
+from benchmark.results import METRICS, TEST_SPLIT, StoredResult
+from benchmark.statistics import Difference, Interval, bootstrap_interval, bootstrap_intervals, paired_differences
+from benchmark.strata import load_strata
+
+OUTSIDE = "†"  # behind the name of a method that was not run here
+FULL = "rsrefseg"  # the model that variants differ from
+COMPARED = ("miou", "oiou", *(precision_name(x) for x in (0.5, 0.7, 0.9)))  # metrics in which they are
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `run` of params.yaml names now, and the order of all variants it knows."""
+
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    variants: tuple[str, ...]
+    controls: tuple[str, ...]
+    seeds: tuple[int, ...]
+    known_variants: tuple[str, ...]
+
+    def names(self, stored: StoredResult) -> bool:
+        """Whether the current `run` would make this result."""
+        run = stored.result.run
+        method = run.variant in (self.controls if run.control else self.variants)
+        return run.dataset in self.datasets and run.model in self.models and method and run.seed in self.seeds
+
+
+@dataclass(frozen=True)
+class Method:
+    """A variant or control with its results, one per seed; none if it is missing or incomplete.
+
+    outside: its name in print, of a method that was not run here: only its masks were scored.
+    """
+
+    name: str
+    control: bool
+    results: tuple[StoredResult, ...]
+    missing_seeds: tuple[int, ...] = ()
+    outside: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in print."""
+        return self.name if self.outside is None else f"{self.outside} {OUTSIDE}"
+
+    @property
+    def lines(self) -> list[pd.DataFrame]:
+        """Per-sample tables, one per seed."""
+        return [stored.lines for stored in self.results]
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Mean over seeds, each in [0, 1]; none without results."""
+        if not self.results:
+            return {}
+        names = [name for name in METRICS if all(name in stored.metrics for stored in self.results)]
+        return {name: float(np.mean([stored.metrics[name] for stored in self.results])) for name in names}
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % bootstrap intervals of `metrics`: images are resampled, and seeds where there are several."""
+        return bootstrap_intervals(self.lines, tuple(self.metrics), over_seeds=True)
+
+    def deviation(self, metric: str) -> float:
+        """Standard deviation of a metric over two seeds or more, in [0, 1] (n - 1 in the denominator)."""
+        return float(np.std([stored.metrics[metric] for stored in self.results], ddof=1))
+
+    def train_mean(self, field: str) -> float | None:
+        """Mean over seeds of a field of the result's `train`; None where it is not known."""
+        values = [getattr(stored.result.train, field) for stored in self.results]
+        return None if None in values else float(np.mean(values))
+
+    def miou_of(self, sample_ids: Collection[str]) -> tuple[float, float, float]:
+        """mIoU of some samples with a target, with its 95 % interval as in `intervals`."""
+        tables = [lines[lines["sample_id"].isin(sample_ids)].reset_index(drop=True) for lines in self.lines]
+        mean = float(np.mean([iou(table).mean() for table in tables]))
+        return mean, *bootstrap_interval(tables, over_seeds=True)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Test images predicted a second, over all seeds; None where the time is not known or too short to measure."""
+        tests = [stored.result.eval[TEST_SPLIT] for stored in self.results]
+        seconds = [test.predict_seconds for test in tests if test.predict_seconds]
+        return None if len(seconds) < len(tests) else sum(test.images for test in tests) / sum(seconds)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The methods of one dataset and model: variants first, then controls."""
+
+    dataset: str
+    model: str
+    seeds: tuple[int, ...]
+    methods: tuple[Method, ...]
+    examples: Path
+    strata_path: Path
+    cases: Path
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} · {self.model}"
+
+    @cached_property
+    def described(self) -> pd.DataFrame:
+        """What each test sample is like (benchmark.strata.describe).
+
+        Raises FileNotFoundError or SampleError if it cannot be read.
+        """
+        return load_strata(self.strata_path)
+
+    @property
+    def full(self) -> Method | None:
+        """The full model, if it has results."""
+        return next((method for method in self.trained if method.name == FULL and method.results), None)
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """Title of each other variant or outside method that has results -> COMPARED metric -> how far it is from the
+        full model, on the same samples. None there without the full model."""
+        others = [method for method in self.present if not method.control and method is not self.full]
+        if self.full is None:
+            return {}
+        return {
+            method.title: paired_differences(method.lines, self.full.lines, COMPARED, over_seeds=True)
+            for method in others
+        }
+
+    @property
+    def trained(self) -> list[Method]:
+        """The variants, missing ones too."""
+        return [method for method in self.methods if not method.control and method.outside is None]
+
+    @property
+    def present(self) -> list[Method]:
+        """Methods that have results."""
+        return [method for method in self.methods if method.results]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Test samples and images."""
+        test = self.present[0].results[0].result.eval[TEST_SPLIT]
+        return test.samples, test.images
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report is made from."""
+
+    selection: Selection
+    results: tuple[StoredResult, ...]  # in the order of the groups' methods
+    groups: tuple[Group, ...]
+
+    @property
+    def absent(self) -> list[tuple[str, ...]]:
+        """Runs that the current `run` names and that have no result; a control counts once, whatever its seed."""
+        chosen, runs = self.selection, [stored.result.run for stored in self.results]
+        trained = {(run.dataset, run.model, run.variant, str(run.seed)) for run in runs if not run.control}
+        controls = {(run.dataset, run.model, run.variant) for run in runs if run.control}
+        seeds = [str(seed) for seed in chosen.seeds]
+        wanted = [
+            *product(chosen.datasets, chosen.models, chosen.variants, seeds),
+            *product(chosen.datasets, chosen.models, chosen.controls),
+        ]
+        return [key for key in wanted if key not in trained | controls]
+
+
+def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:
+    """Names without repetition: those of `first` in its order, then the rest by alphabet."""
+    return [name for name in first if name in names] + sorted(set(names) - set(first))
