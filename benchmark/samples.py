@@ -180,16 +180,21 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
     """
     for path in (folder / MANIFEST, folder / TABLE):
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist; build the dataset first: dvc repro fetch@{folder.name}")
+            raise FileNotFoundError(
+                f"{path} does not exist; fetch it first: python -m experiments.fetch --dataset {folder.name}"
+            )
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
         samples = pq.read_table(folder / TABLE).to_pandas()
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors())
-        raise SampleError(f"{folder / MANIFEST}: {faults}; build it again: dvc repro -f fetch@{folder.name}") from error
+        raise SampleError(
+            f"{folder / MANIFEST}: {faults}; fetch it again: python -m experiments.fetch --dataset {folder.name}"
+        ) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise SampleError(
-            f"{folder / TABLE}: cannot be read ({error}); build it again: dvc repro -f fetch@{folder.name}"
+            f"{folder / TABLE}: cannot be read ({error}); fetch it again: python -m experiments.fetch "
+            f"--dataset {folder.name}"
         ) from error
     check_columns(samples, folder)
     samples["category"] = samples["category"].astype(object).where(samples["category"].notna(), None)
@@ -197,7 +202,8 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
     if found != manifest.samples_sha256:
         raise SampleError(
             f"{folder / TABLE}: its content has SHA-256 {found}, {MANIFEST} says {manifest.samples_sha256}; "
-            f"the table was changed after it was saved: build it again: dvc repro -f fetch@{folder.name}"
+            "the table was changed after it was saved; fetch it again: python -m experiments.fetch "
+            f"--dataset {folder.name}"
         )
     if manifest.images_in == "dataset":
         return Dataset(folder, manifest, samples, folder)
@@ -255,4 +261,6 @@ def save_examples(path: Path, dataset: Dataset, count: int = 6) -> None:
 
 def load_examples(path: Path) -> pd.DataFrame:
     """sample_id, expression, category, height, width, image (JPEG bytes), mask (counts of COCO's compressed RLE)."""
-    return read_table(path, EXAMPLE_SCHEMA.names, f"fetch the dataset: dvc repro fetch@{path.parent.name}")
+    return read_table(
+        path, EXAMPLE_SCHEMA.names, f"fetch the dataset: python -m experiments.fetch --dataset {path.parent.name}"
+    )

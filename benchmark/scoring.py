@@ -59,10 +59,7 @@ def measure_masks(
     for number, sample in enumerate(samples.to_dict("records"), start=1):
         name, height, width = sample["sample_id"], sample["height"], sample["width"]
         truth = decode_mask(sample["mask"], height, width)
-        try:
-            prediction = check_prediction(name, truth, readers[name](height, width))
-        except ValueError as error:
-            raise SampleError(f"{predictions}: {error}") from error
+        prediction = check_prediction(name, truth, readers[name](height, width))  # the readers name file and line
         rows.append(
             {**_key(sample), **compare(truth, prediction)} | compare_in_detail(truth, prediction, details.sides)
         )

@@ -119,4 +119,4 @@ def load_strata(path: Path) -> pd.DataFrame:
 
     Raises FileNotFoundError if it is not there, SampleError for another table.
     """
-    return read_table(path, COLUMNS, f"fetch the dataset: dvc repro fetch@{path.parent.name}")
+    return read_table(path, COLUMNS, f"fetch the dataset: python -m experiments.fetch --dataset {path.parent.name}")

@@ -130,7 +130,7 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
     return Record(
         experiment=run.dataset,
         about=f"Runs on dataset {run.dataset}: group them by the tag variant, chart test/miou and val/miou.",
-        name=f"{run.outside or run.variant} · {run.dataset} · {run.model} · {run.seed}",
+        name=f"{run.variant if run.outside is None else run.outside + ' †'} · {run.dataset} · {run.model} · {run.seed}",
         tags=tags,
         params=flatten(run.config),
         metrics=metrics,

@@ -61,7 +61,7 @@ def compare_results(
             found.append(Comparison(name, "", None, None, "missing" if key not in fresh else "new"))
             continue
         before, now = committed[key], fresh[key]
-        if before.result.run.fingerprint != now.result.run.fingerprint:
+        if _made_from(before) != _made_from(now):
             found.append(Comparison(name, "", None, None, "other"))
             continue
         trained = not before.result.run.control and before.result.run.outside is None
@@ -71,6 +71,11 @@ def compare_results(
                 values = before.metrics.get(metric), now.metrics.get(metric)
                 found.append(Comparison(name, metric, *values, _verdict(*values, allowed)))
     return found
+
+
+def _made_from(one: StoredResult) -> tuple[str, str]:
+    """Configuration and data of a result."""
+    return one.result.run.fingerprint, one.result.data.manifest_sha256
 
 
 def _verdict(before: float | None, now: float | None, allowed: float) -> str:

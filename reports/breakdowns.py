@@ -47,6 +47,9 @@ def _table(group: Group, name: str, title: str, values: list[str], described: pd
             | {key: round(100 * part, 2) for key, part in zip(("miou", "low", "high"), parts, strict=True)}
             for title, parts in bins.items()
         ]
+        numbers += [
+            {name: value, "samples": len(chosen), "variant": method.title} for method in methods if not method.results
+        ]
     notes = (
         f"mIoU in %. {seeds_note(group)} In brackets: of fewer than {FEW} samples. Bold: best trained variant, where "
         "its 95 % interval and the next one's do not overlap; the intervals are in the CSV file.",

@@ -30,7 +30,7 @@ from reports.load import load_report
 from reports.page import render
 from reports.published import published_table
 from reports.rendering import Table, markdown, save
-from reports.tables import controls_table, main_table, provenance_table
+from reports.tables import controls_table, explain_outside, main_table, provenance_table
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 IN_README = ("main", "ablation", "controls")  # the others are in reports/generated/
@@ -112,7 +112,7 @@ def make_tables(report: Report) -> dict[tuple[str, str], list[Table]]:
             cost_table(group),
             published_table(group),
         ]
-        tables[group.dataset, group.model] = [table for table in candidates if table is not None]
+        tables[group.dataset, group.model] = [explain_outside(table) for table in candidates if table is not None]
     return tables
 
 

@@ -34,10 +34,11 @@ def ablation_table(group: Group) -> Table | None:
     p_values = {method.title: permutation_p(method.lines, full.lines) for method in others if method.title in found}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     rows = [(Cell(FULL), *(Cell(percent(full.metrics[name])) for name in COMPARED), Cell(""), Cell(""))]
-    numbers = []
+    numbers: list[dict[str, str | float]] = []
     for method in others:
         if method.title not in found:
             rows.append((Cell(method.title), *[Cell(MISSING)] * (len(COMPARED) + 2)))
+            numbers.append({"variant": method.title})
             continue
         differences, p = found[method.title], adjusted[method.title]
         cells = [Cell(f"{signed(value)} [{signed(low)}, {signed(high)}]") for value, low, high in differences.values()]
@@ -80,18 +81,18 @@ def _mark(p: float, difference: Difference) -> str:
 
 def protocols_table(group: Group) -> Table | None:
     """The same predictions under the conventions of others."""
-    methods = group.present
-    if not methods:
+    if not group.present:
         return None
     rows, numbers = [], []
-    for method in methods:
+    for method in group.methods:
         for name, protocol in PROTOCOLS.items():
             each = [summary_under(lines, protocol) for lines in method.lines]
             known = [values for values in each if values is not None]
             cells: list[Cell] = []
             row: dict[str, str | float | None] = {"variant": method.title, "protocol": name}
             for metric in METRIC_NAMES:
-                value = float(np.mean([values[metric] for values in known])) if len(known) == len(each) else None
+                whole = bool(each) and len(known) == len(each)
+                value = float(np.mean([values[metric] for values in known])) if whole else None
                 undefined = value is not None and math.isnan(value)
                 cells.append(Cell(MISSING if value is None else ("0/0" if undefined else percent(value))))
                 row[metric] = None if value is None or undefined else round(100 * value, 2)
@@ -127,10 +128,11 @@ def cost_table(group: Group) -> Table | None:
         if method.results:
             values = {name: method.train_mean(name) for name in columns if name != "images_per_second"}
             values["images_per_second"] = method.images_per_second
-            numbers.append({"variant": method.title, **{name: _rounded(value) for name, value in values.items()}})
+        numbers.append({"variant": method.title, **{name: _rounded(value) for name, value in values.items()}})
         cells = (Cell(show(values[name]), value=values[name]) for name, (_, show) in columns.items())
         rows.append((Cell(method.title), *cells))
-    devices = sorted({stored.result.meta.device for method in group.present for stored in method.results})
+    run_here = [method for method in group.present if method.outside is None]
+    devices = sorted({stored.result.meta.device for method in run_here for stored in method.results})
     return Table(
         "cost",
         folder_of(group),
@@ -148,11 +150,15 @@ def cost_table(group: Group) -> Table | None:
 
 def calibration_table(group: Group) -> Table | None:
     """mIoU at other thresholds of the mask probability, and how far that probability is from a frequency."""
-    methods = [method for method in group.present if all(one.sweep is not None for one in method.results)]
-    if not methods:
+    if not any(one.sweep is not None for method in group.present for one in method.results):
         return None
-    rows, numbers = [], []
-    for method in methods:
+    rows: list[tuple[Cell, ...]] = []
+    numbers: list[dict[str, str | float]] = []
+    for method in group.methods:
+        if not method.results or any(one.sweep is None for one in method.results):
+            rows.append((Cell(method.title), *[Cell(MISSING)] * (len(CUTS) + 3)))
+            numbers.append({"variant": method.title})
+            continue
         pairs = [(one.sweep, one.lines) for one in method.results if one.sweep is not None]
         mious = np.mean([miou_by_threshold(*pair) for pair in pairs], axis=0)
         error = float(np.mean([calibration_error(*pair) for pair in pairs]))
@@ -181,7 +187,8 @@ def calibration_table(group: Group) -> Table | None:
         (
             f"In %. {seeds_note(group)} Every reported number is of threshold 0.5; the best one is chosen on the test "
             "split itself, so its gain is an upper bound, not a result. ECE: expected calibration error of the pixels' "
-            "probabilities, ten bins.",
+            f"probabilities, ten bins. {MISSING}: without a result, or without a probability (whole_image, masks from "
+            "elsewhere).",
         ),
         pd.DataFrame(numbers),
     )

@@ -25,7 +25,7 @@ CAPTIONS = {  # figure -> what it shows, in the order of the page
     "metrics": "mIoU and oIoU with 95 % intervals.",
     "differences": "What each variant gains or loses in mIoU against the full model, with 95 % intervals.",
     "precision": "Share of samples whose IoU reaches X, with 95 % intervals.",
-    "distribution": "How the IoU of samples is distributed; the dashed lines are median and quartiles.",
+    "distribution": "How the IoU of samples is distributed; markers are medians, lines the quartiles.",
     "size": "mIoU by the object's share of the image, in bins of as many samples each, with 95 % intervals.",
     "categories": "mIoU by category, in %.",
     "training": "Training loss by step, validation mIoU by epoch; bands are ± one standard deviation over seeds.",
@@ -116,7 +116,12 @@ def iou_distributions(group: Group, look: Look) -> Figure:
         density_norm="width", linewidth=0.7, width=0.9,
         palette={method.title: style_of(look, method).color for method in methods},
     )  # fmt: skip
-    axis.set(xlabel="IoU of a sample", ylabel="", xlim=(0, 1))
+    for place, method in enumerate(methods):  # the median once more: of one value only there is no shape to draw
+        median = float(
+            np.median(np.concatenate([part["iou"] for part in parts if part["method"].iloc[0] == method.title]))
+        )
+        axis.plot(median, place, style_of(look, method).marker, color="white", markeredgecolor="black", markersize=3.5)
+    axis.set(xlabel="IoU of a sample", ylabel="", xlim=(-0.01, 1.01))
     axis.grid(visible=False, axis="y")
     return figure
 
@@ -198,8 +203,8 @@ def training_curves(group: Group, look: Look) -> Figure | None:
 
 
 def accuracy_and_cost(group: Group, look: Look) -> Figure | None:
-    """mIoU over trained parameters (millions) and over images a second; None where neither is known."""
-    methods = [method for method in group.present if not method.control]
+    """mIoU over trained parameters (millions) and over images a second; None without a variant."""
+    methods = [method for method in group.trained if method.results]
     panels = {
         "trained parameters (M)": [_in_millions(method) for method in methods],
         "images per second": [method.images_per_second for method in methods],

@@ -85,7 +85,9 @@ class Method:
         return float(np.std([stored.metrics[metric] for stored in self.results], ddof=1))
 
     def train_mean(self, field: str) -> float | None:
-        """Mean over seeds of a field of the result's `train`; None where it is not known."""
+        """Mean over seeds of a field of the result's `train`; None where it is not known, as of an outside method."""
+        if self.outside is not None or not self.results:
+            return None
         values = [getattr(stored.result.train, field) for stored in self.results]
         return None if None in values else float(np.mean(values))
 

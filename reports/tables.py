@@ -7,6 +7,7 @@ overlaps no other's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -53,12 +54,9 @@ def main_table(group: Group) -> Table:
                     low, high = method.intervals[metric]
                     text += f" [{percent(low)}, {percent(high)}]"
             cells.append(Cell(text, bold=best[metric] == method.title))
-        if method.results:
-            cells += [Cell(millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
-            seconds = method.train_mean("seconds")
-            cells.append(Cell(duration(seconds), value=seconds))
-        else:
-            cells += [Cell(MISSING)] * 3
+        cells += [Cell(millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
+        seconds = method.train_mean("seconds")
+        cells.append(Cell(duration(seconds), value=seconds))
         rows.append(tuple(cells))
     samples, images = group.size
     notes = [
@@ -67,7 +65,6 @@ def main_table(group: Group) -> Table:
         "Below the variants stand the controls, which need no training. Bold: best trained variant of the column, "
         "where its interval and the next one's do not overlap.",
         *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
-        *([OUTSIDE_NOTE] if any(method.outside for method in group.methods) else []),
         *_method_notes(group),
     ]
     variants = sum(not method.control and not method.outside for method in group.methods)
@@ -88,7 +85,8 @@ def controls_table(group: Group) -> Table | None:
     controls = [method for method in group.methods if method.control]
     if not any(control.results for control in controls):
         return None
-    rows, numbers = [], []
+    rows: list[tuple[Cell, ...]] = []
+    numbers: list[list[str | float | None]] = []
     for variant in group.trained:
         cells = [Cell(variant.name)]
         beaten: list[bool | None] = []
@@ -96,6 +94,7 @@ def controls_table(group: Group) -> Table | None:
             if not variant.results or not control.results:
                 cells.append(Cell(MISSING))
                 beaten.append(None)
+                numbers.append([variant.name, control.name, None, None, None])
                 continue
             difference, low, high = paired_difference(variant.lines, control.lines, over_seeds=True)
             cells.append(Cell(f"{signed(difference)} [{signed(low)}, {signed(high)}]"))
@@ -156,6 +155,13 @@ def clear_best(values: Mapping[str, tuple[float, float, float]], higher_is_bette
     return best if all(ends[best][0] > ends[name][1] for name in values if name != best) else None
 
 
+def explain_outside(table: Table) -> Table:
+    """The table with a note on OUTSIDE, if a method so marked is in it."""
+    texts = [*table.header, *(cell.text for row in table.rows for cell in row)]
+    marked = any(text.endswith(OUTSIDE) for text in texts)
+    return replace(table, notes=(*table.notes, OUTSIDE_NOTE)) if marked else table
+
+
 def _main_numbers(group: Group) -> pd.DataFrame:
     rows = []
     for method in group.methods:
@@ -167,7 +173,7 @@ def _main_numbers(group: Group) -> pd.DataFrame:
             for name, value in (("", method.metrics.get(metric)), ("_std", deviation), ("_low", low), ("_high", high)):
                 row[metric + name] = None if value is None else round(100 * value, 2)
         for field in ("parameters_trained", "parameters_total", "seconds"):
-            mean = method.train_mean(field) if method.results else None
+            mean = method.train_mean(field)
             row[f"train_{field}"] = None if mean is None else round(mean, 2)
         rows.append(row)
     return pd.DataFrame(rows)

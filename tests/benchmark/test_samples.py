@@ -216,7 +216,7 @@ def test_every_image_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_without_a_dataset_says_how_to_build_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"toy/manifest.json does not exist; .*dvc repro fetch@toy"):
+    with pytest.raises(FileNotFoundError, match=r"toy/manifest.json does not exist; .*experiments.fetch --dataset toy"):
         load_dataset(tmp_path / "toy")
 
 
@@ -227,7 +227,7 @@ def test_a_changed_table_is_refused(tmp_path: Path) -> None:
     save_dataset(tmp_path / "toy", samples.iloc[:-1], **ABOUT)
     (tmp_path / "toy" / "manifest.json").write_bytes(kept)
     with pytest.raises(
-        SampleError, match=r"samples.parquet: its content has SHA-256 .* manifest.json says .* build it again"
+        SampleError, match=r"samples.parquet: its content has SHA-256 .* manifest.json says .* fetch it again"
     ):
         load_dataset(tmp_path / "toy")
 
@@ -237,7 +237,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
     save_dataset(tmp_path / "toy", toy_samples(tmp_path / "toy"), **ABOUT)
     path = tmp_path / "toy" / name
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(SampleError, match=rf"toy/{name}: .*; build it again: dvc repro -f fetch@toy"):
+    with pytest.raises(SampleError, match=rf"toy/{name}: .*; fetch it again: .* --dataset toy"):
         load_dataset(tmp_path / "toy")
 
 
@@ -314,7 +314,7 @@ def test_examples_stand_alone(tmp_path: Path) -> None:
 
 
 def test_missing_examples_say_where_they_come_from(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="fetch the dataset: dvc repro fetch@toy"):
+    with pytest.raises(FileNotFoundError, match=r"fetch the dataset: .* --dataset toy"):
         load_examples(tmp_path / "toy" / "examples.parquet")
 
 

@@ -107,7 +107,7 @@ def test_bins_begin_with_their_lower_bound() -> None:
 
 def test_it_is_read_back_as_written_and_nothing_else_is(tmp_path: Path) -> None:
     path = tmp_path / "ds" / "strata.parquet"
-    with pytest.raises(FileNotFoundError, match="dvc repro fetch@ds"):
+    with pytest.raises(FileNotFoundError, match=r"experiments\.fetch --dataset ds"):
         load_strata(path)
     save_strata(path, rows())
     pd.testing.assert_frame_equal(load_strata(path), describe(rows()))

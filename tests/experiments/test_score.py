@@ -21,7 +21,7 @@ from benchmark.strata import save_strata
 from experiments import score
 from reports.comparisons import cost_table
 from reports.load import load_report
-from reports.tables import main_table
+from reports.tables import explain_outside, main_table
 from tests.conftest import make_fake_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def test_a_scored_model_stands_in_the_tables_and_costs_are_not_known(
     assert len(find_results(Path("results"))) == 1
     fake_runs(Path("results"), Path("runs.csv"))
     (group,) = load_report(Path("results"), Path("runs.csv"), Path("params.yaml")).groups
-    table = main_table(group)
+    table = explain_outside(main_table(group))
     cells = next(cells for cells in table.rows if cells[0].text == "RMSIN (ours) †")
     assert any(note.startswith("†: not run here") for note in table.notes)
     assert [cell.text for cell in cells[-3:]] == ["–", "–", "–"]
@@ -177,6 +177,10 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
     [
         ({"split": "testing"}, "choose one of train, val, test"),
         ({"name": "模型"}, "no letter or digit"),
+        ({"name": "a" * 41}, "give up to 40 letters, digits, spaces"),
+        ({"name": r"a $\frac b$"}, "give up to 40 letters, digits, spaces"),  # a formula to figures
+        ({"name": "<b>a</b>"}, "give up to 40 letters, digits, spaces"),
+        ({"name": "a|b"}, "give up to 40 letters, digits, spaces"),
         ({"dataset": "rrsisd"}, "rrsisd"),
         ({"dataset": "nothing"}, "nothing"),
     ],
