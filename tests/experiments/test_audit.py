@@ -98,7 +98,7 @@ def test_a_dataset_that_was_not_fetched_says_how_to(project: Path, capsys: pytes
         command.main("dubai")
     error = capsys.readouterr().err
     assert "does not exist" in error
-    assert "dvc repro fetch@dubai" in error
+    assert "experiments.fetch --dataset dubai" in error
     assert not (project / "reports").exists()
 
 

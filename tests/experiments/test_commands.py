@@ -52,7 +52,7 @@ def test_an_unknown_key_in_params_is_named_with_its_file(project: Path, capsys: 
 def test_training_before_fetching_says_how_to_fetch(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         train.main("synthetic", "mini", "rsrefseg", 0)
-    assert "dvc repro fetch@synthetic" in failed(capsys)
+    assert "experiments.fetch --dataset synthetic" in failed(capsys)
     assert files(project) == {Path("params.yaml")}
 
 
