@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from benchmark.boundary import compare_boundaries
-from benchmark.loader import batches
-from benchmark.metrics import BOUNDARY_COLUMNS, side_columns
-from benchmark.samples import Dataset
-from benchmark.sweep import sweep_row
+from benchmark.data.loader import batches
+from benchmark.data.samples import Dataset
+from benchmark.metrics.boundary import compare_boundaries
+from benchmark.metrics.calibration import sweep_row
+from benchmark.metrics.iou import BOUNDARY_COLUMNS, side_columns
 
 MaskArray = npt.NDArray[np.bool_]
 LogitArray = npt.NDArray[np.float32]
@@ -68,7 +68,7 @@ class Details:
 class Measured:
     """lines: the per-sample table in the order of the split. masks: sample_id -> HxW bool of those to keep.
 
-    sweep: benchmark/sweep.py's table in the same order; None without Details or logits. predict_seconds: what the
+    sweep: calibration.py's table in the same order; None without Details or logits. predict_seconds: what the
     predictor took; None where masks came from elsewhere.
     """
 

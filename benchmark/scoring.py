@@ -21,11 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.data.errors import SampleError
+from benchmark.data.images import read_mask
+from benchmark.data.samples import Dataset, decode_mask
 from benchmark.datasets.instances import Rle, rle_mask
-from benchmark.errors import SampleError
 from benchmark.evaluator import Details, Measured, check_prediction, compare, compare_in_detail
-from benchmark.images import read_mask
-from benchmark.samples import Dataset, decode_mask
 
 Reader = Callable[[int, int], NDArray[np.bool_]]  # (height, width) -> the mask
 

@@ -1,1 +1,1 @@
-"""The verbs: the only room that knows models and benchmark. Every module is a command, `python -m experiments.NAME`."""
+"""The commands, `python -m experiments.NAME`, and in folders what several of them share."""

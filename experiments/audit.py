@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmark.audit import Audit, Box, audit
-from benchmark.samples import Dataset
-from experiments.audit_page import render
+from benchmark.audit.audit import Audit, Box, audit
+from benchmark.data.samples import Dataset
 from experiments.config import dataset_config, load_params, open_dataset, source_of
 from experiments.errors import clear_errors
+from reports.audit.page import render
 
 REPORTS = Path("reports/generated/audit")
 Opened = tuple[Dataset, Mapping[str, Box] | None, tuple[int, int] | None]

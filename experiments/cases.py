@@ -3,7 +3,7 @@
     python -m experiments.cases --dataset synthetic --model mini
 
 Reads the results and checkpoints of `run.variants` at the first of `run.seeds`, and writes
-results/<dataset>/cases/<model>.parquet (benchmark/cases.py says how samples are chosen and what is kept). The reference
+results/<dataset>/cases/<model>.parquet (cases.py says how samples are chosen and what is kept). The reference
 is `rsrefseg` where it is among the variants, else the first of them. A prediction that is not the one that was measured
 is an error.
 """
@@ -20,12 +20,12 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from benchmark.cases import COLUMNS, MAPS, RULES, choose_cases, encode_map
+from benchmark.data.files import write_table
+from benchmark.data.samples import Dataset, decode_mask, encode_mask, read_image
 from benchmark.evaluator import compare
-from benchmark.metrics import iou
-from benchmark.results import ResultError, StoredResult, load_result
-from benchmark.samples import Dataset, decode_mask, encode_mask, read_image
-from benchmark.tables import write_table
+from benchmark.metrics.iou import iou
+from benchmark.results.cases import COLUMNS, MAPS, RULES, choose_cases, encode_map
+from benchmark.results.store import ResultError, StoredResult, load_result
 from experiments.config import ExperimentConfig, load_params, open_dataset, resolve
 from experiments.errors import clear_errors
 from experiments.evaluate import RESULTS, WEIGHTS
@@ -38,7 +38,7 @@ SAME = 0.02  # of IoU: a sample predicted alone may differ by rounding from one 
 def keep_cases(
     config: ExperimentConfig, stored: StoredResult, dataset: Dataset, cases: Sequence[tuple[str, str]]
 ) -> list[dict[str, object]]:
-    """Rows of benchmark.cases of one run; all but its own columns are the sample's.
+    """Rows of benchmark.results.cases of one run; all but its own columns are the sample's.
 
     Raises:
         ResultError: the checkpoint is another run's, or does not predict what was measured.

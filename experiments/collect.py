@@ -23,10 +23,10 @@ import typer
 import yaml
 from rich.console import Console
 
-from benchmark.metrics import METRIC_NAMES
-from benchmark.overlay import predictions_sheet, read_examples
-from benchmark.results import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
-from benchmark.samples import SampleError, load_examples
+from benchmark.data.samples import SampleError, load_examples
+from benchmark.metrics.iou import METRIC_NAMES
+from benchmark.results.pictures import predictions_sheet, read_examples
+from benchmark.results.store import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
 from experiments.tracking import DESCRIPTION_TAG, Record, TrackedRun, TrackingError, TrackingStore
 
 LAYOUT = "2"  # of what is logged; a new one replaces every run

@@ -17,11 +17,11 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets import DATASETS, KINDS, Source
 from benchmark.datasets.spec import DatasetConfig
-from benchmark.samples import Dataset, load_dataset
-from experiments.foundation_config import MARKS, Foundation
-from experiments.foundation_config import Recipe as Recipe
+from experiments.foundation_settings import MARKS, Foundation
+from experiments.foundation_settings import Recipe as Recipe
 from models.config import ModelConfig, Part
 from models.zoo import MODELS
 
@@ -56,7 +56,7 @@ class RunConfig(Part):
 
 
 class LossConfig(Part):
-    """The weight of each named loss (experiments/losses.py); 0 switches one off."""
+    """The weight of each named loss (experiments/training/losses.py); 0 switches one off."""
 
     bce: Annotated[float, Field(ge=0)]
     dice: Annotated[float, Field(ge=0)]

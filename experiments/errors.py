@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from benchmark.results import ResultError
-from benchmark.samples import SampleError
+from benchmark.data.samples import SampleError
+from benchmark.results.store import ResultError
 from experiments.config import ConfigError
 from models.checkpoint import CheckpointError
 from models.config import SettingError

@@ -3,7 +3,7 @@
     python -m experiments.evaluate --dataset synthetic --model mini --variant rsrefseg --seed 0
     python -m experiments.evaluate --dataset synthetic --model mini --variant whole_image
 
-Writes results/<dataset>/<model>/<variant>/<seed>/ (benchmark/results.py says what).
+Writes results/<dataset>/<model>/<variant>/<seed>/ (benchmark/results/store.py says what).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from accelerate.utils import set_seed
 from rich import print
 from rich.progress import Progress
 
-from benchmark import results
+from benchmark.data.samples import Dataset, encode_mask, load_examples
 from benchmark.evaluator import Details, evaluate
-from benchmark.metrics import summary
-from benchmark.samples import Dataset, encode_mask, load_examples
+from benchmark.metrics.iou import summary
+from benchmark.results import store as results
 from experiments.config import ExperimentConfig, fingerprint, load_params, open_dataset, resolve
 from experiments.errors import clear_errors
 from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder

@@ -19,11 +19,11 @@ from typing import Annotated
 
 import typer
 
-from benchmark.datasets.published import PublishedConfig
-from benchmark.samples import Dataset, load_dataset, save_examples
-from benchmark.strata import save_strata
+from benchmark.data.samples import Dataset, load_dataset, save_examples
+from benchmark.datasets.triplets import PublishedConfig
+from benchmark.metrics.strata import save_strata
 from experiments.config import DATA, dataset_config, load_params, source_of
-from experiments.downloads import bring, console
+from experiments.download.datasets import bring, console
 from experiments.errors import InputError, clear_errors
 
 

@@ -4,7 +4,7 @@
     python -m experiments.foundation --model rsrefseg-b
 
 What `foundation.<model>` of params.yaml gives is done: recipes are pretrained here (in half precision: small enough to
-commit), and sources are fetched, checked and converted (experiments/sources.py). foundation.json says what came of it:
+commit), and sources are fetched, checked and converted (weights.py). foundation.json says what came of it:
 the quality on held-out scenes, or where the weights are from. `--only clip`, `--only sam` and, of recipes, `--only
 measure` do one part, so that two trainings can run side by side.
 """
@@ -23,19 +23,19 @@ from rich import print
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from benchmark.datasets import everyday
-from benchmark.expressions import write_expressions
+from benchmark.expressions.writer import write_expressions
+from benchmark.scenes.everyday import scene as everyday
 from experiments.config import load_params, model_config, pick
+from experiments.download.weights import bring
 from experiments.errors import clear_errors
-from experiments.foundation_config import FoundationConfig, SourcesConfig
-from experiments.foundation_quality import clip_quality, sam_quality
-from experiments.pretrain import clip_loss, sam_loss, train
-from experiments.sources import bring
+from experiments.foundation_settings import FoundationConfig, SourcesConfig
+from experiments.pretraining.pretrain import clip_loss, sam_loss, train
+from experiments.pretraining.quality import clip_quality, sam_quality
 from models.checkpoint import save_tensors, sha256
 from models.clip import Clip
 from models.config import ModelConfig
-from models.foundation import foundation_files, load_clip, load_sam
 from models.sam import Sam
+from models.weights.foundation import foundation_files, load_clip, load_sam
 
 # Words of aerial referring expressions, so that none is cut into letters: the vocabulary is wider than what is drawn,
 # as a real CLIP's is. Categories: RRSIS-D's annotation file; the rest: its, RefSegRS's and RISBench's phrases.

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.config import ExperimentConfig, Params, load_params, resolve
-from experiments.cost import (
+from experiments.cost.estimate import (
     Count,
     Flops,
     count_flops,
@@ -29,9 +29,9 @@ from experiments.cost import (
     memory_of_step,
     shapes_of,
 )
+from experiments.cost.memory import Memory
+from experiments.cost.timing import Measured, Work, measure
 from experiments.errors import clear_errors
-from experiments.live_bytes import Memory
-from experiments.measure import Measured, Work, measure
 from models.config import ComputeConfig, ModelConfig
 
 ENCODERS = ("clip_vision", "clip_text", "sam")
@@ -39,7 +39,7 @@ ENCODERS = ("clip_vision", "clip_text", "sam")
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """Everything that is printed; FLOPs are as experiments/cost.py counts them, memory in bytes."""
+    """Everything that is printed; FLOPs are as experiments/cost/estimate.py counts them, memory in bytes."""
 
     model: str
     variant: str

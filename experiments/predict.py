@@ -22,8 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmark.overlay import ImageArray, MaskArray, overlay
-from benchmark.results import load_result
+from benchmark.results.pictures import ImageArray, MaskArray, overlay
+from benchmark.results.store import load_result
 from experiments.config import ExperimentConfig
 from experiments.errors import InputError, clear_errors
 from experiments.runs import how_to_train, restore, stored_config

@@ -19,11 +19,11 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from benchmark.results import Training, save_curve
+from benchmark.results.store import Training, save_curve
 from experiments.config import ExperimentConfig, fingerprint, parse
 from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
-from models.foundation import foundation_files, undrawn
 from models.rsrefseg import RSRefSeg
+from models.weights.foundation import foundation_files, undrawn
 
 RUNS = Path("runs")
 

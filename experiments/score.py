@@ -20,10 +20,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmark import results
+from benchmark.data.samples import SPLITS, Dataset, encode_mask, load_examples
 from benchmark.evaluator import Details
-from benchmark.metrics import summary
-from benchmark.samples import SPLITS, Dataset, encode_mask, load_examples
+from benchmark.metrics.iou import summary
+from benchmark.results import store as results
 from benchmark.scoring import measure_masks
 from experiments.config import load_params, open_dataset
 from experiments.errors import InputError, clear_errors

@@ -28,11 +28,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmark.data.loader import Batch, batches, count_batches
+from benchmark.data.samples import Dataset
 from benchmark.evaluator import evaluate
-from benchmark.loader import Batch, batches, count_batches
-from benchmark.metrics import miou
-from benchmark.results import Training
-from benchmark.samples import Dataset
+from benchmark.metrics.iou import miou
+from benchmark.results.store import Training
 from experiments.config import (
     ConfigError,
     ExperimentConfig,
@@ -43,8 +43,8 @@ from experiments.config import (
     resolve,
 )
 from experiments.errors import clear_errors
-from experiments.losses import weighted_loss
 from experiments.runs import Run, foundation_hashes, save_run
+from experiments.training.losses import weighted_loss
 from models.rsrefseg import RSRefSeg
 
 LOG_EVERY = 10  # steps that one line of curve.csv averages

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from models.clip import Clip
 from models.config import ModelConfig
-from models.foundation import load_clip, load_sam
 from models.prompter import similarity
 from models.rsrefseg import check_prompts, native_logits
 from models.sam import Sam
+from models.weights.foundation import load_clip, load_sam
 
 Masks = list[NDArray[np.bool_]]
 Logits = list[NDArray[np.float32]]

@@ -34,7 +34,7 @@ from transformers import (
 )
 
 from models.config import ClipConfig, check_keys
-from models.images import prepare_images
+from models.pixels import prepare_images
 from models.tokens import Tokens
 
 

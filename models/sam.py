@@ -14,7 +14,7 @@ from transformers import SamConfig as HfSamConfig
 from transformers import SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
 from models.config import SamConfig, check_keys
-from models.images import prepare_images
+from models.pixels import prepare_images
 
 
 class Sam(nn.Module):

@@ -20,17 +20,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as ScreenTable
 
-from benchmark.results import ResultError
-from benchmark.samples import SampleError
-from reports.breakdowns import breakdown_tables
-from reports.comparisons import ablation_table, calibration_table, cost_table, protocols_table
-from reports.figures import save_all
+from benchmark.data.samples import SampleError
+from benchmark.results.store import ResultError
+from reports.figures.plots import save_all
 from reports.groups import Report
 from reports.load import load_report
 from reports.page import render
-from reports.published import published_table
-from reports.rendering import Table, markdown, save
-from reports.tables import controls_table, explain_outside, main_table, provenance_table
+from reports.tables.breakdowns import breakdown_tables
+from reports.tables.comparisons import ablation_table, calibration_table, cost_table, protocols_table
+from reports.tables.main import controls_table, explain_outside, main_table, provenance_table
+from reports.tables.published import published_table
+from reports.tables.rendering import Table, markdown, save
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 IN_README = ("main", "ablation", "controls")  # the others are in reports/generated/

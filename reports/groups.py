@@ -16,10 +16,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.metrics import iou, precision_name
-from benchmark.results import METRICS, TEST_SPLIT, StoredResult
-from benchmark.statistics import Difference, Interval, bootstrap_interval, bootstrap_intervals, paired_differences
-from benchmark.strata import load_strata
+from benchmark.metrics.iou import iou, precision_name
+from benchmark.metrics.statistics import (
+    Difference,
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    paired_differences,
+)
+from benchmark.metrics.strata import load_strata
+from benchmark.results.store import METRICS, TEST_SPLIT, StoredResult
 
 OUTSIDE = "†"  # behind the name of a method that was not run here
 FULL = "rsrefseg"  # the model that variants differ from
@@ -123,7 +129,7 @@ class Group:
 
     @cached_property
     def described(self) -> pd.DataFrame:
-        """What each test sample is like (benchmark.strata.describe).
+        """What each test sample is like (benchmark.metrics.strata.describe).
 
         Raises FileNotFoundError or SampleError if it cannot be read.
         """

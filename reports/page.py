@@ -14,10 +14,10 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-from benchmark.results import StoredResult
-from reports.figures import CAPTIONS, SHEETS
+from benchmark.results.store import StoredResult
+from reports.figures.plots import CAPTIONS, SHEETS
 from reports.groups import Group, Report
-from reports.rendering import Table
+from reports.tables.rendering import Table
 
 HERE = Path(__file__).parent
 PROTOCOL = HERE.parent / "benchmark" / "README.md"

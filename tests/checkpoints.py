@@ -15,8 +15,8 @@ from transformers import SamModel
 from models.clip import Clip
 from models.config import ClipConfig, SamConfig
 from models.sam import Sam
-from models.sam_official import official_sam
 from models.tokens import SPECIAL_TOKENS
+from models.weights.sam_official import official_sam
 from tests.tiny import draw_weights, tiny_config, tiny_tokenizer
 
 

@@ -15,11 +15,24 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmark.cases import COLUMNS as CASE_COLUMNS
-from benchmark.cases import choose_cases, encode_map
+from benchmark.data.files import write_table
+from benchmark.data.samples import (
+    decode_mask,
+    encode_mask,
+    load_dataset,
+    load_examples,
+    make_sample,
+    read_image,
+    save_dataset,
+    save_examples,
+)
 from benchmark.evaluator import compare, compare_in_detail
-from benchmark.metrics import summary
-from benchmark.results import (
+from benchmark.metrics.calibration import sweep_row
+from benchmark.metrics.iou import summary
+from benchmark.metrics.strata import save_strata
+from benchmark.results.cases import COLUMNS as CASE_COLUMNS
+from benchmark.results.cases import choose_cases, encode_map
+from benchmark.results.store import (
     CURVE_COLUMNS,
     PROTOCOL_VERSION,
     Counts,
@@ -34,19 +47,6 @@ from benchmark.results import (
     result_folder,
     save_result,
 )
-from benchmark.samples import (
-    decode_mask,
-    encode_mask,
-    load_dataset,
-    load_examples,
-    make_sample,
-    read_image,
-    save_dataset,
-    save_examples,
-)
-from benchmark.strata import save_strata
-from benchmark.sweep import sweep_row
-from benchmark.tables import write_table
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
+from benchmark.data.rle import mask_bbox
 from benchmark.datasets import rrsisd
 from benchmark.datasets.synthetic import draw_scene
-from benchmark.expressions import Expression, Region, write_expressions
-from benchmark.masks import mask_bbox
+from benchmark.expressions.writer import Expression, Region, write_expressions
 
 SPLITS = ("train", "val", "test")
 SIDE = 96

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from benchmark.audit import Audit
-from benchmark.samples import MANIFEST, SPLITS, Dataset, Manifest, load_dataset, make_sample, samples_sha256
-from benchmark.validation import SCHEMA, TABLE
+from benchmark.audit.audit import Audit
+from benchmark.data.samples import MANIFEST, SPLITS, Dataset, Manifest, load_dataset, make_sample, samples_sha256
+from benchmark.data.validation import SCHEMA, TABLE
 
 SIDE, FIELDS, STRIP = 512, 12, 32  # pixels, noisy fields, rows of a strip
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.3}  # of the images

@@ -18,35 +18,35 @@ ARROWS = {  # a room -> the other rooms it may import
     "reports": {"benchmark"},
 }
 READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what follows from them
-    "benchmark.cases",
-    "benchmark.metrics",
-    "benchmark.overlay",
-    "benchmark.protocols",
-    "benchmark.results",
-    "benchmark.samples.SampleError",  # to say which file of examples is at fault
-    "benchmark.statistics",
-    "benchmark.strata",
-    "benchmark.sweep",
+    "benchmark.results.cases",
+    "benchmark.metrics.iou",
+    "benchmark.results.pictures",
+    "benchmark.metrics.protocols",
+    "benchmark.results.store",
+    "benchmark.data.samples.SampleError",  # to say which file of examples is at fault
+    "benchmark.metrics.statistics",
+    "benchmark.metrics.strata",
+    "benchmark.metrics.calibration",
 }
 FENCES = {  # a third party -> the only modules that import it
     "transformers": {
-        *("models/clip.py", "models/foundation.py", "models/sam.py", "models/tokens.py"),
-        "models/transformers_folder.py",
+        *("models/clip.py", "models/weights/foundation.py", "models/sam.py", "models/tokens.py"),
+        "models/weights/transformers_folder.py",
         "experiments/foundation.py",  # mini's own tokenizer
     },
     "tokenizers": {"experiments/foundation.py"},
-    "segment_anything": {"models/sam_official.py"},
+    "segment_anything": {"models/weights/sam_official.py"},
     "peft": {"models/lora.py"},
     "accelerate": {"experiments/train.py", "experiments/evaluate.py"},
     "mlflow": {"experiments/tracking.py"},
-    "huggingface_hub": {"experiments/hub.py"},
-    "httpx2": {"experiments/hub.py"},
-    "gdown": {"experiments/downloads.py"},
-    "requests": {"experiments/downloads.py"},
-    "tifffile": {"benchmark/images.py", "benchmark/speed/test_loader.py"},
-    "imagecodecs": {"benchmark/images.py"},
-    "matplotlib": {"reports/figures.py", "reports/sheets.py", "reports/style.py"},
-    "seaborn": {"reports/figures.py", "reports/style.py"},
+    "huggingface_hub": {"experiments/download/hub.py"},
+    "httpx2": {"experiments/download/hub.py"},
+    "gdown": {"experiments/download/datasets.py"},
+    "requests": {"experiments/download/datasets.py"},
+    "tifffile": {"benchmark/data/images.py", "benchmark/speed/test_loader.py"},
+    "imagecodecs": {"benchmark/data/images.py"},
+    "matplotlib": {"reports/figures/plots.py", "reports/figures/sheets.py", "reports/figures/style.py"},
+    "seaborn": {"reports/figures/plots.py", "reports/figures/style.py"},
 }
 PARSERS = {"argparse", "optparse", "getopt", "click", "fire"}  # commands are typer's
 EXECUTE_WHAT_THEY_READ = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -232,7 +232,7 @@ def test_every_fenced_module_exists() -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
-        ("rooms", "models/x.py", "import benchmark.metrics"),
+        ("rooms", "models/x.py", "import benchmark.metrics.iou"),
         ("rooms", "models/x.py", "def f():\n    from experiments import config"),
         ("rooms", "benchmark/x.py", "from models.config import ModelConfig"),
         ("rooms", "benchmark/x.py", "import reports"),
@@ -250,7 +250,7 @@ def test_every_fenced_module_exists() -> None:
         ("fences", "models/sam.py", "import peft.tuners"),
         ("fences", "experiments/collect.py", "def f():\n    import mlflow"),
         ("fences", "experiments/runs.py", "from accelerate import Accelerator"),
-        ("fences", "benchmark/overlay.py", "import matplotlib.pyplot as plt"),
+        ("fences", "benchmark/results/pictures.py", "import matplotlib.pyplot as plt"),
         ("arguments", "models/x.py", "import argparse"),
         ("arguments", "models/x.py", "import sys\nside = int(sys.argv[1])"),
         ("arguments", "models/x.py", "from sys import argv"),
@@ -289,8 +289,8 @@ def test_a_rule_finds_what_it_forbids(rule: str, path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
-        ("rooms", "experiments/x.py", "from models import zoo\nimport benchmark.metrics"),
-        ("rooms", "reports/x.py", "from benchmark import results\nfrom benchmark.metrics import miou"),
+        ("rooms", "experiments/x.py", "from models import zoo\nimport benchmark.metrics.iou"),
+        ("rooms", "reports/x.py", "from benchmark import results\nfrom benchmark.metrics.iou import miou"),
         ("rooms", "models/x.py", "from models.config import Part"),
         ("fences", "models/lora.py", "import peft"),
         ("arguments", "experiments/x.py", "import typer\nif __name__ == '__main__':\n    typer.run(main)"),

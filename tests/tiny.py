@@ -19,10 +19,10 @@ from transformers import PreTrainedTokenizerFast
 from models.checkpoint import save_tensors
 from models.clip import Clip
 from models.config import ModelConfig
-from models.foundation import foundation_files
 from models.rsrefseg import RSRefSeg
 from models.sam import Sam
 from models.tokens import SPECIAL_TOKENS, load_tokenizer
+from models.weights.foundation import foundation_files
 
 VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experiments/test_config.py holds
     "rsrefseg": {},

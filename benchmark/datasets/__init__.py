@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.datasets import coco, dubai, masks, refsegrs, risbench, rrsisd, synthetic
+from benchmark.datasets import class_masks, coco, dubai, refsegrs, risbench, rrsisd, synthetic
 from benchmark.datasets.spec import DatasetConfig, Spec
 
 
@@ -22,12 +22,12 @@ class Source(NamedTuple):
 
 DATASETS: dict[str, Source] = {
     "synthetic": Source(synthetic.SyntheticConfig, synthetic.build, synthetic.SPEC),
-    "dubai": Source(dubai.DubaiConfig, masks.build, dubai.SPEC),
+    "dubai": Source(dubai.DubaiConfig, class_masks.build, dubai.SPEC),
     "refsegrs": Source(refsegrs.RefSegRSConfig, refsegrs.build, refsegrs.SPEC),
     "rrsisd": Source(rrsisd.RRSISDConfig, rrsisd.build, rrsisd.SPEC, rrsisd.published_boxes),
     "risbench": Source(risbench.RISBenchConfig, risbench.build, risbench.SPEC),
 }
 KINDS: dict[str, Source] = {  # anyone's own, under any name
     "coco": Source(coco.CocoConfig, coco.build),
-    "masks": Source(masks.MasksConfig, masks.build),
+    "masks": Source(class_masks.MasksConfig, class_masks.build),
 }

@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.expressions import Expression, Region, write_expressions
-from benchmark.generalized import write_absent, write_multiple
-from benchmark.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
+from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
+from benchmark.expressions.generalized import write_absent, write_multiple
+from benchmark.expressions.writer import Expression, Region, write_expressions
 
 logger = logging.getLogger(__name__)
 

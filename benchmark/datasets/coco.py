@@ -19,16 +19,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.errors import raise_all
+from benchmark.data.images import read_image
+from benchmark.data.rle import mask_bbox
+from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets.assemble import NamedScene, write_scenes
+from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
-from benchmark.datasets.masks import Patch, plain
 from benchmark.datasets.patches import PatchConfig, Window, is_sample, windows
-from benchmark.errors import raise_all
-from benchmark.expressions import Region
-from benchmark.images import read_image
-from benchmark.masks import mask_bbox
-from benchmark.regions import pieces
-from benchmark.samples import SPLITS, Manifest, SampleError
+from benchmark.expressions.regions import pieces
+from benchmark.expressions.writer import Region
 
 logger = logging.getLogger(__name__)
 

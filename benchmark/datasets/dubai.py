@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from benchmark.datasets.masks import Colour, MasksConfig
+from benchmark.datasets.class_masks import Colour, MasksConfig
 from benchmark.datasets.spec import Spec
 
 CLASSES = {  # the colours in the masks, measured; the published classes.json names others

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
 
-from benchmark.errors import SampleError, brief
-from benchmark.images import MAX_PIXELS
+from benchmark.data.errors import SampleError, brief
+from benchmark.data.images import MAX_PIXELS
 
 MAX_OUTLINE = 4_000_000  # pixels along a polygon: drawing it takes 80 bytes each
 MAX_CHARACTERS = 7  # of one number of a compressed code, five bits each: more than any image has pixels

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
-from benchmark.images import read_image
+from benchmark.data.images import read_image
 
 logger = logging.getLogger(__name__)
 BACKGROUND = 255  # in labels, where 0 is a colour that is not listed

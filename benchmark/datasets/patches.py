@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 from scipy import ndimage
 
+from benchmark.data.errors import SampleError
 from benchmark.datasets.spec import DatasetConfig
-from benchmark.errors import SampleError
-from benchmark.expressions import Region
+from benchmark.expressions.writer import Region
 
 SLACK = 0.25  # of a patch may stay uncovered along an axis
 

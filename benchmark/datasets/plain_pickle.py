@@ -7,7 +7,7 @@ refused, and so are numbers, memo positions and contents larger than the file ca
 
 Tuples and sets are refused as well, which no file of annotations needs: they can be keys, and of a few hundred bytes a
 key can be made whose hash takes longer than the universe is old. What is read may still be lists within lists whose
-text fills any memory, or so deep that walking them fails: say what is in it with benchmark.errors.brief(), and follow
+text fills any memory, or so deep that walking them fails: say what is in it with errors.brief(), and follow
 it only as far as a schema goes.
 
 RRSIS-D's refs(unc).p is such a file; no other module of this project reads pickles.
@@ -21,7 +21,7 @@ import pickletools
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmark.errors import SampleError
+from benchmark.data.errors import SampleError
 
 MAX_BYTES = 1 << 26  # refs(unc).p has about 10 MB
 MAX_INSTRUCTIONS = 8_000_000  # four times those of refs(unc).p; an empty list takes one, and 64 bytes in memory

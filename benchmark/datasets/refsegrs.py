@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.datasets.published import PHRASES, Entry, PublishedConfig, phrase_entries, write_published
+from benchmark.data.samples import Manifest
 from benchmark.datasets.spec import File, Hub, Spec
-from benchmark.samples import Manifest
+from benchmark.datasets.triplets import PHRASES, Entry, PublishedConfig, phrase_entries, write_published
 
 WORDS = {  # 14 categories, named after SkyScapes' classes, which the images come from; the published files have no list
     "vehicle": ("vehicle", "light-duty vehicle", "long vehicle"),

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.datasets.published import PHRASES, Entry, PublishedConfig, phrase_entries, write_published
+from benchmark.data.samples import Manifest
 from benchmark.datasets.spec import File, Spec
-from benchmark.samples import Manifest
+from benchmark.datasets.triplets import PHRASES, Entry, PublishedConfig, phrase_entries, write_published
 
 WORDS = {  # 26 categories: the 20 of DIOR and the six of DOTA 2.0 that DIOR lacks; the published files have no list
     "airplane": ("airplane", "aeroplane", "plane", "aircraft", "jet"),

@@ -29,12 +29,12 @@ from pydantic import (
     ValidationError,
 )
 
+from benchmark.data.errors import SampleError, brief
+from benchmark.data.samples import Manifest
 from benchmark.datasets.instances import Instances, instance_mask, read_instances
 from benchmark.datasets.plain_pickle import read_plain_pickle
-from benchmark.datasets.published import MAX_NAME, PLAIN_NAME, Entry, PublishedConfig, write_published
 from benchmark.datasets.spec import Drive, File, Spec, Split
-from benchmark.errors import SampleError, brief
-from benchmark.samples import Manifest
+from benchmark.datasets.triplets import MAX_NAME, PLAIN_NAME, Entry, PublishedConfig, write_published
 
 REFS, INSTANCES, IMAGES = "rrsisd/refs(unc).p", "rrsisd/instances.json", "images/rrsisd/JPEGImages"
 MAX_ENTRIES = 500_000  # refs and sentences; published are 2 x 17,402. A pickle can mean one list a million times

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from benchmark.errors import SampleError
+from benchmark.data.errors import SampleError
 
 Split = Literal["train", "val", "test"]
 

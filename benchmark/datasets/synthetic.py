@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from benchmark.data.samples import SPLITS
 from benchmark.datasets.assemble import NamedScene, write_scenes
-from benchmark.datasets.drawing import Scene
 from benchmark.datasets.spec import DatasetConfig, Spec
-from benchmark.datasets.synthetic_layouts import draw_place
-from benchmark.datasets.synthetic_objects import KINDS
-from benchmark.samples import SPLITS
+from benchmark.scenes.aerial.layouts import draw_place
+from benchmark.scenes.aerial.objects import KINDS
+from benchmark.scenes.sketch import Scene
 
 FEWEST = 3  # objects of a scene
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmark.datasets import everyday, synthetic
-from benchmark.expressions import write_expressions
+from benchmark.datasets import synthetic
+from benchmark.expressions.writer import write_expressions
+from benchmark.scenes.everyday import scene as everyday
 
 
 @pytest.mark.parametrize("side", [128, 256])

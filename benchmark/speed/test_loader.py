@@ -16,8 +16,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.loader import batches
-from benchmark.samples import Dataset, load_dataset, make_sample, save_dataset
+from benchmark.data.loader import batches
+from benchmark.data.samples import Dataset, load_dataset, make_sample, save_dataset
 
 IMAGES = 48
 KINDS: dict[str, tuple[str, int]] = {  # the field's formats at their sizes, and 16-bit TIFF

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.statistics import RESAMPLES, bootstrap_interval, bootstrap_intervals, paired_differences, permutation_p
+from benchmark.metrics.statistics import (
+    RESAMPLES,
+    bootstrap_interval,
+    bootstrap_intervals,
+    paired_differences,
+    permutation_p,
+)
 
 SAMPLES = 20_000
 

@@ -15,11 +15,11 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from benchmark.audit import Audit, audit
-from benchmark.audit.images import ImageFacts, measure_images, near_copies
-from benchmark.audit.masks import HEAT, measure_masks
+from benchmark.audit.audit import Audit, audit
+from benchmark.audit.image_facts import ImageFacts, measure_images, near_copies
+from benchmark.audit.mask_facts import HEAT, measure_masks
 from benchmark.audit.positions import Position, contradiction, stated_position
-from benchmark.samples import (
+from benchmark.data.samples import (
     Dataset,
     Manifest,
     SampleError,

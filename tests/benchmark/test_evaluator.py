@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
 from benchmark.evaluator import compare, evaluate
-from benchmark.metrics import LINE_COLUMNS, check_lines, miou
-from benchmark.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
+from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
 
 MaskArray = npt.NDArray[np.bool_]
 

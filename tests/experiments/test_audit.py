@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from experiments import audit as command
-from experiments.audit_pictures import heat_map, thumbnail
+from reports.audit.pictures import heat_map, thumbnail
 from tests.conftest import make_fake_dataset
 from tests.many import make_many
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmark.cases import COLUMNS, decode_map, load_cases
+from benchmark.data.samples import decode_mask, load_dataset, save_examples
 from benchmark.evaluator import compare
-from benchmark.metrics import iou, summary
-from benchmark.samples import decode_mask, load_dataset, save_examples
+from benchmark.metrics.iou import iou, summary
+from benchmark.results.cases import COLUMNS, decode_map, load_cases
 from experiments import cases, evaluate, train
 from tests.conftest import make_fake_dataset
 from tests.tiny import _SAM, _clip, write_foundation

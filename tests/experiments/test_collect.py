@@ -17,8 +17,8 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from benchmark.metrics import METRIC_NAMES, metric_names
-from benchmark.results import ResultError, find_results, load_result, save_result
+from benchmark.metrics.iou import METRIC_NAMES, metric_names
+from benchmark.results.store import ResultError, find_results, load_result, save_result
 from experiments.collect import FILES, collect, flatten, to_record
 from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmark.samples import load_dataset
+from benchmark.data.samples import load_dataset
 from experiments import evaluate, fetch, train
 from tests.layouts import COLOURS, LAYOUTS
 from tests.tiny import _SAM, _clip, write_foundation

@@ -15,14 +15,15 @@ import torch
 import yaml
 from transformers import AutoModel, SamModel
 
-from experiments import foundation, sources
+from experiments import foundation
 from experiments.config import ConfigError, Params, load_params, model_config, parse
-from experiments.foundation_config import FoundationConfig, Source, SourcesConfig
-from experiments.hub import HubError
+from experiments.download import weights as sources
+from experiments.download.hub import HubError
+from experiments.foundation_settings import FoundationConfig, Source, SourcesConfig
 from models.checkpoint import load_tensors, sha256
-from models.foundation import foundation_files, load_clip, load_sam
-from models.images import prepare_images
-from models.transformers_folder import WEIGHTS
+from models.pixels import prepare_images
+from models.weights.foundation import foundation_files, load_clip, load_sam
+from models.weights.transformers_folder import WEIGHTS
 from models.zoo import MODELS
 from tests.checkpoints import change_json, write_clip_checkpoint, write_official_sam, write_sam_checkpoint
 from tests.tiny import FAMILIES, random_image, tiny_config

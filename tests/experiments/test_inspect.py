@@ -16,8 +16,8 @@ import torch
 
 from experiments import inspect
 from experiments.config import load_params
-from experiments.cost import memory_of_forward, memory_of_step, shapes_of
-from experiments.measure import Work, measure
+from experiments.cost.estimate import memory_of_forward, memory_of_step, shapes_of
+from experiments.cost.timing import Work, measure
 from models.rsrefseg import RSRefSeg
 
 ROOT = Path(__file__).parents[2]

@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.overlay import overlay
-from benchmark.results import CURVE_COLUMNS, Training
+from benchmark.results.pictures import overlay
+from benchmark.results.store import CURVE_COLUMNS, Training
 from experiments import predict
 from experiments.config import ExperimentConfig, load_params
 from experiments.runs import Run, foundation_hashes, load_model, save_run
 from models.checkpoint import save_tensors
-from models.foundation import load_clip
+from models.weights.foundation import load_clip
 from tests.tiny import tiny_config, tiny_model, write_foundation
 
 ROOT = Path(__file__).parents[2]

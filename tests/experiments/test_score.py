@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.data.samples import Dataset, SampleError, decode_mask, encode_mask, load_dataset, save_examples
 from benchmark.evaluator import Details
-from benchmark.metrics import summary
-from benchmark.results import find_results, load_result
-from benchmark.samples import Dataset, SampleError, decode_mask, encode_mask, load_dataset, save_examples
+from benchmark.metrics.iou import summary
+from benchmark.metrics.strata import save_strata
+from benchmark.results.store import find_results, load_result
 from benchmark.scoring import measure_masks
-from benchmark.strata import save_strata
 from experiments import score
-from reports.comparisons import cost_table
 from reports.load import load_report
-from reports.tables import explain_outside, main_table
+from reports.tables.comparisons import cost_table
+from reports.tables.main import explain_outside, main_table
 from tests.conftest import make_fake_dataset
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,11 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from rich.console import Console
 
+from benchmark.data.loader import Batch, batches
+from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
 from benchmark.evaluator import evaluate
-from benchmark.loader import Batch, batches
-from benchmark.metrics import miou
-from benchmark.samples import Dataset, load_dataset
+from benchmark.metrics.iou import miou
 from experiments import train
 from experiments.config import ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
 from models.rsrefseg import RSRefSeg

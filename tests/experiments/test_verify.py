@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmark.results import StoredResult, find_results, run_key, save_result
+from benchmark.results.store import StoredResult, find_results, run_key, save_result
 from experiments import verify
 from experiments.verify import TOLERANCE_CONTROL, compare_results
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from models.clip import Clip
-from models.foundation import load_clip
-from models.images import prepare_images
+from models.pixels import prepare_images
 from models.prompter import similarity
 from models.tokens import TruncationWarning
+from models.weights.foundation import load_clip
 from tests.tiny import FAMILIES, WORDS, random_image, tiny_config
 
 LENGTH, WIDTH = 10, 32

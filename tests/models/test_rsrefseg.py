@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from models.foundation import load_clip, load_sam
 from models.rsrefseg import RSRefSeg, native_logits
+from models.weights.foundation import load_clip, load_sam
 from tests.tiny import FAMILIES, VARIANTS, adapted_modules, random_image, tiny_config, tiny_model
 
 EACH_VARIANT = pytest.mark.parametrize("variant", VARIANTS)

@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from models.config import ModelConfig
-from models.foundation import load_sam
 from models.sam import Sam
+from models.weights.foundation import load_sam
 from models.zoo import MODELS
 from tests.tiny import random_image
 

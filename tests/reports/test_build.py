@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.results import ResultError
+from benchmark.results.store import ResultError
 from reports.build import BEGIN, END, build, replace_block
-from reports.figures import CAPTIONS, DRAWN
+from reports.figures.plots import CAPTIONS, DRAWN
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -101,7 +101,7 @@ def test_a_readme_without_its_markers_is_refused(tmp_path: Path, text: str) -> N
 def test_a_failed_build_keeps_the_old_report_and_the_readme(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.figures.DRAWN", dict.fromkeys(DRAWN, lambda *_: None))
+    monkeypatch.setattr("reports.figures.plots.DRAWN", dict.fromkeys(DRAWN, lambda *_: None))
     root, readme = Path(shutil.copytree(built, tmp_path / "place")), tmp_path / "README.md"
     readme.write_text(f"{BEGIN}{END}")
     before = files(root / "reports/generated")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.results import ResultError
+from benchmark.results.store import ResultError
 from reports.groups import Report, ordered
 from reports.load import load_report, load_selection
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmark.data.samples import SampleError, decode_mask, load_dataset
 from benchmark.datasets.assemble import NamedScene, replaced, write_scenes
-from benchmark.expressions import Region
-from benchmark.samples import SampleError, decode_mask, load_dataset
+from benchmark.expressions.writer import Region
 
 ABOUT: dict[str, Any] = {"name": "toy", "source": "drawn", "licence": "CC0-1.0", "citation": "nobody, never", "seed": 0}
 

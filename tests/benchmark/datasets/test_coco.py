@@ -16,9 +16,9 @@ from PIL import Image
 from pycocotools import mask as coco
 from pydantic import ValidationError
 
+from benchmark.data.samples import SampleError, decode_mask, load_dataset
 from benchmark.datasets.coco import CocoConfig, build, words
 from benchmark.datasets.instances import Annotation, instance_mask
-from benchmark.samples import SampleError, decode_mask, load_dataset
 from tests.layouts import _segmentation, write_coco
 
 ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "min_area": 0.002}

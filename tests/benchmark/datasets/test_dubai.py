@@ -11,11 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 from scipy import ndimage
 
+from benchmark.data.samples import Dataset, SampleError, decode_mask, load_dataset
+from benchmark.datasets.class_masks import build, find_regions
 from benchmark.datasets.dubai import CLASSES, DubaiConfig
 from benchmark.datasets.labels import read_colours, to_labels
-from benchmark.datasets.masks import build, find_regions
 from benchmark.datasets.patches import starts
-from benchmark.samples import Dataset, SampleError, decode_mask, load_dataset
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "dubai_aerial"
 UNLABELED, STRAY = 0x9B9B9B, 0x000000

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.data.samples import SampleError
 from benchmark.datasets.plain_pickle import read_plain_pickle
 from benchmark.datasets.rrsisd import read_refs
-from benchmark.samples import SampleError
 
 REFS = [
     {

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmark.data.samples import load_dataset
 from benchmark.datasets import DATASETS, synthetic
-from benchmark.datasets.drawing import Scene
 from benchmark.datasets.synthetic import SyntheticConfig, build, draw_scene
-from benchmark.datasets.synthetic_ground import PAVED, ROAD, WATER, Strip
-from benchmark.datasets.synthetic_layouts import LAYOUTS
-from benchmark.datasets.synthetic_objects import KINDS
-from benchmark.samples import load_dataset
+from benchmark.scenes.aerial.ground import PAVED, ROAD, WATER, Strip
+from benchmark.scenes.aerial.layouts import LAYOUTS
+from benchmark.scenes.aerial.objects import KINDS
+from benchmark.scenes.sketch import Scene
 
 TINY = SyntheticConfig(train=4, val=2, test=3, side=96)
 

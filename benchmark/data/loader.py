@@ -1,0 +1,125 @@
+"""From the table of samples to batches grouped by image, so that a model encodes each image once.
+
+Files are decoded ahead of time in threads: the decoders let others run while they work. How many changes nothing but
+the speed: batches come in one order, with the same contents, and the first bad sample in that order is the error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
+
+AHEAD = 2  # batches that are decoded before they are asked for
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images and N samples of them; everything but `images` has one entry for each sample.
+
+    images: uint8 (3, h, w), each at its own size · image_index: in [0, B) · masks: bool (h, w) at the image's own size.
+    """
+
+    images: list[Tensor]
+    texts: list[str]
+    image_index: list[int]
+    masks: list[NDArray[np.bool_]]
+    sample_ids: list[str]
+    image_ids: list[str]
+    categories: list[str | None]
+
+
+def batches(
+    dataset: Dataset,
+    split: str,
+    batch_images: int,
+    *,
+    shuffle: tuple[int, int] | None = None,
+    expressions_per_image: int | None = None,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Every image of a split once, with its samples.
+
+    Args:
+        dataset, split: what to read.
+        batch_images: images a batch; the last batch may be smaller.
+        shuffle: (seed, epoch) from which the order is drawn; None keeps the table's.
+        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle`.
+        workers: threads that decode ahead; 0 decodes when a batch is asked for.
+
+    Raises:
+        SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
+            named.
+        ValueError: `expressions_per_image` without `shuffle`, which would leave out the same samples every time.
+    """
+    if expressions_per_image is not None and shuffle is None:
+        raise ValueError("expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them")
+    groups = [rows for _, rows in dataset.split(split).groupby("image_id", sort=False)]
+    if shuffle is not None:
+        rng = np.random.default_rng(shuffle)
+        groups = [groups[index] for index in rng.permutation(len(groups))]
+        if expressions_per_image is not None:
+            groups = [rows.iloc[rng.permutation(len(rows))[:expressions_per_image]] for rows in groups]
+    parts = [groups[first : first + batch_images] for first in range(0, len(groups), batch_images)]
+    if workers == 0:
+        yield from (_batch([_decode(dataset, rows) for rows in part], part) for part in parts)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    waiting: deque[tuple[list[Future[_Decoded]], list[pd.DataFrame]]] = deque()
+    try:
+        for part in parts:
+            waiting.append(([pool.submit(_decode, dataset, rows) for rows in part], part))
+            if len(waiting) > AHEAD:
+                yield _batch(*_finished(waiting.popleft()))
+        while waiting:
+            yield _batch(*_finished(waiting.popleft()))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def count_batches(dataset: Dataset, split: str, batch_images: int) -> int:
+    """How many batches `batches` makes of a split."""
+    return -(-int(dataset.split(split)["image_id"].nunique()) // batch_images)
+
+
+_Decoded = tuple[Tensor, list[NDArray[np.bool_]]]
+
+
+def _finished(work: tuple[list[Future[_Decoded]], list[pd.DataFrame]]) -> tuple[list[_Decoded], list[pd.DataFrame]]:
+    futures, part = work
+    return [future.result() for future in futures], part
+
+
+def _decode(dataset: Dataset, rows: pd.DataFrame) -> _Decoded:
+    """The image of some samples, and the mask of each."""
+    try:
+        image = read_image(dataset.images / rows["image"].iloc[0])
+    except (SampleError, FileNotFoundError) as error:
+        raise type(error)(f"sample '{rows['sample_id'].iloc[0]}': {error}") from error
+    masks = [
+        decode_mask(counts, height, width)
+        for counts, height, width in zip(rows["mask"], rows["height"], rows["width"], strict=True)
+    ]
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous(), masks
+
+
+def _batch(decoded: list[_Decoded], groups: list[pd.DataFrame]) -> Batch:
+    samples = pd.concat(groups)
+    return Batch(
+        images=[image for image, _ in decoded],
+        texts=samples["expression"].tolist(),
+        image_index=[index for index, rows in enumerate(groups) for _ in range(len(rows))],
+        masks=[mask for _, masks in decoded for mask in masks],
+        sample_ids=samples["sample_id"].tolist(),
+        image_ids=samples["image_id"].tolist(),
+        categories=[value if isinstance(value, str) else None for value in samples["category"]],
+    )

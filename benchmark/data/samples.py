@@ -1,0 +1,266 @@
+"""The table of samples: one row per (image, expression, mask), the same whatever the source looked like.
+
+A dataset is a folder: ``samples.parquet`` (this table), ``manifest.json`` (what it is, how many, its hashes) and
+``images/``, unless its images stay where they were fetched to: then the manifest says so, and who opens the dataset
+says where that is. Every row is validated once, when the table is saved (validation.py); later code trusts
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.data.files import read_table, write_all
+from benchmark.data.rle import decode_mask, encode_mask, mask_bbox
+from benchmark.data.validation import (
+    COLUMNS,
+    SCHEMA,
+    SPLITS,
+    TABLE,
+    SampleError,
+    check_columns,
+    read_image,
+    validate_samples,
+)
+
+__all__ = [
+    "COLUMNS", "SPLITS", "Dataset", "Manifest", "SampleError", "choose_examples", "decode_mask", "encode_mask",
+    "load_dataset", "load_examples", "make_sample", "read_image", "save_dataset", "save_examples", "validate_samples",
+]  # fmt: skip
+
+MANIFEST = "manifest.json"
+
+
+class Manifest(BaseModel):
+    """What a dataset is.
+
+    counts: per split {"samples": n, "images": n}. samples_sha256: of the table's content, not of the file's bytes
+    (those change with the Parquet library). images_sha256: of the images' paths and pixels. images_in: whether the
+    images lie in the dataset's folder, or stay where they were fetched to. no_target: whether some expressions are of
+    what is not there (empty masks).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: str
+    licence: str
+    citation: str
+    counts: dict[str, dict[str, int]]
+    samples_sha256: str
+    images_sha256: str
+    images_in: Literal["dataset", "root"] = "dataset"
+    no_target: bool = False
+
+    def text(self) -> str:
+        """As manifest.json; what is as usual is not written."""
+        return self.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A validated dataset on disk; the column `image` counts from ``images``."""
+
+    folder: Path
+    manifest: Manifest
+    samples: pd.DataFrame
+    images: Path
+
+    def split(self, name: str) -> pd.DataFrame:
+        """The samples of one split, in the table's order.
+
+        Raises SampleError for an unknown split or one that names no samples.
+        """
+        found = {split: count["samples"] for split, count in self.manifest.counts.items()}
+        if name not in SPLITS:
+            raise SampleError(f"{self.folder / TABLE}: unknown split '{name}'; choose one of {', '.join(SPLITS)}")
+        rows = self.samples[self.samples["split"] == name].reset_index(drop=True)
+        if rows.empty:
+            raise SampleError(
+                f"{self.folder / TABLE}: split '{name}' names no samples; the table has {found}; rebuild the dataset"
+            )
+        return rows
+
+
+def make_sample(
+    sample_id: str,
+    image_id: str,
+    image: str,
+    split: str,
+    expression: str,
+    category: str | None,
+    mask: NDArray[np.bool_],
+    no_target: bool = False,
+) -> dict[str, Any]:
+    """One row of the table, everything that follows from the (H, W) mask filled in.
+
+    The mask must have a pixel, unless the expression is one of what is not there (``no_target``).
+    """
+    height, width = mask.shape
+    if not mask.any() and not no_target:
+        raise SampleError(f"sample '{sample_id}' has an empty mask; leave the sample out or correct its mask")
+    return {
+        "sample_id": sample_id, "image_id": image_id, "image": image, "height": height, "width": width, "split": split,
+        "expression": expression, "category": category, "mask": encode_mask(mask),
+        "mask_area": int(np.count_nonzero(mask)), "bbox_xyxy": list(mask_bbox(mask)),
+    }  # fmt: skip
+
+
+def samples_sha256(samples: pd.DataFrame) -> str:
+    """SHA-256 of the table's content: one line of JSON per row, in order."""
+    digest = hashlib.sha256()
+    for row in samples[list(COLUMNS)].to_dict("records"):
+        row["bbox_xyxy"] = [int(value) for value in row["bbox_xyxy"]]
+        row["category"] = row["category"] if isinstance(row["category"], str) else None
+        digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def images_sha256(digests: Mapping[str, str]) -> str:
+    """SHA-256 of the images' paths and pixels (not of their files' bytes, which change with the codec's version)."""
+    return hashlib.sha256("".join(f"{image} {digests[image]}\n" for image in sorted(digests)).encode()).hexdigest()
+
+
+def save_dataset(
+    folder: Path,
+    samples: pd.DataFrame,
+    *,
+    name: str,
+    source: str,
+    licence: str,
+    citation: str,
+    images: Path | None = None,
+    no_target: bool = False,
+) -> Manifest:
+    """Validate all rows, then write the table and its manifest into ``folder``.
+
+    images: where the images stay (None: they are in ``folder``). no_target: whether masks may be empty.
+    Raises what validate_samples() raises, and then leaves the folder as it was.
+    """
+    digests = validate_samples(samples, folder, images, no_target)
+    samples = samples[list(COLUMNS)].reset_index(drop=True)
+    try:
+        table = pa.Table.from_pandas(samples, schema=SCHEMA, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SampleError(f"{folder / TABLE}: a column has the wrong type: {error}; the schema is {SCHEMA}") from error
+    counts = {
+        split: {"samples": len(rows), "images": int(rows["image_id"].nunique())}
+        for split, rows in ((split, samples[samples["split"] == split]) for split in SPLITS)
+    }
+    manifest = Manifest(
+        name=name, source=source, licence=licence, citation=citation, counts=counts,
+        samples_sha256=samples_sha256(samples), images_sha256=images_sha256(digests),
+        images_in="dataset" if images is None else "root", no_target=no_target,
+    )  # fmt: skip
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    write_all({folder / TABLE: stream.getvalue(), folder / MANIFEST: manifest.text().encode()})
+    return manifest
+
+
+def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
+    """Read a saved dataset. root: where its images stay, of a dataset that does not hold them itself.
+
+    Raises FileNotFoundError if it or the root of its images is not there, SampleError if the table is not the one the
+    manifest describes.
+    """
+    for path in (folder / MANIFEST, folder / TABLE):
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist; fetch it first: python -m experiments.fetch --dataset {folder.name}"
+            )
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        samples = pq.read_table(folder / TABLE).to_pandas()
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors())
+        raise SampleError(
+            f"{folder / MANIFEST}: {faults}; fetch it again: python -m experiments.fetch --dataset {folder.name}"
+        ) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SampleError(
+            f"{folder / TABLE}: cannot be read ({error}); fetch it again: python -m experiments.fetch "
+            f"--dataset {folder.name}"
+        ) from error
+    check_columns(samples, folder)
+    samples["category"] = samples["category"].astype(object).where(samples["category"].notna(), None)
+    found = samples_sha256(samples)
+    if found != manifest.samples_sha256:
+        raise SampleError(
+            f"{folder / TABLE}: its content has SHA-256 {found}, {MANIFEST} says {manifest.samples_sha256}; "
+            "the table was changed after it was saved; fetch it again: python -m experiments.fetch "
+            f"--dataset {folder.name}"
+        )
+    if manifest.images_in == "dataset":
+        return Dataset(folder, manifest, samples, folder)
+    if root is None or not root.is_dir():
+        raise FileNotFoundError(
+            f"{root or 'the root of its images'} does not exist; the images of {folder} stay where they were fetched "
+            f"to: fetch them again (python -m experiments.fetch --dataset {folder.name}), or set "
+            f"datasets.{folder.name}.root in params.yaml to where they are"
+        )
+    return Dataset(folder, manifest, samples, root)
+
+
+EXAMPLE_SCHEMA = pa.schema(
+    [
+        *(SCHEMA.field(c) for c in ("sample_id", "expression", "category", "height", "width")),
+        pa.field("image", pa.binary()),
+        SCHEMA.field("mask"),
+    ]
+)
+
+
+def choose_examples(dataset: Dataset, count: int = 6) -> pd.DataFrame:
+    """The rows of up to ``count`` test samples, at most one per image.
+
+    Evenly spaced over the split in order of SHA-256 of sample_id: the rule is fixed before any model runs and looks at
+    nothing but the ids.
+    """
+    samples = dataset.split("test")
+    order = (
+        samples["sample_id"]
+        .map(lambda sample_id: hashlib.sha256(sample_id.encode()).hexdigest())
+        .sort_values(kind="stable")
+        .index
+    )
+    one_each = samples.loc[order].drop_duplicates("image_id")
+    places = np.linspace(0, len(one_each) - 1, num=min(count, len(one_each))).round().astype(int)
+    return one_each.iloc[places].reset_index(drop=True)
+
+
+def save_examples(path: Path, dataset: Dataset, count: int = 6) -> None:
+    """Write the examples of ``dataset`` with their images (JPEG bytes) into one file: a report needs no dataset."""
+    examples = choose_examples(dataset, count)
+    images = []
+    for image in examples["image"]:
+        stream = io.BytesIO()
+        Image.fromarray(read_image(dataset.images / image)).save(stream, format="JPEG", quality=90)
+        images.append(stream.getvalue())
+    table = pa.Table.from_pandas(
+        examples.assign(image=images)[EXAMPLE_SCHEMA.names], schema=EXAMPLE_SCHEMA, preserve_index=False
+    )
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    write_all({path: stream.getvalue()})
+
+
+def load_examples(path: Path) -> pd.DataFrame:
+    """sample_id, expression, category, height, width, image (JPEG bytes), mask (counts of COCO's compressed RLE)."""
+    return read_table(
+        path, EXAMPLE_SCHEMA.names, f"fetch the dataset: python -m experiments.fetch --dataset {path.parent.name}"
+    )

@@ -1,0 +1,1 @@
+"""The writer of unambiguous referring expressions: of one region, of several, of none."""

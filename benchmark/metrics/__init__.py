@@ -1,0 +1,1 @@
+"""IoU family, boundaries, calibration, other conventions, strata and statistics: functions of the per-sample table."""

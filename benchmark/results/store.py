@@ -1,0 +1,238 @@
+"""The result of a run: what is stored, how it is written, and how it is read back.
+
+    results/<dataset>/<model>/<variant>/<seed>/
+        result.json           what ran, on which data, at what cost, the metrics, and where it was made
+        metrics.json          the test metrics once more, by themselves, for `dvc metrics show`
+        samples.parquet       the per-sample table of the test split, from which every metric can be computed again
+        sweep.parquet         the same areas at other thresholds of the probability; no rows where there is none
+        predictions.parquet   sample_id, prediction (COCO compressed RLE): the dataset's examples only
+        curve.csv             epoch, step, loss, lr, val_miou (empty but at epoch ends); not for controls
+
+Unusual here: reading checks what writing promised. A folder that lies at another run's path, a metric that the table
+does not give, an unknown field or another major version of the protocol is an error, never a row in a report.
+The same result is always the same bytes: sorted keys, declared rounding, no times of day.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
+from benchmark.metrics.calibration import check_sweep
+from benchmark.metrics.iou import METRIC_NAMES, check_lines, metric_names, summary
+from benchmark.results.provenance import Meta, provenance
+from benchmark.results.schema import (
+    METRICS,
+    PROTOCOL_VERSION,
+    TEST_SPLIT,
+    Counts,
+    Data,
+    Evaluation,
+    Metric,
+    Result,
+    Run,
+    Training,
+)
+
+__all__ = [
+    "METRICS", "PROTOCOL_VERSION", "TEST_SPLIT", "Counts", "Data", "Evaluation", "Meta", "Metric", "Result",
+    "ResultError", "Run", "StoredResult", "Training", "find_results", "load_curve", "load_result", "provenance",
+    "result_folder", "run_key", "save_curve", "save_result",
+]  # fmt: skip
+
+CURVE_COLUMNS = ("epoch", "step", "loss", "lr", "val_miou")
+PREDICTION_COLUMNS = ("sample_id", "prediction")
+
+
+class ResultError(ValueError):
+    """A result that cannot be used; the message names file, value and remedy."""
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result folder, read and checked."""
+
+    folder: Path
+    result: Result
+    lines: pd.DataFrame
+    curve: pd.DataFrame | None
+    predictions: pd.DataFrame
+    sweep: pd.DataFrame | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The test metrics, each in [0, 1]."""
+        return self.result.eval[TEST_SPLIT].metrics
+
+
+def result_folder(root: Path, run: Run) -> Path:
+    """Where a run's result lies under `root`."""
+    return root / run.dataset / run.model / run.variant / str(run.seed)
+
+
+def save_result(
+    folder: Path,
+    result: Result,
+    lines: pd.DataFrame,
+    curve: pd.DataFrame | None,
+    predictions: pd.DataFrame,
+    sweep: pd.DataFrame | None = None,
+) -> None:
+    """Write a result folder, all of it or nothing; an older one at the same place is replaced.
+
+    Raises:
+        ResultError: tables that are malformed, or metrics that do not follow from `lines`.
+    """
+    _check(folder, result, lines, predictions, sweep)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        _write_json(partial / "result.json", result.model_dump(mode="json"))
+        _write_json(partial / "metrics.json", result.eval[TEST_SPLIT].metrics)
+        lines.to_parquet(partial / "samples.parquet", index=False)
+        rows = pd.DataFrame(columns=list(SWEEP_COLUMNS)) if sweep is None else sweep
+        rows.to_parquet(partial / "sweep.parquet", index=False)
+        predictions[list(PREDICTION_COLUMNS)].to_parquet(partial / "predictions.parquet", index=False)
+        if curve is not None:
+            save_curve(partial / "curve.csv", curve)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_result(folder: Path) -> StoredResult:
+    """Read a result folder and check that it is what it says.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ResultError: unreadable or unknown fields, another major version, or files that contradict each other.
+    """
+    path = folder / "result.json"
+    for name in ("result.json", "samples.parquet", "predictions.parquet"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name} is missing; make it again with `dvc repro`")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        version = document["protocol_version"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ResultError(f"{path} is not a result ({error!r}); make it again with `dvc repro`") from error
+    if str(version).split(".")[0] != PROTOCOL_VERSION.split(".")[0]:
+        raise ResultError(
+            f"{path} was made under protocol {version}, this code reads protocol {PROTOCOL_VERSION}: numbers of "
+            "different major versions must not stand in one table. Evaluate again, or use the code of that version"
+        )
+    try:
+        result = Result.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ResultError(f"{path}, field {field}: {first['msg']}; make it again with `dvc repro`") from error
+    lines, predictions = _read_table(folder / "samples.parquet"), _read_table(folder / "predictions.parquet")
+    curve = load_curve(folder / "curve.csv") if (folder / "curve.csv").is_file() else None
+    sweep = _read_table(folder / "sweep.parquet") if (folder / "sweep.parquet").is_file() else None
+    sweep = None if sweep is None or sweep.empty else sweep
+    _check(folder, result, lines, predictions, sweep)
+    return StoredResult(folder, result, lines, curve, predictions, sweep)
+
+
+def find_results(root: Path) -> list[StoredResult]:
+    """Every result under `root`, sorted by dataset, model, variant and seed; none is an empty list.
+
+    Raises:
+        ResultError: if one cannot be read, or lies in another run's folder.
+    """
+    found = []
+    for path in root.glob("*/*/*/*/result.json"):
+        if path.parent.name.startswith("."):  # being written
+            continue
+        stored = load_result(path.parent)
+        if path.parent != (expected := result_folder(root, stored.result.run)):
+            raise ResultError(f"{path} says it belongs in {expected}; move it there or delete it")
+        found.append(stored)
+    return sorted(found, key=lambda stored: run_key(stored.result.run))
+
+
+def run_key(run: Run) -> tuple[str, str, str, int]:
+    """(dataset, model, variant, seed): what makes a run one run."""
+    return run.dataset, run.model, run.variant, run.seed
+
+
+def save_curve(path: Path, curve: pd.DataFrame) -> None:
+    """Write a training curve, six significant digits.
+
+    Raises:
+        ResultError: if the columns are not CURVE_COLUMNS.
+    """
+    if tuple(curve.columns) != CURVE_COLUMNS:
+        raise ResultError(f"{path}: a curve has the columns {list(CURVE_COLUMNS)}, not {list(curve.columns)}")
+    curve.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def load_curve(path: Path) -> pd.DataFrame:
+    """Read a training curve; `val_miou` is NaN but at epoch ends.
+
+    Raises:
+        ResultError: if the columns are not CURVE_COLUMNS.
+    """
+    curve = pd.read_csv(path)
+    if tuple(curve.columns) != CURVE_COLUMNS:
+        raise ResultError(f"{path}: a curve has the columns {list(CURVE_COLUMNS)}, not {list(curve.columns)}")
+    return curve
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path} cannot be read ({error}); make it again with `dvc repro`") from error
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _check(
+    folder: Path, result: Result, lines: pd.DataFrame, predictions: pd.DataFrame, sweep: pd.DataFrame | None
+) -> None:
+    """The parts of a result agree with each other."""
+    try:
+        check_lines(lines)
+    except ValueError as error:
+        raise ResultError(f"{folder / 'samples.parquet'}: {error}") from error
+    if sweep is not None:
+        try:
+            check_sweep(sweep, lines)
+        except ValueError as error:
+            raise ResultError(f"{folder / 'sweep.parquet'}: {error}") from error
+    if tuple(predictions.columns) != PREDICTION_COLUMNS:
+        raise ResultError(
+            f"{folder / 'predictions.parquet'} has the columns {list(predictions.columns)}, "
+            f"it needs {list(PREDICTION_COLUMNS)}"
+        )
+    for split, evaluation in result.eval.items():
+        due = {*METRIC_NAMES, *(metric_names(lines) if split == TEST_SPLIT else evaluation.metrics)}
+        if set(evaluation.metrics) != due or not due <= set(METRICS):
+            raise ResultError(
+                f"{folder / 'result.json'}, eval.{split}.metrics names {sorted(evaluation.metrics)}, "
+                f"protocol {PROTOCOL_VERSION} has {sorted(due & set(METRICS))}"
+            )
+    if TEST_SPLIT not in result.eval:
+        raise ResultError(f"{folder / 'result.json'} has no evaluation of the {TEST_SPLIT!r} split")
+    test = result.eval[TEST_SPLIT]
+    stated = {**test.metrics, "samples": test.samples, "images": test.images}
+    measured = {**summary(lines), "samples": len(lines), "images": lines["image_id"].nunique()}
+    for name, value in measured.items():
+        if abs(stated[name] - value) > 1e-6:
+            raise ResultError(
+                f"{folder}: result.json says {name} is {stated[name]}, samples.parquet gives {value}; evaluate again"
+            )

@@ -1,0 +1,1 @@
+"""Drawn imagery: aerial scenes, which are a dataset, and everyday scenes, on which `mini` is pretrained; one brush."""

@@ -1,0 +1,1 @@
+"""Aerial scenes seen from above: the images of the dataset `synthetic`."""

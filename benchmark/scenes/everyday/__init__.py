@@ -1,0 +1,1 @@
+"""Everyday scenes seen from the side: the corpus on which the foundation models of `mini` are pretrained."""

@@ -1,0 +1,1 @@
+"""How published datasets and weights get here: the hub, Google Drive, archives."""

@@ -1,0 +1,129 @@
+"""Published foundation models -> weights/<model>/, in the form in which every other command reads them.
+
+Everything is fetched and checked, then everything is converted beside the folder, then the files take their places: a
+run that fails leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from experiments.download.hub import fetch
+from experiments.foundation_settings import Source, SourcesConfig
+from models.checkpoint import CheckpointError, save_tensors, sha256
+from models.clip import Clip
+from models.config import ModelConfig
+from models.sam import Sam
+from models.weights.foundation import foundation_files
+from models.weights.sam_official import read_official_sam
+from models.weights.transformers_folder import part_names, read_clip_folder, read_sam_folder, weights_file
+
+SETTINGS = {  # what is fetched beside the weights
+    "clip": ("config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json"),
+    "sam": ("config.json", "preprocessor_config.json"),
+}
+OFFICIAL_SHA256 = {  # github.com/facebookresearch/segment-anything, Model Checkpoints
+    "sam_vit_b_01ec64.pth": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    "sam_vit_l_0b3195.pth": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    "sam_vit_h_4b8939.pth": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+}
+
+
+def bring(
+    config: ModelConfig, sources: SourcesConfig, folder: Path, parts: Sequence[str], model: str
+) -> dict[str, dict[str, Any]]:
+    """Write the foundation files of `parts` ("clip", "sam") and foundation.json.
+
+    Args:
+        config: what the weights must fit.
+        sources: where they come from.
+        folder: weights/<model>.
+        model: its name in params.yaml, for the messages.
+
+    Returns:
+        What foundation.json holds: parameters, SHA-256 of the files written, and the sources with that of theirs.
+
+    Raises:
+        FileNotFoundError: a file is missing, or the hub does not give it (experiments.download.hub.HubError).
+        CheckpointError: a file is damaged or another one; it holds another model than `config`.
+    """
+    made = folder.with_name(f".{folder.name}.partial")
+    files, report = foundation_files(made), _read_report(folder)
+    shutil.rmtree(made, ignore_errors=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, made, ignore_errors=True)
+        places = {part: _fetch(getattr(sources, part), part, f"foundation.{model}.{part}", stack) for part in parts}
+        for part, place in places.items():
+            report["sources"][part] = _describe(place, getattr(sources, part), f"foundation.{model}.{part}")
+        if "clip" in places:
+            tensors, tokenizer = read_clip_folder(config.clip, places["clip"])
+            save_tensors(files["clip"], tensors)
+            tokenizer.backend_tokenizer.save(str(files["tokenizer"]))
+            with torch.device("meta"):
+                report["parameters"]["clip"] = _count(Clip(config.clip, tokenizer))
+            del tensors  # gigabytes, before SAM's
+        if "sam" in places:
+            read = read_official_sam if places["sam"].is_file() else read_sam_folder
+            save_tensors(files["sam"], read(config.sam, places["sam"]))
+            with torch.device("meta"):
+                report["parameters"]["sam"] = _count(Sam(config.sam))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, file in files.items():
+            if file.is_file():
+                report["sha256"][name] = sha256(file)
+                os.replace(file, foundation_files(folder)[name])
+    (folder / "foundation.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return report
+
+
+def _fetch(source: Source, part: str, place: str, stack: ExitStack) -> Path:
+    """The folder of a source, or SAM's official file. A repository's becomes a folder of links to nothing but what was
+    asked for, and checked: what else the cache may hold of it is not read."""
+    local = source.folder or getattr(source, "official", None)
+    if local is not None:
+        found = local.expanduser()
+        if not (found.is_dir() if source.folder else found.is_file()):
+            raise FileNotFoundError(f"{local}: {place} of params.yaml names it, and it is not there")
+        return found
+    assert source.hub is not None  # Source allows nothing else
+    assert source.revision is not None
+    files = fetch(source.hub, source.revision, [*SETTINGS[part], source.weights], place)
+    if source.weights.endswith(".index.json"):
+        files |= fetch(source.hub, source.revision, part_names(files[source.weights]), place)
+    links = Path(stack.enter_context(TemporaryDirectory())) / source.hub.replace("/", "--")
+    links.mkdir()
+    for name, file in files.items():
+        (links / name).symlink_to(file.resolve())
+    return links
+
+
+def _describe(fetched: Path, source: Source, place: str) -> dict[str, str]:
+    """What foundation.json says of a source, whose weights are the ones that params.yaml or their name promises."""
+    weights = fetched if fetched.is_file() else weights_file(fetched)
+    found, published = sha256(weights), OFFICIAL_SHA256.get(weights.name) if fetched.is_file() else None
+    wanted = source.sha256 or published
+    if wanted not in (None, found):
+        said = f"{place}.sha256 of params.yaml" if source.sha256 else "the published file of this name"
+        raise CheckpointError(f"{weights}: its SHA-256 is {found}, and that of {said} is {wanted}. Get it again")
+    given = source.model_dump(mode="json", exclude_none=True, exclude={"weights", "sha256"})
+    return {**given, "weights": weights.name, "sha256": found}
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _read_report(folder: Path) -> dict[str, dict[str, Any]]:
+    """What foundation.json says of the part that stays."""
+    file = folder / "foundation.json"
+    said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {name: dict(said.get(name, {})) for name in ("parameters", "sha256", "sources")}

@@ -1,0 +1,1 @@
+"""How the foundation models of `mini` are pretrained, and how good they are."""

@@ -1,0 +1,1 @@
+"""Reading weights: weights/<model>/, folders of transformers, official SAM files."""

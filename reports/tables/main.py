@@ -1,0 +1,208 @@
+"""The main tables: results, gains over controls, provenance.
+
+Best is bold by the direction declared with each metric, among trained variants only, and only where its interval
+overlaps no other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.metrics.iou import NO_TARGET
+from benchmark.metrics.statistics import paired_difference
+from benchmark.results.store import METRICS
+from reports.groups import OUTSIDE, Group, Report
+from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
+
+NO_TARGET_NOTE = (
+    "N-acc: share of the samples of what is not there that get an empty prediction; they count for no other metric."
+)
+OUTSIDE_NOTE = f"{OUTSIDE}: not run here; its masks were scored, and nothing else is known of it."
+INTERVALS = {  # over several seeds, or of one
+    False: "Interval: 95 %, bootstrap over images.",
+    True: "± standard deviation over seeds. Interval: 95 %, bootstrap over seeds and images.",
+}
+NOTES = {  # what a reader must know of a method beside its name
+    "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
+}
+
+
+def main_table(group: Group) -> Table:
+    """Methods x metrics and cost."""
+    metrics = _metrics(group)
+    header = ("variant", "mIoU [95 %]", *(METRICS[name].title for name in metrics if name != "miou"))
+    header += ("params trained", "params total", "training time")
+    best = {}
+    for metric in metrics:
+        trained = [method for method in group.trained if metric in method.metrics]
+        values = {method.title: (method.metrics[metric], *method.intervals[metric]) for method in trained}
+        best[metric] = clear_best(values, METRICS[metric].higher_is_better)
+    rows = []
+    for method in group.methods:
+        cells = [Cell(method.title)]
+        for metric in metrics:
+            text = MISSING
+            if metric in method.metrics:
+                text = percent(method.metrics[metric])
+                if metric == "miou":
+                    if len(method.results) > 1:
+                        text += f" ± {percent(method.deviation(metric))}"
+                    low, high = method.intervals[metric]
+                    text += f" [{percent(low)}, {percent(high)}]"
+            cells.append(Cell(text, bold=best[metric] == method.title))
+        cells += [Cell(millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
+        seconds = method.train_mean("seconds")
+        cells.append(Cell(duration(seconds), value=seconds))
+        rows.append(tuple(cells))
+    samples, images = group.size
+    notes = [
+        f"Test split: {samples:,} samples on {images:,} images, in %. {seeds_note(group)} "
+        f"{INTERVALS[len(group.seeds) > 1]} P@X: share of samples with IoU ≥ X. BIoU: mean boundary IoU. "
+        "Below the variants stand the controls, which need no training. Bold: best trained variant of the column, "
+        "where its interval and the next one's do not overlap.",
+        *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
+        *_method_notes(group),
+    ]
+    variants = sum(not method.control and not method.outside for method in group.methods)
+    return Table(
+        "main",
+        folder_of(group),
+        f"Results on {group.title}",
+        header,
+        tuple(rows),
+        tuple(notes),
+        _main_numbers(group),
+        rule_before=variants,
+    )
+
+
+def controls_table(group: Group) -> Table | None:
+    """What each trained variant gains over each control in mIoU, paired by sample; None without any control."""
+    controls = [method for method in group.methods if method.control]
+    if not any(control.results for control in controls):
+        return None
+    rows: list[tuple[Cell, ...]] = []
+    numbers: list[list[str | float | None]] = []
+    for variant in group.trained:
+        cells = [Cell(variant.name)]
+        beaten: list[bool | None] = []
+        for control in controls:
+            if not variant.results or not control.results:
+                cells.append(Cell(MISSING))
+                beaten.append(None)
+                numbers.append([variant.name, control.name, None, None, None])
+                continue
+            difference, low, high = paired_difference(variant.lines, control.lines, over_seeds=True)
+            cells.append(Cell(f"{signed(difference)} [{signed(low)}, {signed(high)}]"))
+            beaten.append(low > 0)
+            numbers.append([variant.name, control.name, *(round(100 * value, 2) for value in (difference, low, high))])
+        verdict = MISSING if None in beaten else ("yes" if all(beaten) else "no")
+        rows.append((*cells, Cell(verdict)))
+    over = "seeds and images" if len(group.seeds) > 1 else "images"
+    notes = (
+        "mIoU of the variant less mIoU of the control on the same samples, in points of %, with its 95 % interval "
+        f"(bootstrap over {over}, both sides under the same draw of images). A variant beats every control if all its "
+        "intervals lie above zero.",
+    )
+    return Table(
+        "controls",
+        folder_of(group),
+        f"Gain over the untrained controls on {group.title}",
+        ("variant", *(f"over {control.name}" for control in controls), "beats every control"),
+        tuple(rows),
+        notes,
+        pd.DataFrame(numbers, columns=["variant", "control", "difference", "low", "high"]),
+    )
+
+
+def provenance_table(report: Report) -> Table:
+    """Where each result was made, and whether the current `run` of params.yaml names it."""
+    header = ("dataset", "model", "variant", "seed", "in run.*", "commit", "fingerprint", "protocol", "device")
+    rows = []
+    for stored in report.results:
+        run, meta = stored.result.run, stored.result.meta
+        commit = (
+            "not in git" if meta.git_commit is None else meta.git_commit[:10] + (" + changes" if meta.git_dirty else "")
+        )
+        current = "yes" if report.selection.names(stored) else "no"
+        fields = (run.dataset, run.model, run.variant, str(run.seed), current, commit, run.fingerprint)
+        rows.append((*fields, stored.result.protocol_version, meta.device))
+    notes = ["in run.*: whether `run` in params.yaml names it now. + changes: the code differed from that commit."]
+    if absent := report.absent:
+        notes.append("Named by `run` but without a result: " + ", ".join(" · ".join(key) for key in absent) + ".")
+    return Table(
+        "provenance",
+        Path(),
+        "Provenance",
+        header,
+        tuple(tuple(Cell(text) for text in row) for row in rows),
+        tuple(notes),
+        pd.DataFrame(rows, columns=list(header)),
+    )
+
+
+def clear_best(values: Mapping[str, tuple[float, float, float]], higher_is_better: bool = True) -> str | None:
+    """Which of name -> (value, low, high) is best; None of fewer than two, or where its interval overlaps another's."""
+    if len(values) < 2:
+        return None
+    sign = 1 if higher_is_better else -1
+    ends = {name: sorted((sign * low, sign * high)) for name, (_, low, high) in values.items()}
+    best = max(values, key=lambda name: sign * values[name][0])
+    return best if all(ends[best][0] > ends[name][1] for name in values if name != best) else None
+
+
+def explain_outside(table: Table) -> Table:
+    """The table with a note on OUTSIDE, if a method so marked is in it."""
+    texts = [*table.header, *(cell.text for row in table.rows for cell in row)]
+    marked = any(text.endswith(OUTSIDE) for text in texts)
+    return replace(table, notes=(*table.notes, OUTSIDE_NOTE)) if marked else table
+
+
+def _main_numbers(group: Group) -> pd.DataFrame:
+    rows = []
+    for method in group.methods:
+        row: dict[str, str | float | int | None] = {"variant": method.title, "control": str(method.control).lower()}
+        row["seeds"] = " ".join(str(one.result.run.seed) for one in method.results) or None
+        for metric in _metrics(group):
+            low, high = method.intervals.get(metric, (None, None)) if method.results else (None, None)
+            deviation = method.deviation(metric) if metric in method.metrics and len(method.results) > 1 else None
+            for name, value in (("", method.metrics.get(metric)), ("_std", deviation), ("_low", low), ("_high", high)):
+                row[metric + name] = None if value is None else round(100 * value, 2)
+        for field in ("parameters_trained", "parameters_total", "seconds"):
+            mean = method.train_mean(field)
+            row[f"train_{field}"] = None if mean is None else round(mean, 2)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _metrics(group: Group) -> list[str]:
+    """The metrics of a group's data; of what is not there only where such samples are."""
+    return [name for name in METRICS if any(name in method.metrics for method in group.present)]
+
+
+def _method_notes(group: Group) -> list[str]:
+    notes = [NOTES[method.name] for method in group.present if method.name in NOTES]
+    for method in group.methods:
+        if method.missing_seeds and len(group.seeds) > len(method.missing_seeds):
+            notes.append(f"{method.name}: no result for seed {_list(method.missing_seeds)}, so no mean.")
+    return notes
+
+
+def folder_of(group: Group) -> Path:
+    """Where the group's tables lie under tables/."""
+    return Path(group.dataset) / group.model
+
+
+def seeds_note(group: Group) -> str:
+    """Which seeds a table is of."""
+    if len(group.seeds) > 1:
+        return f"Mean over seeds {_list(group.seeds)}."
+    return f"Seed {group.seeds[0]}." if group.seeds else "No trained variant."
+
+
+def _list(values: Sequence[int]) -> str:
+    return ", ".join(str(value) for value in values)

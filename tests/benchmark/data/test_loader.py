@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data.loader import Batch, batches, count_batches
+from benchmark.data.samples import Dataset, SampleError, decode_mask, load_dataset, read_image
+from tests.conftest import make_fake_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    make_fake_dataset(tmp_path / "fake", images=5, samples_per_image=3)
+    return load_dataset(tmp_path / "fake")
+
+
+def test_every_sample_comes_once_with_its_own_image_text_and_mask(dataset: Dataset) -> None:
+    rows = dataset.split("train").set_index("sample_id")
+    seen: list[str] = []
+    for batch in batches(dataset, "train", 2):
+        assert len(batch.images) <= 2
+        for place, sample_id in enumerate(batch.sample_ids):
+            row = rows.loc[sample_id]
+            image = batch.images[batch.image_index[place]]
+            assert image.dtype == torch.uint8
+            assert np.array_equal(image.permute(1, 2, 0).numpy(), read_image(dataset.images / row["image"]))
+            assert batch.texts[place] == row["expression"]
+            assert np.array_equal(batch.masks[place], decode_mask(row["mask"], row["height"], row["width"]))
+            assert batch.image_ids[place] == row["image_id"]
+        seen += batch.sample_ids
+    assert Counter(seen) == Counter(rows.index)
+
+
+def test_an_image_is_in_one_batch_however_many_samples_it_has(dataset: Dataset) -> None:
+    places = [set(batch.image_ids) for batch in batches(dataset, "train", 2)]
+    assert sum(len(place) for place in places) == len(set().union(*places)) == 5
+    assert len(places) == count_batches(dataset, "train", 2) == 3
+
+
+def test_the_order_without_shuffling_is_the_tables(dataset: Dataset) -> None:
+    ids = [sample_id for batch in batches(dataset, "test", 3) for sample_id in batch.sample_ids]
+    assert ids == dataset.split("test")["sample_id"].tolist()
+
+
+def test_fewer_expressions_are_drawn_anew_each_epoch_and_cover_all_in_time(dataset: Dataset) -> None:
+    seen: set[str] = set()
+    for epoch in range(30):
+        epoch_ids = [
+            sample_id
+            for batch in batches(dataset, "train", 2, shuffle=(0, epoch), expressions_per_image=1)
+            for sample_id in batch.sample_ids
+        ]
+        assert len(epoch_ids) == 5
+        seen |= set(epoch_ids)
+    assert seen == set(dataset.split("train")["sample_id"])
+
+
+def test_leaving_samples_out_without_a_draw_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="give shuffle="):
+        next(batches(dataset, "train", 2, expressions_per_image=1))
+
+
+def test_an_image_that_cannot_be_read_is_an_error_and_never_another_sample(dataset: Dataset) -> None:
+    broken = dataset.images / dataset.split("val")["image"].iloc[0]
+    broken.write_bytes(broken.read_bytes()[:200])
+    first = dataset.split("val")["sample_id"].iloc[0]
+    for workers in (0, 2):
+        with pytest.raises(SampleError, match=rf"sample '{first}': .*{broken.name}"):
+            list(batches(dataset, "val", 2, workers=workers))
+
+
+def test_the_first_bad_image_is_the_error_whichever_is_decoded_first(dataset: Dataset) -> None:
+    for number, image in enumerate(dataset.split("val")["image"].unique()):
+        if number in (2, 4):
+            (dataset.images / image).unlink()
+    for workers in (0, 1, 4):
+        reader = batches(dataset, "val", 1, workers=workers)
+        seen = [image_id for _ in range(2) for image_id in next(reader).image_ids]
+        with pytest.raises(FileNotFoundError, match=r"sample 'val_2_0': image .*val_2\.png does not exist"):
+            next(reader)
+        assert set(seen) == {"val_0", "val_1"}
+
+
+def contents(batch: Batch) -> list[object]:
+    pixels = [image.numpy().tobytes() for image in batch.images]
+    masks = [mask.tobytes() for mask in batch.masks]
+    return [pixels, batch.texts, batch.image_index, masks, batch.sample_ids, batch.image_ids, batch.categories]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_the_number_of_workers_changes_nothing_but_the_speed(dataset: Dataset, workers: int) -> None:
+    for epoch in range(3):
+        settings = {"shuffle": (5, epoch), "expressions_per_image": 2}
+        inline = [contents(batch) for batch in batches(dataset, "train", 2, **settings)]
+        ahead = [contents(batch) for batch in batches(dataset, "train", 2, **settings, workers=workers)]
+        assert inline == ahead
+
+
+def test_the_order_follows_from_seed_and_epoch(dataset: Dataset) -> None:
+    def order(seed: int, epoch: int) -> list[str]:
+        return [name for batch in batches(dataset, "train", 1, shuffle=(seed, epoch)) for name in batch.image_ids]
+
+    assert order(0, 1) == order(0, 1)
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) > 6
+
+
+def test_a_reader_that_stops_early_leaves_no_thread_behind(dataset: Dataset) -> None:
+    reader = batches(dataset, "train", 1, workers=3)
+    next(reader)
+    reader.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_a_split_without_samples_is_an_error(dataset: Dataset) -> None:
+    with pytest.raises(SampleError, match="unknown split 'tset'"):
+        next(batches(dataset, "tset", 2))

@@ -1,0 +1,43 @@
+"""Boundary IoU against its definition, erosion by erosion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from benchmark.metrics.boundary import boundary_region, boundary_width, compare_boundaries
+
+
+def by_definition(mask: np.ndarray, depth: int) -> np.ndarray:
+    """The mask without what is left of it after `depth` erosions by a square of 3 x 3; nothing is beyond the image."""
+    square = np.ones((3, 3), bool)
+    return mask & ~ndimage.binary_erosion(mask, square, iterations=depth, border_value=0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_region_is_what_erosion_takes_away(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(5, 60, size=2))
+    mask = ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(0.5, 4)) > rng.uniform(-0.1, 0.1)
+    for depth in (1, 2, 5, 80):
+        np.testing.assert_array_equal(boundary_region(mask, depth), by_definition(mask, depth))
+
+
+def test_by_hand() -> None:
+    mask = np.zeros((12, 12), bool)
+    mask[2:9, 2:9] = True  # 7 x 7: the outer ring has 24 pixels
+    assert boundary_region(mask, 1).sum() == 24
+    moved = np.roll(mask, 1, axis=1)
+    assert boundary_width(12, 12) == 1
+    # the rings share the upper and lower edge but for one pixel each
+    assert compare_boundaries(mask, moved) == (12, 36)
+    nothing = np.zeros_like(mask)
+    assert compare_boundaries(mask, nothing) == (0, 24)
+    assert compare_boundaries(nothing, nothing) == (0, 0)
+    assert boundary_region(np.ones((4, 4), bool), 1).sum() == 12  # the image's edge is a contour
+
+
+@pytest.mark.parametrize(("height", "width", "depth"), [(512, 512, 14), (800, 800, 23), (256, 256, 7), (8, 8, 1)])
+def test_the_width_is_two_percent_of_the_diagonal(height: int, width: int, depth: int) -> None:
+    assert boundary_width(height, width) == depth

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.pixels import prepare_images
+from tests.tiny import random_image
+
+ZERO, ONE = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+
+
+def test_images_of_any_size_become_one_square_batch() -> None:
+    prepared = prepare_images([random_image(h, w, h) for h, w in ((5, 70), (16, 16), (90, 33))], 16, MEAN, STD)
+    assert prepared.shape == (3, 3, 16, 16)
+    assert prepared.dtype == torch.float32
+
+
+def test_an_image_of_the_right_size_is_only_normalised() -> None:
+    image = random_image(16, 16, 0)
+    prepared = prepare_images([image], 16, MEAN, STD)
+    for channel, row, column in ((0, 0, 0), (1, 3, 15), (2, 15, 7)):
+        expected = (image[channel, row, column].item() / 255 - MEAN[channel].item()) / STD[channel].item()
+        assert prepared[0, channel, row, column].item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (9, 40)], ids=["smaller", "taller"])
+def test_resizing_is_bilinear_and_antialiased_without_keeping_the_aspect(size: tuple[int, int]) -> None:
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8))
+    prepared = prepare_images([image], 16, ZERO, ONE)[0]
+    for channel in range(3):
+        plain = Image.fromarray(image[channel].numpy()).convert("F").resize((16, 16), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(prepared[channel].numpy(), np.asarray(plain) / 255, atol=1e-4)
+
+
+def test_normalisation_follows_resizing_channel_by_channel() -> None:
+    image = random_image(40, 30, 1)
+    plain, normalised = prepare_images([image], 16, ZERO, ONE), prepare_images([image], 16, MEAN, STD)
+    torch.testing.assert_close(normalised, (plain - MEAN) / STD)
+
+
+def test_an_image_does_not_depend_on_the_images_beside_it_and_is_left_as_it_was() -> None:
+    image = random_image(40, 30, 1)
+    before = image.clone()
+    alone = prepare_images([image], 16, MEAN, STD)
+    among = prepare_images([random_image(8, 8, 2), image], 16, MEAN, STD)
+    assert torch.equal(alone[0], among[1])
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (torch.rand(3, 8, 8), r"torch\.float32 of shape \(3, 8, 8\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.int64), r"torch\.int64"),
+        (torch.zeros(3, 8, 8, dtype=torch.bool), r"torch\.bool"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint8), r"\(8, 8, 3\)"),
+        (torch.zeros(1, 8, 8, dtype=torch.uint8), r"\(1, 8, 8\)"),
+        (torch.zeros(8, 8, dtype=torch.uint8), r"\(8, 8\)"),
+    ],
+)
+def test_anything_but_uint8_channels_first_is_refused(image: Tensor, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"image 1 is .*{found}.*give uint8 of shape"):
+        prepare_images([random_image(8, 8, 0), image], 8, MEAN, STD)
