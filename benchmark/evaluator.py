@@ -1,4 +1,4 @@
-"""Predict a split at each image's own size and write down, per sample, what was hit.
+"""Predict a split at each image's own size, keep every mask, and measure what was hit.
 
 Knows no model: anything with `predict` is measured. Nothing is resized here, nothing is skipped and nothing is caught:
 a prediction of another size or type, or a sample without one, stops the evaluation with the sample's name.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from PIL import Image
 
 from benchmark.data.loader import batches
+from benchmark.data.rle import encode_mask
 from benchmark.data.samples import Dataset
-from benchmark.metrics.boundary import compare_boundaries
 from benchmark.metrics.calibration import sweep_row
-from benchmark.metrics.iou import BOUNDARY_COLUMNS, side_columns
+from benchmark.metrics.measure import Details, measure
 
 MaskArray = npt.NDArray[np.bool_]
 LogitArray = npt.NDArray[np.float32]
@@ -57,25 +55,18 @@ class LogitPredictor(Predictor, Protocol):
 
 
 @dataclass(frozen=True)
-class Details:
-    """What is measured of a sample beside its areas. The boundary always; the masks resized to side x side, for each
-    of ``sides``; and how the areas change with the threshold, of a LogitPredictor."""
-
-    sides: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class Measured:
-    """lines: the per-sample table in the order of the split. masks: sample_id -> HxW bool of those to keep.
+    """lines: the per-sample table, in the order of the split. masks: sample_id and prediction (COCO compressed RLE) of
+    every sample, in the same order.
 
-    sweep: calibration.py's table in the same order; None without Details or logits. predict_seconds: what the
-    predictor took; None where masks came from elsewhere.
+    sweep: the table of benchmark/metrics/calibration.py in the same order; None without Details or logits.
+    predict_seconds: what the predictor took.
     """
 
     lines: pd.DataFrame
-    masks: dict[str, MaskArray]
-    sweep: pd.DataFrame | None = None
-    predict_seconds: float | None = None
+    masks: pd.DataFrame
+    sweep: pd.DataFrame | None
+    predict_seconds: float
 
 
 def evaluate(
@@ -84,32 +75,26 @@ def evaluate(
     split: str,
     *,
     batch_images: int = 8,
-    keep: AbstractSet[str] = frozenset(),
     details: Details | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 0,
 ) -> Measured:
-    """Measure a predictor on a split.
+    """Predict every sample of a split once and measure the masks.
 
     Args:
         predictor: see `Predictor`.
         dataset: with its images beside it.
         split: "train", "val" or "test".
         batch_images: images encoded at once; a speed setting that must not change any prediction.
-        keep: sample_ids whose predicted masks are wanted back.
         details: what else to measure; None: nothing, which is faster.
         progress: called after each batch with (samples done, samples in all).
         workers: threads that decode images ahead; as `batch_images`.
 
     Raises:
-        ValueError: too few or too many predictions, a wrong size or type, a sample missed or met twice, or a `keep`
-            that is not in the split.
+        ValueError: too few or too many predictions, a wrong size or type, a sample missed or met twice.
     """
     samples = dataset.split(split)
-    if strangers := sorted(keep - set(samples["sample_id"])):
-        raise ValueError(f"{dataset.folder}: sample {strangers[0]!r} is to be kept but is not in split {split!r}")
-    rows: dict[str, dict[str, int]] = {}
-    masks: dict[str, MaskArray] = {}
+    masks: dict[str, str] = {}
     swept: dict[str, dict[str, object]] = {}
     predict_seconds = 0.0
     for batch in batches(dataset, split, batch_images, workers=workers):
@@ -130,27 +115,22 @@ def evaluate(
         for place, (sample_id, truth, prediction) in enumerate(
             zip(batch.sample_ids, batch.masks, predictions, strict=True)
         ):
-            if sample_id in rows:
+            if sample_id in masks:
                 raise ValueError(f"{dataset.folder}, split {split!r}: sample {sample_id!r} was evaluated twice")
-            checked = check_prediction(sample_id, truth, prediction)
-            rows[sample_id] = compare(truth, checked)
-            if details is not None:
-                rows[sample_id] |= compare_in_detail(truth, checked, details.sides)
+            masks[sample_id] = encode_mask(check_prediction(sample_id, truth, prediction))
             if logits is not None:
                 swept[sample_id] = sweep_row(sample_id, truth, logits[place])
-            if sample_id in keep:
-                masks[sample_id] = checked
         if progress is not None:
-            progress(len(rows), len(samples))
-    if missed := [sample_id for sample_id in samples["sample_id"] if sample_id not in rows]:
+            progress(len(masks), len(samples))
+    if missed := [sample_id for sample_id in samples["sample_id"] if sample_id not in masks]:
         raise ValueError(
             f"{dataset.folder}, split {split!r}: {len(missed)} of {len(samples)} samples were never evaluated, "
             f"for example {missed[0]!r}"
         )
-    measured = pd.DataFrame([rows[sample_id] for sample_id in samples["sample_id"]])
-    lines = pd.concat([samples[["sample_id", "image_id", "category"]].reset_index(drop=True), measured], axis=1)
-    sweep = pd.DataFrame([swept[sample_id] for sample_id in samples["sample_id"]]) if swept else None
-    return Measured(lines, masks, sweep, predict_seconds)
+    names = samples["sample_id"]
+    kept = pd.DataFrame({"sample_id": names, "prediction": [masks[name] for name in names]})
+    sweep = pd.DataFrame([swept[name] for name in names]) if swept else None
+    return Measured(measure(samples, kept, details), kept, sweep, predict_seconds)
 
 
 def check_prediction(sample_id: str, truth: MaskArray, prediction: object) -> MaskArray:
@@ -168,28 +148,3 @@ def check_prediction(sample_id: str, truth: MaskArray, prediction: object) -> Ma
             "predictions are measured at the image's own size"
         )
     return prediction
-
-
-def compare(truth: MaskArray, prediction: MaskArray) -> dict[str, int]:
-    """Areas of two HxW masks in pixels: mask_area, predicted_area, intersection, union."""
-    mask_area, predicted_area = int(np.count_nonzero(truth)), int(np.count_nonzero(prediction))
-    intersection = int(np.count_nonzero(truth & prediction))
-    return {
-        "mask_area": mask_area,
-        "predicted_area": predicted_area,
-        "intersection": intersection,
-        "union": mask_area + predicted_area - intersection,
-    }
-
-
-def compare_in_detail(truth: MaskArray, prediction: MaskArray, sides: Sequence[int] = ()) -> dict[str, int]:
-    """Intersection and union of the boundaries, and of the masks resized (nearest) to each of the sides."""
-    found = dict(zip(BOUNDARY_COLUMNS, compare_boundaries(truth, prediction), strict=True))
-    for side in sides:
-        small = [
-            np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))
-            for mask in (truth, prediction)
-        ]
-        counts = (int(np.count_nonzero(small[0] & small[1])), int(np.count_nonzero(small[0] | small[1])))
-        found |= zip(side_columns(side), counts, strict=True)
-    return found

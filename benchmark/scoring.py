@@ -1,4 +1,4 @@
-"""Masks that somebody else's model made, read and measured as an evaluation here is.
+"""External submissions: masks that somebody else's model made.
 
 Predictions of a split are either one JSON line per sample,
 
@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -23,9 +22,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images import read_mask
-from benchmark.data.samples import Dataset, decode_mask
+from benchmark.data.rle import encode_mask
+from benchmark.data.samples import Dataset
 from benchmark.datasets.instances import Rle, rle_mask
-from benchmark.evaluator import Details, Measured, check_prediction, compare, compare_in_detail
 
 Reader = Callable[[int, int], NDArray[np.bool_]]  # (height, width) -> the mask
 
@@ -37,15 +36,8 @@ class _Line(BaseModel):
     mask: Annotated[Rle, Field(validation_alias=AliasChoices("mask", "segmentation"))]
 
 
-def measure_masks(
-    dataset: Dataset,
-    split: str,
-    predictions: Path,
-    details: Details,
-    keep: AbstractSet[str] = frozenset(),
-    progress: Callable[[int, int], None] | None = None,
-) -> Measured:
-    """Measure stored masks; ``keep`` and ``progress`` as in benchmark.evaluator.evaluate().
+def read_submission(dataset: Dataset, split: str, path: Path) -> pd.DataFrame:
+    """The masks of a file or folder: sample_id, prediction (COCO compressed RLE), in the order of the split.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -53,25 +45,14 @@ def measure_masks(
             of another size or of more than two values.
     """
     samples = dataset.split(split)
-    readers = _folder(predictions) if predictions.is_dir() else _lines(predictions)
-    _check_ids(predictions, split, samples["sample_id"].tolist(), readers)
-    rows, masks = [], {}
-    for number, sample in enumerate(samples.to_dict("records"), start=1):
-        name, height, width = sample["sample_id"], sample["height"], sample["width"]
-        truth = decode_mask(sample["mask"], height, width)
-        prediction = check_prediction(name, truth, readers[name](height, width))  # the readers name file and line
-        rows.append(
-            {**_key(sample), **compare(truth, prediction)} | compare_in_detail(truth, prediction, details.sides)
-        )
-        if name in keep:
-            masks[name] = prediction
-        if progress is not None:
-            progress(number, len(samples))
-    return Measured(pd.DataFrame(rows), masks)
-
-
-def _key(sample: Mapping[Any, Any]) -> dict[str, Any]:
-    return {column: sample[column] for column in ("sample_id", "image_id", "category")}
+    readers = _folder(path) if path.is_dir() else _lines(path)
+    _check_ids(path, split, samples["sample_id"].tolist(), readers)
+    return pd.DataFrame(
+        [
+            {"sample_id": name, "prediction": encode_mask(readers[name](height, width))}
+            for name, height, width in zip(samples["sample_id"], samples["height"], samples["width"], strict=True)
+        ]
+    )
 
 
 def _lines(path: Path) -> dict[str, Reader]:

@@ -10,7 +10,6 @@ same numbers. Findings are no errors: the exit status is 0 with them.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmark.audit.audit import Audit, Box, audit
+from benchmark.data.files import write_all
 from benchmark.data.samples import Dataset
 from experiments.config import dataset_config, load_params, open_dataset, source_of
 from experiments.errors import clear_errors
@@ -45,20 +45,11 @@ def opened(dataset: str) -> Opened:
 
 def write_audit(folder: Path, found: Audit, dataset: Dataset) -> Path:
     """index.html and audit.json, both or none. Returns the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "audit.json": json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n",
         "index.html": render(found, dataset),
     }
-    parts = {folder / name: folder / f".{name}.part" for name in texts}
-    try:
-        for part, text in zip(parts.values(), texts.values(), strict=True):
-            part.write_text(text, encoding="utf-8")
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+    write_all({folder / name: text.encode() for name, text in texts.items()})
     return folder / "index.html"
 
 

@@ -23,10 +23,13 @@ import typer
 import yaml
 from rich.console import Console
 
-from benchmark.data.samples import SampleError, load_examples
+from benchmark.data.files import replacing
+from benchmark.data.samples import SampleError
 from benchmark.metrics.iou import METRIC_NAMES
 from benchmark.results.pictures import predictions_sheet, read_examples
-from benchmark.results.store import METRICS, TEST_SPLIT, ResultError, StoredResult, find_results
+from benchmark.results.schema import METRICS, TEST_SPLIT
+from benchmark.results.store import ResultError, StoredResult, find_results
+from benchmark.results.truth import load_examples
 from experiments.tracking import DESCRIPTION_TAG, Record, TrackedRun, TrackingError, TrackingStore
 
 LAYOUT = "2"  # of what is logged; a new one replaces every run
@@ -81,10 +84,8 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
     seldom = [f"{TEST_SPLIT}/{name}" for name in METRICS if name not in METRIC_NAMES]
     frame = frame.astype(dict.fromkeys(COUNT_COLUMNS, "Int64"))
     frame = frame.drop(columns=[name for name in seldom if frame[name].isna().all()])
-    table.parent.mkdir(parents=True, exist_ok=True)
-    partial = table.with_name(f".{table.name}.partial")
-    frame.to_csv(partial, index=False, lineterminator="\n")
-    partial.replace(table)
+    with replacing(table) as part:
+        frame.to_csv(part, index=False, lineterminator="\n")
     return dict(outcome)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmark.data.samples import SampleError
 from benchmark.results.store import ResultError
-from experiments.config import ConfigError
+from experiments.settings import ConfigError
 from models.checkpoint import CheckpointError
 from models.config import SettingError
 from models.tokens import ExpressionError

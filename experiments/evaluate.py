@@ -1,17 +1,15 @@
-"""Measure one run, or one control that needs no training, on the test split.
+"""Measure one run, or one training-free baseline, on the test split.
 
     python -m experiments.evaluate --dataset synthetic --model mini --variant rsrefseg --seed 0
     python -m experiments.evaluate --dataset synthetic --model mini --variant whole_image
 
-Writes results/<dataset>/<model>/<variant>/<seed>/ (benchmark/results/store.py says what).
+Predicts every test sample once and writes results/<dataset>/<model>/<variant>/<seed>/ (benchmark/results/store.py says
+what): every mask, and what was measured of them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,121 +20,104 @@ from accelerate.utils import set_seed
 from rich import print
 from rich.progress import Progress
 
-from benchmark.data.samples import Dataset, encode_mask, load_examples
-from benchmark.evaluator import Details, evaluate
+from benchmark.data.samples import Dataset
+from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import summary
-from benchmark.results import store as results
-from experiments.config import ExperimentConfig, fingerprint, load_params, open_dataset, resolve
+from benchmark.metrics.measure import Details
+from benchmark.results.provenance import provenance
+from benchmark.results.schema import TEST_SPLIT, Evaluation, Result, Run, Training
+from benchmark.results.store import data_of, load_curve, result_folder, save_result
+from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
 from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
-from models.baselines import CONTROLS
+from experiments.settings import EvaluateConfig, ExperimentConfig
+from models.baselines import build_control
+from models.config import ModelConfig
+from models.zoo import CONTROLS
 
 RESULTS = Path("results")
 WEIGHTS = Path("weights")
 
 
-@dataclass(frozen=True)
-class How:
-    """Settings of params.yaml's `evaluate` and `loader`."""
-
-    batch_images: int = 8
-    sides: tuple[int, ...] = ()
-    workers: int = 0
-
-
-def measure_run(config: ExperimentConfig, dataset: Dataset, how: How) -> Path:
+def measure_run(config: ExperimentConfig, dataset: Dataset, settings: EvaluateConfig, workers: int = 0) -> Path:
     """Evaluate a trained run -> its result folder."""
-    model, fingerprint = load_model(config, WEIGHTS / config.model_name)
+    model, found = load_model(config, WEIGHTS / config.model_name)
     folder = run_folder(config)
-    training = results.Training.model_validate_json((folder / "train.json").read_text(encoding="utf-8"))
-    run = results.Run(
+    training = Training.model_validate_json((folder / "train.json").read_text(encoding="utf-8"))
+    run = Run(
         dataset=config.dataset,
         model=config.model_name,
         variant=config.variant,
         seed=config.seed,
         control=False,
         config=config.plain(),
-        fingerprint=fingerprint,
+        fingerprint=found,
     )
-    return _measure(model, run, training, results.load_curve(folder / "curve.csv"), dataset, how)
+    return _measure(model, run, training, load_curve(folder / "curve.csv"), dataset, settings, workers)
 
 
-def measure_control(control: str, config: ExperimentConfig, dataset: Dataset, how: How) -> Path:
+def measure_control(
+    name: str, config: ModelConfig, model_name: str, dataset: Dataset, settings: EvaluateConfig, workers: int = 0
+) -> Path:
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
-    weights = WEIGHTS / config.model_name
-    model = CONTROLS[control](config.model, weights).eval()
-    plain = {part: config.plain()["model"][part] for part in ("clip", "sam")}
+    weights = WEIGHTS / model_name
+    model = build_control(name, config, weights)
+    plain = config.model_dump(mode="json", by_alias=True, include={"clip", "sam"})
     foundation = foundation_hash(foundation_hashes(weights))
-    run = results.Run(
-        dataset=config.dataset,
-        model=config.model_name,
-        variant=control,
+    run = Run(
+        dataset=dataset.folder.name,
+        model=model_name,
+        variant=name,
         seed=0,
         control=True,
         config={"model": plain},
-        fingerprint=fingerprint([control, plain], foundation, dataset.manifest.samples_sha256),
+        fingerprint=fingerprint([name, plain], foundation, dataset.manifest.samples_sha256),
     )
-    training = results.Training(
-        epochs=0,
-        steps=0,
-        seconds=0,
-        selection_metric=None,
-        selection_split=None,
-        best_epoch=None,
-        best_value=None,
-        parameters_total=sum(parameter.numel() for parameter in model.parameters()),
-        parameters_trained=0,
-        peak_memory_mb=0,
-    )
-    return _measure(model, run, training, None, dataset, how)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    training = Training(seconds=0, parameters_total=total, parameters_trained=0, peak_memory_mb=0)
+    return _measure(model, run, training, None, dataset, settings, workers)
 
 
 def _measure(
     model: torch.nn.Module,
-    run: results.Run,
-    training: results.Training,
+    run: Run,
+    training: Training,
     curve: pd.DataFrame | None,
     dataset: Dataset,
-    how: How,
+    settings: EvaluateConfig,
+    workers: int,
 ) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    examples = load_examples(RESULTS / run.dataset / "examples.parquet")
     started = time.perf_counter()
     with Progress() as progress:
         task = progress.add_task(f"{run.variant} test")
         measured = evaluate(
             model.to(device),  # type: ignore[arg-type]
             dataset,
-            results.TEST_SPLIT,
-            batch_images=how.batch_images,
-            workers=how.workers,
-            keep=set(examples["sample_id"]),
-            details=Details(how.sides),
+            TEST_SPLIT,
+            batch_images=settings.batch_images,
+            workers=workers,
+            details=Details(settings.sides),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    manifest = (dataset.folder / "manifest.json").read_bytes()
     lines = measured.lines
     metrics = summary(lines)
-    result = results.Result(
+    evaluation = Evaluation(
+        samples=len(lines),
+        images=lines["image_id"].nunique(),
+        seconds=time.perf_counter() - started,
+        predict_seconds=measured.predict_seconds,
+        metrics=metrics,
+    )
+    result = Result(
         run=run,
-        data=results.Data(manifest_sha256=hashlib.sha256(manifest).hexdigest(), counts=json.loads(manifest)["counts"]),
+        data=data_of(dataset),
         train=training,
-        eval={
-            results.TEST_SPLIT: results.Evaluation(
-                samples=len(lines),
-                images=lines["image_id"].nunique(),
-                seconds=time.perf_counter() - started,
-                predict_seconds=measured.predict_seconds,
-                metrics=metrics,
-            )
-        },
-        meta=results.provenance(device=f"{device.type} ({torch.get_num_threads()} threads)"),
+        eval={TEST_SPLIT: evaluation},
+        meta=provenance(device=f"{device.type} ({torch.get_num_threads()} threads)"),
     )
-    predictions = pd.DataFrame(
-        [{"sample_id": name, "prediction": encode_mask(measured.masks[name])} for name in examples["sample_id"]]
-    )
-    folder = results.result_folder(RESULTS, run)
-    results.save_result(folder, result, lines, curve, predictions, measured.sweep)
+    folder = result_folder(RESULTS, run)
+    save_result(folder, result, lines, curve, measured.masks, measured.sweep)
     print(f"{run.variant}: test mIoU {metrics['miou']:.4f}, oIoU {metrics['oiou']:.4f} -> {folder}")
     return folder
 
@@ -152,11 +133,12 @@ def main(
         params = load_params()
         samples = open_dataset(params, dataset)
         set_seed(seed)
-        how = How(params.evaluate.batch_images, params.evaluate.sides, params.loader.workers)
         if variant in CONTROLS:
-            measure_control(variant, resolve(params, dataset, model, None, 0), samples, how)
+            config = model_config(params, model)
+            measure_control(variant, config, model, samples, params.evaluate, params.loader.workers)
         else:
-            measure_run(resolve(params, dataset, model, variant, seed), samples, how)
+            run = resolve(params, dataset, model, variant, seed)
+            measure_run(run, samples, params.evaluate, params.loader.workers)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
     python -m experiments.fetch --dataset refsegrs --offline
 
 Fetches what is not there yet into the dataset's root (datasets.<name>.root in params.yaml), then writes data/<dataset>/
-(samples.parquet, manifest.json, and images/ unless they stay at the root), and two tables for reports, which then need
-no dataset: results/<dataset>/examples.parquet, a few test samples with their images, chosen by a rule before any model
-sees them, which every run's predictions are shown on; and strata.parquet beside it, what each test sample is like.
+(samples.parquet, manifest.json, and images/ unless they stay at the root), and three tables for reports, which then
+need no dataset: results/<dataset>/truth.parquet, the true mask of every test sample; examples.parquet beside it, a few
+of them with their images, chosen by a rule before any model sees them; and strata.parquet, what each is like.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Annotated
 
 import typer
 
-from benchmark.data.samples import Dataset, load_dataset, save_examples
+from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.triplets import PublishedConfig
 from benchmark.metrics.strata import save_strata
+from benchmark.results.truth import save_examples, save_truth
 from experiments.config import DATA, dataset_config, load_params, source_of
-from experiments.download.datasets import bring, console
+from experiments.download.datasets import console, download_dataset
 from experiments.errors import InputError, clear_errors
 
 
@@ -46,13 +47,15 @@ def main(
             if source.spec.superseded_by:
                 console.print(f"[yellow]{dataset} is superseded by {source.spec.superseded_by}[/yellow]")
             if isinstance(config, PublishedConfig):
-                bring(source.spec, Path(config.root), offline)
+                download_dataset(source.spec, Path(config.root), offline)
         folder = DATA / dataset
         with printed(logging.getLogger("benchmark.datasets")):
             source.build(folder, config)
         built = load_dataset(folder, config.images_root)
-        save_examples(Path("results") / dataset / "examples.parquet", built)
-        save_strata(Path("results") / dataset / "strata.parquet", built.split("test"))
+        place = Path("results") / dataset
+        save_truth(place / "truth.parquet", built)
+        save_examples(place / "examples.parquet", built)
+        save_strata(place / "strata.parquet", built.split("test"))
         console.print(f"{dataset}: {_summary(built)} -> {folder}")
 
 

@@ -20,60 +20,25 @@ import numpy as np
 import torch
 import typer
 from rich import print
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
 
-from benchmark.expressions.writer import write_expressions
-from benchmark.scenes.everyday import scene as everyday
+from benchmark.data.files import replacing, sha256
 from experiments.config import load_params, model_config, pick
-from experiments.download.weights import bring
+from experiments.download.weights import download_weights
 from experiments.errors import clear_errors
-from experiments.foundation_settings import FoundationConfig, SourcesConfig
-from experiments.pretraining.pretrain import clip_loss, sam_loss, train
+from experiments.foundation_settings import PretrainConfig
+from experiments.pretraining.clip import clip_loss
+from experiments.pretraining.loop import train
 from experiments.pretraining.quality import clip_quality, sam_quality
-from models.checkpoint import save_tensors, sha256
+from experiments.pretraining.sam import sam_loss
+from experiments.pretraining.tokenizer import make_tokenizer
+from models.checkpoint import save_tensors
 from models.clip import Clip
 from models.config import ModelConfig
 from models.sam import Sam
 from models.weights.foundation import foundation_files, load_clip, load_sam
 
-# Words of aerial referring expressions, so that none is cut into letters: the vocabulary is wider than what is drawn,
-# as a real CLIP's is. Categories: RRSIS-D's annotation file; the rest: its, RefSegRS's and RISBench's phrases.
-AERIAL_WORDS = """
-expressway service area toll station airplane airport baseball field basketball court bridge chimney dam golf ground
-track harbor overpass ship stadium storage tank tennis train vehicle windmill building road vegetation water land
-aircraft swimming pool parking lot roundabout sidewalk marking pavement driving along located towards closest upper
-lower image small large big tiny long round square middle corner side edge near two
-""".split()
 
-
-def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE over lower-cased text, learnt from drawn expressions: nothing is unknown to it."""
-    corpus = list(AERIAL_WORDS) * 20
-    for index in range(2000):
-        rng = np.random.default_rng([0, index])
-        scene = everyday.draw_scene(rng, 64)
-        corpus += [expression.text for expression in write_expressions(scene.regions, rng, per_region=2)]
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        corpus,
-        trainers.BpeTrainer(
-            vocab_size=vocabulary,
-            special_tokens=["<unk>", "</s>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="</s>", eos_token="</s>", unk_token="<unk>", padding_side="right"
-    )
-
-
-def pretrain_clip(config: ModelConfig, recipe: FoundationConfig, folder: Path) -> None:
+def pretrain_clip(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> None:
     """Train CLIP and write clip.safetensors and tokenizer.json."""
     torch.manual_seed(recipe.clip.seed)
     tokenizer = make_tokenizer(int(config.clip.text["vocab_size"]))
@@ -83,21 +48,22 @@ def pretrain_clip(config: ModelConfig, recipe: FoundationConfig, folder: Path) -
     for step, loss in train(clip, recipe.clip, lambda seed, count: clip_loss(clip, seed, count), "CLIP"):
         print(f"CLIP step {step} loss {loss:.4f}")
     files = foundation_files(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.backend_tokenizer.save(str(files["tokenizer"]))
-    save_tensors(files["clip"], {key: value.half() for key, value in clip.model.state_dict().items()})
+    with replacing(files["tokenizer"]) as words, replacing(files["clip"]) as weights:
+        tokenizer.backend_tokenizer.save(str(words))
+        save_tensors(weights, {key: value.half() for key, value in clip.model.state_dict().items()})
 
 
-def pretrain_sam(config: ModelConfig, recipe: FoundationConfig, folder: Path) -> None:
+def pretrain_sam(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> None:
     """Train SAM and write sam.safetensors."""
     torch.manual_seed(recipe.sam.seed)
     sam = Sam(config.sam)
     for step, loss in train(sam, recipe.sam, lambda seed, count: sam_loss(sam, seed, count), "SAM"):
         print(f"SAM step {step} loss {loss:.4f}")
-    save_tensors(foundation_files(folder)["sam"], {key: value.half() for key, value in sam.distinct_state().items()})
+    with replacing(foundation_files(folder)["sam"]) as weights:
+        save_tensors(weights, {key: value.half() for key, value in sam.distinct_state().items()})
 
 
-def measure(config: ModelConfig, recipe: FoundationConfig, folder: Path) -> dict[str, object]:
+def measure(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> dict[str, object]:
     """Write foundation.json: quality of the stored weights, their hashes and the recipe."""
     clip, sam = load_clip(config.clip, folder).eval(), load_sam(config.sam, folder).eval()
     report = {
@@ -124,17 +90,17 @@ def main(
         params = load_params()
         plan = params.foundation[pick("foundation", model, params.foundation)]
         config = model_config(params, model)
-        known = ("clip", "sam") if isinstance(plan, SourcesConfig) else ("clip", "sam", "measure")
+        known = ("clip", "sam") if plan.pretrain is None else ("clip", "sam", "measure")
         parts = known if only is None else (pick("part", only, known),)
         started = time.perf_counter()
-        if isinstance(plan, SourcesConfig):
-            print(bring(config, plan, weights / model, parts, model))
-        else:
-            pretrain(config, plan, weights / model, parts)
+        if plan.source is not None:
+            print(download_weights(config, plan.source, weights / model, parts, model))
+        elif plan.pretrain is not None:
+            pretrain(config, plan.pretrain, weights / model, parts)
         print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
 
 
-def pretrain(config: ModelConfig, recipe: FoundationConfig, folder: Path, parts: tuple[str, ...]) -> None:
+def pretrain(config: ModelConfig, recipe: PretrainConfig, folder: Path, parts: tuple[str, ...]) -> None:
     """Do some of "clip", "sam" and "measure"."""
     if "clip" in parts:
         pretrain_clip(config, recipe, folder)

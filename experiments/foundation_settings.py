@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from models.config import Part
 
@@ -22,7 +22,7 @@ class Recipe(Part):
     seed: int
 
 
-class FoundationConfig(Part):
+class PretrainConfig(Part):
     """Recipes of the two foundation models that are pretrained here."""
 
     clip: Recipe
@@ -30,7 +30,7 @@ class FoundationConfig(Part):
     held_out_scenes: Annotated[int, Field(ge=1)]
 
 
-class Source(Part):
+class WeightsSource(Part):
     """Where one published foundation model comes from: a repository of the hub at one commit, or a local folder of
     transformers' layout. `sha256` is that of the weights file, and checked where it is given."""
 
@@ -67,7 +67,7 @@ class Source(Part):
         return self
 
 
-class SamSource(Source):
+class SamWeightsSource(WeightsSource):
     """SAM may also come from an official checkpoint, sam_vit_b_01ec64.pth or its like."""
 
     KINDS: ClassVar[tuple[str, ...]] = ("hub", "folder", "official")
@@ -82,26 +82,30 @@ _FORMS = {
 }
 
 
-class SourcesConfig(Part):
+class SourceConfig(Part):
     """Where the two foundation models come from that are not pretrained here."""
 
-    clip: Source
-    sam: SamSource
+    clip: WeightsSource
+    sam: SamWeightsSource
 
 
-_RECIPE, _SOURCES = "<recipe>", "<sources>"
-MARKS = (_RECIPE, _SOURCES)  # pydantic puts them into the place of a fault; experiments.config.parse takes them out
+class FoundationConfig(Part):
+    """Where a model's two foundation models come from: `pretrain` them here, or take them from a `source`."""
 
+    pretrain: PretrainConfig | None = None
+    source: SourceConfig | None = None
 
-def _kind_of_foundation(data: Any) -> str:
-    if isinstance(data, BaseModel):
-        return _RECIPE if isinstance(data, FoundationConfig) else _SOURCES
-    parts = [data, *data.values()] if isinstance(data, Mapping) else []
-    recipe = {"held_out_scenes", *Recipe.model_fields}
-    return _RECIPE if any(recipe & set(part) for part in parts if isinstance(part, Mapping)) else _SOURCES
+    @model_validator(mode="before")
+    @classmethod
+    def _one_level_down(cls, data: object) -> object:
+        if isinstance(data, Mapping) and {"clip", "sam"} & set(data):
+            raise ValueError(
+                "clip and sam belong one level down, under pretrain (recipes) or source (published weights)"
+            )
+        return data
 
-
-Foundation = Annotated[
-    Annotated[FoundationConfig, Tag(_RECIPE)] | Annotated[SourcesConfig, Tag(_SOURCES)],
-    Discriminator(_kind_of_foundation),
-]
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.pretrain is None) == (self.source is None):
+            raise ValueError("give either pretrain (recipes) or source (published weights)")
+        return self

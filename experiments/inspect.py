@@ -19,7 +19,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from experiments.config import ExperimentConfig, Params, load_params, resolve
+from experiments.config import load_params, resolve
 from experiments.cost.estimate import (
     Count,
     Flops,
@@ -30,8 +30,9 @@ from experiments.cost.estimate import (
     shapes_of,
 )
 from experiments.cost.memory import Memory
-from experiments.cost.timing import Measured, Work, measure
+from experiments.cost.timing import Timing, Work, measure
 from experiments.errors import clear_errors
+from experiments.settings import ExperimentConfig, Params
 from models.config import ComputeConfig, ModelConfig
 
 ENCODERS = ("clip_vision", "clip_text", "sam")
@@ -49,7 +50,7 @@ class Inspection:
     parameters: dict[str, Count]
     flops: dict[str, Flops]
     memory: dict[str, Memory]
-    measured: Measured | None
+    measured: Timing | None
 
     def plain(self) -> dict[str, Any]:
         """As JSON types."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -22,15 +23,16 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmark.data.files import replacing
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from benchmark.results.store import load_result
-from experiments.config import ExperimentConfig
 from experiments.errors import InputError, clear_errors
 from experiments.runs import how_to_train, restore, stored_config
-from models.baselines import CONTROLS
+from experiments.settings import ExperimentConfig
 from models.checkpoint import CheckpointError
 from models.rsrefseg import RSRefSeg
 from models.tokens import TruncationWarning
+from models.zoo import CONTROLS
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # whatever it is called: for EPS Pillow would start Ghostscript
 MODES = ("RGB", "L", "1", "P", "RGBA", "LA")  # what is RGB, written one way or another
@@ -121,14 +123,10 @@ def outputs(out: Path, image: Path, count: int) -> list[tuple[Path, Path]]:
 
 def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[Path, Path]]) -> None:
     """Write every overlay and mask, or none."""
-    parts: list[tuple[Path, Path]] = []
-    for mask, (painted, plain) in zip(masks, files, strict=True):
-        painted.parent.mkdir(parents=True, exist_ok=True)
-        for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
-            parts.append((file.with_name(f".{file.name}.partial"), file))
-            Image.fromarray(pixels).save(parts[-1][0], format="PNG")
-    for partial, file in parts:
-        os.replace(partial, file)
+    with ExitStack() as stack:
+        for mask, (painted, plain) in zip(masks, files, strict=True):
+            for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
+                Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG")
 
 
 def main(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,12 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from benchmark.results.store import Training, save_curve
-from experiments.config import ExperimentConfig, fingerprint, parse
-from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
+from benchmark.data.files import replacing, sha256
+from benchmark.results.schema import Training
+from benchmark.results.store import save_curve
+from experiments.config import fingerprint
+from experiments.settings import ExperimentConfig, parse
+from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors
 from models.rsrefseg import RSRefSeg
 from models.weights.foundation import foundation_files, undrawn
 
@@ -29,7 +31,7 @@ RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """What a training leaves behind."""
 
     config: ExperimentConfig
@@ -61,7 +63,7 @@ def run_folder(config: ExperimentConfig) -> Path:
     return RUNS / config.dataset / config.model_name / config.variant / str(config.seed)
 
 
-def save_run(run: Run, foundation: Mapping[str, str], data: str) -> Path:
+def save_run(run: TrainedRun, foundation: Mapping[str, str], data: str) -> Path:
     """Write a run's folder, replacing an older one when everything is there.
 
     Args:
@@ -70,19 +72,19 @@ def save_run(run: Run, foundation: Mapping[str, str], data: str) -> Path:
         data: SHA-256 of the table of samples it was trained on.
     """
     folder = run_folder(run.config)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     metadata = {
         "fingerprint": fingerprint(run.config.plain(), foundation_hash(foundation), data),
         "foundation": json.dumps(dict(foundation)),
         "data": data,
     }
-    save_tensors(partial / "model.safetensors", run.state, metadata)
-    for name, content in (("config.json", run.config.plain()), ("train.json", run.training.model_dump(mode="json"))):
-        (partial / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    save_curve(partial / "curve.csv", run.curve)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replacing(folder) as part:
+        save_tensors(part / "model.safetensors", run.state, metadata)
+        for name, content in (
+            ("config.json", run.config.plain()),
+            ("train.json", run.training.model_dump(mode="json")),
+        ):
+            (part / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        save_curve(part / "curve.csv", run.curve)
     return folder
 
 

@@ -10,7 +10,6 @@ another split the metrics are printed only.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +19,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmark.data.samples import SPLITS, Dataset, encode_mask, load_examples
-from benchmark.evaluator import Details
+from benchmark.data.samples import SPLITS, Dataset
 from benchmark.metrics.iou import summary
-from benchmark.results import store as results
-from benchmark.scoring import measure_masks
+from benchmark.metrics.measure import Details, measure
+from benchmark.results.provenance import provenance
+from benchmark.results.schema import METRICS, TEST_SPLIT, Evaluation, Result, Run, Training
+from benchmark.results.store import StoredResult, data_of, load_result, result_folder, save_result
+from benchmark.scoring import read_submission
 from experiments.config import load_params, open_dataset
 from experiments.errors import InputError, clear_errors
 from experiments.evaluate import RESULTS
@@ -52,12 +53,9 @@ def slug(name: str) -> str:
     return found
 
 
-def to_result(
-    dataset: Dataset, name: str, predictions: Path, lines: pd.DataFrame, masks: pd.DataFrame
-) -> results.StoredResult:
+def to_result(dataset: Dataset, name: str, predictions: Path, lines: pd.DataFrame, masks: pd.DataFrame) -> StoredResult:
     """The result of scored masks, not yet written. Nothing is known of the model: its costs are None."""
-    manifest = (dataset.folder / "manifest.json").read_bytes()
-    run = results.Run(
+    run = Run(
         dataset=dataset.folder.name,
         model=OUTSIDE,
         variant=slug(name),
@@ -67,35 +65,21 @@ def to_result(
         config={"predictions": predictions.name},
         fingerprint=hashlib.sha256(b"outside " + name.encode()).hexdigest()[:16],  # verify compares its numbers
     )
-    training = results.Training(
-        epochs=0,
-        steps=0,
-        seconds=None,
-        selection_metric=None,
-        selection_split=None,
-        best_epoch=None,
-        best_value=None,
-        parameters_total=None,
-        parameters_trained=None,
-        peak_memory_mb=None,
-    )
-    evaluation = results.Evaluation(
-        samples=len(lines), images=lines["image_id"].nunique(), seconds=None, metrics=summary(lines)
-    )
-    result = results.Result(
+    images = lines["image_id"].nunique()
+    result = Result(
         run=run,
-        data=results.Data(manifest_sha256=hashlib.sha256(manifest).hexdigest(), counts=json.loads(manifest)["counts"]),
-        train=training,
-        eval={results.TEST_SPLIT: evaluation},
-        meta=results.provenance(device="not run here"),
+        data=data_of(dataset),
+        train=Training(),
+        eval={TEST_SPLIT: Evaluation(samples=len(lines), images=images, seconds=None, metrics=summary(lines))},
+        meta=provenance(device="not run here"),
     )
-    return results.StoredResult(results.result_folder(RESULTS, run), result, lines, None, masks)
+    return StoredResult(result_folder(RESULTS, run), result, lines, None, masks)
 
 
 def _check_place(folder: Path, name: str) -> None:
     """Raise InputError if another name has this folder."""
     if (folder / "result.json").is_file():
-        there = results.load_result(folder).result.run.outside
+        there = load_result(folder).result.run.outside
         if there != name:
             raise InputError(f"--name {name!r}: {folder} already holds {there!r}; give another name, or delete it")
 
@@ -104,7 +88,7 @@ def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml that was fetched")],
     predictions: Annotated[Path, typer.Option(help="a .jsonl file, or a folder of <sample_id>.png")],
     name: Annotated[str, typer.Option(help='what it is called in tables, for example "RMSIN (ours)"')],
-    split: Annotated[str, typer.Option(help="train, val or test; only test is recorded")] = results.TEST_SPLIT,
+    split: Annotated[str, typer.Option(help="train, val or test; only test is recorded")] = TEST_SPLIT,
 ) -> None:
     """Score the masks of one outside model."""
     with clear_errors():
@@ -113,27 +97,20 @@ def main(
         if split not in SPLITS:
             raise InputError(f"--split {split!r}: choose one of {', '.join(SPLITS)}")
         slug(name)
-        recorded = split == results.TEST_SPLIT
-        examples = load_examples(RESULTS / dataset / "examples.parquet") if recorded else None
-        keep = frozenset() if examples is None else frozenset(examples["sample_id"])
+        masks = read_submission(data, split, predictions)
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(f"{name} {split}")
-            measured = measure_masks(
-                data, split, predictions, Details(params.evaluate.sides), keep,
+            lines = measure(
+                data.split(split), masks, Details(params.evaluate.sides),
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
         place = "not recorded: only the test split is"
-        if examples is not None:
-            masks = [
-                {"sample_id": sample, "prediction": encode_mask(measured.masks[sample])}
-                for sample in examples["sample_id"]
-            ]
-            stored = to_result(data, name, predictions, measured.lines, pd.DataFrame(masks))
+        if split == TEST_SPLIT:
+            stored = to_result(data, name, predictions, lines, masks)
             _check_place(stored.folder, name)
-            results.save_result(stored.folder, stored.result, stored.lines, None, stored.predictions)
+            save_result(stored.folder, stored.result, stored.lines, None, stored.predictions)
             place = str(stored.folder)
-        found = summary(measured.lines)
-        values = ", ".join(f"{results.METRICS[metric].title} {value:.4f}" for metric, value in found.items())
+        values = ", ".join(f"{METRICS[metric].title} {value:.4f}" for metric, value in summary(lines).items())
         Console().print(f"{name}: {split} {values} -> {place}", markup=False, highlight=False, soft_wrap=True)
 
 

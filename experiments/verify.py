@@ -26,7 +26,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.results.store import METRICS, StoredResult, find_results, run_key
+from benchmark.results.schema import METRICS
+from benchmark.results.store import StoredResult, find_results, run_key
 from experiments.errors import InputError, clear_errors
 
 # Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training mostly

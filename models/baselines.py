@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.prompter import similarity
 from models.rsrefseg import check_prompts, native_logits
 from models.sam import Sam
 from models.weights.foundation import load_clip, load_sam
+from models.zoo import CONTROLS
 
 Masks = list[NDArray[np.bool_]]
 Logits = list[NDArray[np.float32]]
@@ -75,23 +76,17 @@ class HeatMapPoint(ClipHeatMap):
         return native_logits(logits, [images[index] for index in image_index])
 
 
-def whole_image(config: ModelConfig, folder: Path) -> nn.Module:
-    """Needs nothing."""
-    return WholeImage()
+def build_control(name: str, config: ModelConfig, folder: Path) -> nn.Module:
+    """A control of models.zoo.CONTROLS, with the foundation weights in `folder` that it needs, ready to predict.
 
-
-def clip_heat_map(config: ModelConfig, folder: Path) -> nn.Module:
-    """Needs the foundation CLIP."""
-    return ClipHeatMap(load_clip(config.clip, folder))
-
-
-def heat_map_point(config: ModelConfig, folder: Path) -> nn.Module:
-    """Needs both foundation models."""
-    return HeatMapPoint(load_clip(config.clip, folder), load_sam(config.sam, folder))
-
-
-CONTROLS: dict[str, Callable[[ModelConfig, Path], nn.Module]] = {
-    "whole_image": whole_image,
-    "clip_heat_map": clip_heat_map,
-    "heat_map_point": heat_map_point,
-}
+    Raises:
+        ValueError: there is no such control.
+        FileNotFoundError, CheckpointError: as `load_clip`.
+    """
+    if name == "whole_image":
+        return WholeImage().eval()
+    if name == "clip_heat_map":
+        return ClipHeatMap(load_clip(config.clip, folder)).eval()
+    if name == "heat_map_point":
+        return HeatMapPoint(load_clip(config.clip, folder), load_sam(config.sam, folder)).eval()
+    raise ValueError(f"unknown control {name!r}; the controls are {', '.join(CONTROLS)}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,11 +19,9 @@ class CheckpointError(ValueError):
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all."""
+    """Write a safetensors file; whoever calls sees to it that it takes its place whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, dict(metadata or {}))
-    os.replace(partial, file)
+    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file, dict(metadata or {}))
 
 
 def load_tensors(file: Path, remedy: str) -> dict[str, Tensor]:
@@ -66,12 +62,6 @@ def fill(module: nn.Module, names: set[str], tensors: Mapping[str, Tensor], file
     with torch.no_grad():
         for name, tensor in tensors.items():
             state[name].copy_(tensor)
-
-
-def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def read_metadata(file: Path) -> dict[str, str]:

@@ -139,3 +139,6 @@ MODELS: dict[str, Plain] = {
     "rsrefseg-b-siglip2": _model(_SIGLIP2, _SAM_B),
     "rsrefseg-b-clip": _model(_CLIP_L, _SAM_B),
 }
+
+# Training-free baselines, built from the foundation models alone (models/baselines.py).
+CONTROLS = ("whole_image", "clip_heat_map", "heat_map_point")

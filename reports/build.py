@@ -9,7 +9,6 @@ output of the pipeline it would be deleted before each run.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as ScreenTable
 
+from benchmark.data.files import replacing
 from benchmark.data.samples import SampleError
 from benchmark.results.store import ResultError
 from reports.figures.plots import save_all
@@ -78,21 +78,16 @@ def build(
     text = None if readme is None else replace_block(readme, block)
     provenance = provenance_table(report)
 
-    partial = generated / ".partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with (
+        replacing(generated / "tables") as texts,
+        replacing(generated / "figures") as figures,
+        replacing(generated / "index.html") as page,
+    ):
         for table in [provenance, *(table for several in tables.values() for table in several)]:
-            save(table, partial / "tables")
-        (partial / "tables" / "readme.md").write_text(block, encoding="utf-8")
-        save_all(report, partial / "figures")
-        page = render(report, tables, provenance, partial / "figures")
-        (partial / "index.html").write_text(page, encoding="utf-8")
-        for name in ("tables", "figures"):
-            shutil.rmtree(generated / name, ignore_errors=True)
-            (partial / name).rename(generated / name)
-        (partial / "index.html").replace(generated / "index.html")
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            save(table, texts)
+        (texts / "readme.md").write_text(block, encoding="utf-8")
+        save_all(report, figures)
+        page.write_text(render(report, tables, provenance, figures), encoding="utf-8")
     if readme is not None and text is not None:
         readme.write_text(text, encoding="utf-8")
     return report, tables

@@ -25,7 +25,8 @@ from benchmark.metrics.statistics import (
     paired_differences,
 )
 from benchmark.metrics.strata import load_strata
-from benchmark.results.store import METRICS, TEST_SPLIT, StoredResult
+from benchmark.results.schema import METRICS, TEST_SPLIT
+from benchmark.results.store import StoredResult
 
 OUTSIDE = "†"  # behind the name of a method that was not run here
 FULL = "rsrefseg"  # the model that variants differ from

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmark.results.store import TEST_SPLIT, ResultError, StoredResult, find_results, run_key
+from benchmark.results.schema import TEST_SPLIT
+from benchmark.results.store import ResultError, StoredResult, find_results, run_key
 from reports.groups import Group, Method, Report, Selection, ordered
 
 

@@ -16,37 +16,17 @@ import yaml
 from PIL import Image
 
 from benchmark.data.files import write_table
-from benchmark.data.samples import (
-    decode_mask,
-    encode_mask,
-    load_dataset,
-    load_examples,
-    make_sample,
-    read_image,
-    save_dataset,
-    save_examples,
-)
-from benchmark.evaluator import compare, compare_in_detail
+from benchmark.data.samples import decode_mask, encode_mask, load_dataset, make_sample, read_image, save_dataset
 from benchmark.metrics.calibration import sweep_row
 from benchmark.metrics.iou import summary
+from benchmark.metrics.measure import compare, compare_in_detail
 from benchmark.metrics.strata import save_strata
 from benchmark.results.cases import COLUMNS as CASE_COLUMNS
 from benchmark.results.cases import choose_cases, encode_map
-from benchmark.results.store import (
-    CURVE_COLUMNS,
-    PROTOCOL_VERSION,
-    Counts,
-    Data,
-    Evaluation,
-    Meta,
-    Result,
-    Run,
-    Training,
-    find_results,
-    load_result,
-    result_folder,
-    save_result,
-)
+from benchmark.results.provenance import Meta
+from benchmark.results.schema import PROTOCOL_VERSION, Counts, Data, Evaluation, Result, Run, Training
+from benchmark.results.store import CURVE_COLUMNS, find_results, load_result, result_folder, save_result
+from benchmark.results.truth import load_examples, save_examples
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 

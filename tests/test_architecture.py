@@ -236,8 +236,9 @@ def test_every_fenced_module_exists() -> None:
         ("rooms", "models/x.py", "def f():\n    from experiments import config"),
         ("rooms", "benchmark/x.py", "from models.config import ModelConfig"),
         ("rooms", "benchmark/x.py", "import reports"),
-        ("rooms", "benchmark/x.py", "from experiments.config import resolve"),
-        ("rooms", "reports/x.py", "from models import zoo"),
+        ("rooms", "benchmark/x.py", "from experiments.config import resolve")(
+            "rooms", "reports/x.py", "from models import zoo"
+        ),
         ("rooms", "reports/x.py", "from benchmark.evaluator import evaluate"),
         ("rooms", "reports/x.py", "from benchmark import loader"),
         ("rooms", "reports/x.py", "import benchmark"),

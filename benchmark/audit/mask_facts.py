@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from benchmark.data.errors import SampleError
+from benchmark.data.rle import run_lengths
 
 HEAT = 32  # cells of a side of the heat map
 
@@ -40,24 +41,6 @@ class MaskFacts:
     crumbs: Ints
     holes: Ints
     heat: Floats
-
-
-def run_lengths(counts: str) -> Ints:
-    """COCO's compressed counts -> pixels of background, mask, background, ... down the columns.
-
-    A number is written in groups of 5 bits, lowest first, 32 added where another group follows; from the fourth on it
-    is the difference to the number two places before (pycocotools' rleFrString).
-    """
-    codes = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(codes < 32)
-    starts = np.append(0, ends[:-1] + 1)
-    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    numbers = np.add.reduceat((codes & 31) << (5 * place), starts)
-    negative = (codes[ends] & 16) != 0
-    numbers[negative] -= 1 << (5 * (ends - starts + 1)[negative])
-    for first in (1, 2):
-        numbers[first::2] = np.cumsum(numbers[first::2])
-    return numbers
 
 
 def measure_masks(counts: Sequence[str], sample_ids: Sequence[str], height: int, width: int) -> MaskFacts:
@@ -99,7 +82,7 @@ def _runs(counts: Sequence[str], sample_ids: Sequence[str], height: int, width: 
     starts, ends = [], []
     for text, sample_id in zip(counts, sample_ids, strict=True):
         lengths = run_lengths(text)
-        if lengths.sum() != height * width or lengths.min() < 0:
+        if lengths.sum() != height * width:
             raise SampleError(
                 f"sample '{sample_id}': mask '{text[:40]}' does not fill {height}x{width} pixels (height x width); "
                 "encode it with encode_mask()"

@@ -1,35 +1,60 @@
-"""Small tables on disk: written whole or not at all, and read back with the columns they must have."""
+"""Files and folders written whole or not at all, small tables among them, and the SHA-256 of a file."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from benchmark.data.errors import SampleError
 
 
-def write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write each file beside its place and move them there together, or none; their folders are made."""
-    parts = {path: path.with_name(f".{path.name}.part") for path in contents}
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write a file or a folder to.
+
+    It becomes `path` when the block ends well and vanishes when it does not; what was at `path` stays until then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, old = (path.with_name(f".{path.name}.{kind}-{os.getpid()}") for kind in ("part", "part-old"))
+    remove(part)
     try:
-        for path, part in parts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(contents[path])
-        for path, part in parts.items():
-            os.replace(part, path)
+        yield part
+        if path.is_dir():
+            path.rename(old)
+        part.replace(path)
+        remove(old)
     finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        remove(part)
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write every file or none; their folders are made."""
+    with ExitStack() as stack:
+        parts = {path: stack.enter_context(replacing(path)) for path in contents}
+        for path, part in parts.items():
+            part.write_bytes(contents[path])
+
+
+def write_table(path: Path, table: pd.DataFrame, schema: pa.Schema | None = None) -> None:
     """Write a table as Parquet."""
     stream = io.BytesIO()
-    table.to_parquet(stream, index=False)
+    table.to_parquet(stream, index=False, schema=schema)
     write_all({path: stream.getvalue()})
 
 
@@ -47,3 +72,9 @@ def read_table(path: Path, columns: Sequence[str], remedy: str) -> pd.DataFrame:
     if tuple(table.columns) != tuple(columns):
         raise SampleError(f"{path}: columns are {list(table.columns)}, not {list(columns)}; {remedy}")
     return table
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -21,10 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.data.files import read_table, write_all
+from benchmark.data.files import write_all
 from benchmark.data.rle import decode_mask, encode_mask, mask_bbox
 from benchmark.data.validation import (
     COLUMNS,
@@ -38,8 +37,8 @@ from benchmark.data.validation import (
 )
 
 __all__ = [
-    "COLUMNS", "SPLITS", "Dataset", "Manifest", "SampleError", "choose_examples", "decode_mask", "encode_mask",
-    "load_dataset", "load_examples", "make_sample", "read_image", "save_dataset", "save_examples", "validate_samples",
+    "COLUMNS", "SPLITS", "Dataset", "Manifest", "SampleError", "decode_mask", "encode_mask", "load_dataset",
+    "make_sample", "read_image", "save_dataset", "validate_samples",
 ]  # fmt: skip
 
 MANIFEST = "manifest.json"
@@ -214,53 +213,3 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
             f"datasets.{folder.name}.root in params.yaml to where they are"
         )
     return Dataset(folder, manifest, samples, root)
-
-
-EXAMPLE_SCHEMA = pa.schema(
-    [
-        *(SCHEMA.field(c) for c in ("sample_id", "expression", "category", "height", "width")),
-        pa.field("image", pa.binary()),
-        SCHEMA.field("mask"),
-    ]
-)
-
-
-def choose_examples(dataset: Dataset, count: int = 6) -> pd.DataFrame:
-    """The rows of up to ``count`` test samples, at most one per image.
-
-    Evenly spaced over the split in order of SHA-256 of sample_id: the rule is fixed before any model runs and looks at
-    nothing but the ids.
-    """
-    samples = dataset.split("test")
-    order = (
-        samples["sample_id"]
-        .map(lambda sample_id: hashlib.sha256(sample_id.encode()).hexdigest())
-        .sort_values(kind="stable")
-        .index
-    )
-    one_each = samples.loc[order].drop_duplicates("image_id")
-    places = np.linspace(0, len(one_each) - 1, num=min(count, len(one_each))).round().astype(int)
-    return one_each.iloc[places].reset_index(drop=True)
-
-
-def save_examples(path: Path, dataset: Dataset, count: int = 6) -> None:
-    """Write the examples of ``dataset`` with their images (JPEG bytes) into one file: a report needs no dataset."""
-    examples = choose_examples(dataset, count)
-    images = []
-    for image in examples["image"]:
-        stream = io.BytesIO()
-        Image.fromarray(read_image(dataset.images / image)).save(stream, format="JPEG", quality=90)
-        images.append(stream.getvalue())
-    table = pa.Table.from_pandas(
-        examples.assign(image=images)[EXAMPLE_SCHEMA.names], schema=EXAMPLE_SCHEMA, preserve_index=False
-    )
-    stream = io.BytesIO()
-    pq.write_table(table, stream)
-    write_all({path: stream.getvalue()})
-
-
-def load_examples(path: Path) -> pd.DataFrame:
-    """sample_id, expression, category, height, width, image (JPEG bytes), mask (counts of COCO's compressed RLE)."""
-    return read_table(
-        path, EXAMPLE_SCHEMA.names, f"fetch the dataset: python -m experiments.fetch --dataset {path.parent.name}"
-    )

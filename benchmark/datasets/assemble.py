@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.data.files import replacing
 from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 from benchmark.expressions.generalized import write_absent, write_multiple
 from benchmark.expressions.writer import Expression, Region, write_expressions
@@ -156,21 +155,11 @@ def replaced(folder: Path) -> Iterator[Path]:
 
     A SampleError or FileNotFoundError of the block names ``folder`` where it would name the one that vanished.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
-    part.chmod(0o755)  # mkdtemp makes it private
-    try:
-        yield part
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
-            folder.rename(old / folder.name)
-            part.rename(folder)
-            shutil.rmtree(old)
-        else:
-            part.rename(folder)
-    except (SampleError, FileNotFoundError) as error:
-        if str(part) not in str(error):
-            raise
-        raise type(error)(str(error).replace(str(part), str(folder))) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with replacing(folder) as part:
+        part.mkdir()
+        try:
+            yield part
+        except (SampleError, FileNotFoundError) as error:
+            if str(part) not in str(error):
+                raise
+            raise type(error)(str(error).replace(str(part), str(folder))) from error

@@ -5,8 +5,7 @@ list of polygons [x1, y1, x2, y2, ...], a run-length code ({"size": [h, w], "cou
 such codes whose union is meant (RRSIS-D).
 
 pycocotools draws polygons in C and believes them: a coordinate of 1e12 ends the process, one of 1e9 fills the memory.
-So a polygon may reach beyond its image by the image's own height and width at most, and be MAX_OUTLINE long. Run-length
-codes are taken apart here, where a number that is none can do no harm.
+So a polygon may reach beyond its image by the image's own height and width at most, and be MAX_OUTLINE long.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveInt, St
 
 from benchmark.data.errors import SampleError, brief
 from benchmark.data.images import MAX_PIXELS
+from benchmark.data.rle import decode_mask, fill_mask
 
 MAX_OUTLINE = 4_000_000  # pixels along a polygon: drawing it takes 80 bytes each
-MAX_CHARACTERS = 7  # of one number of a compressed code, five bits each: more than any image has pixels
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 T = TypeVar("T", bound="_Entry")
@@ -169,37 +168,12 @@ def rle_mask(code: Rle, height: int, width: int, where: str) -> NDArray[np.bool_
             f"{where}: its mask is {code.size[0]}x{code.size[1]} (height x width), its image {height}x{width}; "
             "they are no pair: correct the file"
         )
-    counts = _uncompressed(code.counts, where) if isinstance(code.counts, str) else code.counts
-    if sum(counts) != height * width:
-        raise SampleError(f"{where}: its runs cover {sum(counts)} of {height * width} pixels; correct the file")
-    runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)  # runs go down the columns
-    return runs.reshape(width, height).T
-
-
-def _uncompressed(text: str, where: str) -> list[int]:
-    """The runs of COCO's compressed code: base 32, lowest digit first, from the fourth run on less the last but one.
-
-    A run may be of no pixels, as other writers than pycocotools make them.
-    """
-    runs: list[int] = []
-    value = characters = 0
-    for character in text:
-        digit = ord(character) - 48
-        if not 0 <= digit < 64 or characters == MAX_CHARACTERS:
-            raise SampleError(f"{where}: mask {brief(text)!r} is no compressed run-length code; correct the file")
-        value |= (digit & 31) << 5 * characters
-        characters += 1
-        if digit & 32:  # more to come
-            continue
-        if digit & 16:  # negative
-            value -= 1 << 5 * characters
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        if runs[-1] < 0:
-            raise SampleError(f"{where}: mask {brief(text)!r} has a run of {runs[-1]} pixels; correct the file")
-        value = characters = 0
-    if characters:
-        raise SampleError(f"{where}: mask {brief(text)!r} ends within a number; correct the file")
-    return runs
+    try:
+        if isinstance(code.counts, str):
+            return decode_mask(code.counts, height, width)
+        return fill_mask(np.array(code.counts, dtype=np.int64), height, width)
+    except (ValueError, OverflowError) as error:
+        raise SampleError(f"{where}: {error}; correct the file") from error
 
 
 def _check_pixels(height: int, width: int, where: str) -> None:

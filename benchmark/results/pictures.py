@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from benchmark.data.samples import SampleError, decode_mask, load_examples
+from benchmark.data.samples import SampleError, decode_mask
+from benchmark.results.truth import load_examples
 
 TRUE_POSITIVE = (0, 158, 115)
 FALSE_NEGATIVE = (0, 114, 178)

@@ -70,16 +70,16 @@ class Data(_Record):
 class Training(_Record):
     """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known."""
 
-    epochs: NonNegativeInt
-    steps: NonNegativeInt
-    seconds: Amount | None
-    selection_metric: str | None
-    selection_split: str | None
-    best_epoch: NonNegativeInt | None
-    best_value: Share | None
-    parameters_total: NonNegativeInt | None
-    parameters_trained: NonNegativeInt | None
-    peak_memory_mb: Amount | None
+    epochs: NonNegativeInt = 0
+    steps: NonNegativeInt = 0
+    seconds: Amount | None = None
+    selection_metric: str | None = None
+    selection_split: str | None = None
+    best_epoch: NonNegativeInt | None = None
+    best_value: Share | None = None
+    parameters_total: NonNegativeInt | None = None
+    parameters_trained: NonNegativeInt | None = None
+    peak_memory_mb: Amount | None = None
 
 
 class Evaluation(_Record):

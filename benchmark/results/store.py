@@ -5,7 +5,7 @@
         metrics.json          the test metrics once more, by themselves, for `dvc metrics show`
         samples.parquet       the per-sample table of the test split, from which every metric can be computed again
         sweep.parquet         the same areas at other thresholds of the probability; no rows where there is none
-        predictions.parquet   sample_id, prediction (COCO compressed RLE): the dataset's examples only
+        predictions.parquet   sample_id, prediction (COCO compressed RLE): the mask of every test sample
         curve.csv             epoch, step, loss, lr, val_miou (empty but at epoch ends); not for controls
 
 Unusual here: reading checks what writing promised. A folder that lies at another run's path, a metric that the table
@@ -16,36 +16,21 @@ The same result is always the same bytes: sorted keys, declared rounding, no tim
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from benchmark.data.files import replacing, sha256
+from benchmark.data.rle import run_lengths
+from benchmark.data.samples import MANIFEST, Dataset
 from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
 from benchmark.metrics.calibration import check_sweep
 from benchmark.metrics.iou import METRIC_NAMES, check_lines, metric_names, summary
-from benchmark.results.provenance import Meta, provenance
-from benchmark.results.schema import (
-    METRICS,
-    PROTOCOL_VERSION,
-    TEST_SPLIT,
-    Counts,
-    Data,
-    Evaluation,
-    Metric,
-    Result,
-    Run,
-    Training,
-)
-
-__all__ = [
-    "METRICS", "PROTOCOL_VERSION", "TEST_SPLIT", "Counts", "Data", "Evaluation", "Meta", "Metric", "Result",
-    "ResultError", "Run", "StoredResult", "Training", "find_results", "load_curve", "load_result", "provenance",
-    "result_folder", "run_key", "save_curve", "save_result",
-]  # fmt: skip
+from benchmark.results.schema import METRICS, PROTOCOL_VERSION, TEST_SPLIT, Counts, Data, Result, Run
 
 CURVE_COLUMNS = ("epoch", "step", "loss", "lr", "val_miou")
 PREDICTION_COLUMNS = ("sample_id", "prediction")
@@ -72,6 +57,13 @@ class StoredResult:
         return self.result.eval[TEST_SPLIT].metrics
 
 
+def data_of(dataset: Dataset) -> Data:
+    """What a result says of the data it was made on."""
+    manifest = sha256(dataset.folder / MANIFEST)
+    counts = {split: Counts(**count) for split, count in dataset.manifest.counts.items()}
+    return Data(manifest_sha256=manifest, counts=counts)
+
+
 def result_folder(root: Path, run: Run) -> Path:
     """Where a run's result lies under `root`."""
     return root / run.dataset / run.model / run.variant / str(run.seed)
@@ -91,23 +83,16 @@ def save_result(
         ResultError: tables that are malformed, or metrics that do not follow from `lines`.
     """
     _check(folder, result, lines, predictions, sweep)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
-        _write_json(partial / "result.json", result.model_dump(mode="json"))
-        _write_json(partial / "metrics.json", result.eval[TEST_SPLIT].metrics)
-        lines.to_parquet(partial / "samples.parquet", index=False)
+    with replacing(folder) as part:
+        part.mkdir()
+        _write_json(part / "result.json", result.model_dump(mode="json"))
+        _write_json(part / "metrics.json", result.eval[TEST_SPLIT].metrics)
+        lines.to_parquet(part / "samples.parquet", index=False)
         rows = pd.DataFrame(columns=list(SWEEP_COLUMNS)) if sweep is None else sweep
-        rows.to_parquet(partial / "sweep.parquet", index=False)
-        predictions[list(PREDICTION_COLUMNS)].to_parquet(partial / "predictions.parquet", index=False)
+        rows.to_parquet(part / "sweep.parquet", index=False)
+        predictions[list(PREDICTION_COLUMNS)].to_parquet(part / "predictions.parquet", index=False)
         if curve is not None:
-            save_curve(partial / "curve.csv", curve)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            save_curve(part / "curve.csv", curve)
 
 
 def load_result(folder: Path) -> StoredResult:
@@ -218,6 +203,18 @@ def _check(
         raise ResultError(
             f"{folder / 'predictions.parquet'} has the columns {list(predictions.columns)}, "
             f"it needs {list(PREDICTION_COLUMNS)}"
+        )
+    if predictions["sample_id"].tolist() != lines["sample_id"].tolist():
+        raise ResultError(f"{folder}: predictions.parquet is not of the samples of samples.parquet; evaluate again")
+    try:
+        areas = [int(run_lengths(counts)[1::2].sum()) for counts in predictions["prediction"]]
+    except ValueError as error:
+        raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
+    if (different := np.flatnonzero(areas != lines["predicted_area"])).size:
+        row = lines.iloc[int(different[0])]
+        raise ResultError(
+            f"{folder}: sample {row['sample_id']!r} has {areas[different[0]]} pixels in predictions.parquet and "
+            f"predicted_area {row['predicted_area']} in samples.parquet; evaluate again"
         )
     for split, evaluation in result.eval.items():
         due = {*METRIC_NAMES, *(metric_names(lines) if split == TEST_SPLIT else evaluation.metrics)}

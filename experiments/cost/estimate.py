@@ -16,13 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from accelerate import Accelerator
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.config import TrainConfig
 from experiments.cost.memory import LiveBytes, Memory
-from experiments.cost.random_weights import build, forward, make_batch, make_optimizer, training_step
+from experiments.cost.random_weights import build, forward, make_batch
+from experiments.settings import TrainConfig
+from experiments.training.step import TrainStep
 from models.config import ModelConfig
 from models.rsrefseg import RSRefSeg
 
@@ -134,19 +136,18 @@ def memory_of_step(model: RSRefSeg, settings: TrainConfig, images: int, expressi
     `expressions` is of all images together.
     """
     model.train()
-    optimizer = make_optimizer(model, settings)
-    trained = optimizer.param_groups[0]["params"]
+    step = TrainStep(model, settings, 1, Accelerator(device_placement=False))
     with LiveBytes() as live:
         live.file("weights", [*model.parameters(), *model.buffers()])
         batch = make_batch(model.config.sam.image_side, images, expressions)
         hooks = [
             parameter.register_post_accumulate_grad_hook(lambda tensor: live.file("gradients", [tensor.grad]))
-            for parameter in trained
+            for parameter in step.trained
         ]
-        training_step(model, optimizer, batch, settings)
-        live.file("optimizer", tree_leaves(list(optimizer.state.values())))
+        step.update(step.loss(batch))
+        live.file("optimizer", tree_leaves(list(step.optimizer.state.values())))
         live.peak = live.now()
-        training_step(model, optimizer, batch, settings)
+        step.update(step.loss(batch))
     for hook in hooks:
         hook.remove()
     return live.peak

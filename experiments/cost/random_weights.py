@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from benchmark.data.loader import Batch
-from experiments.config import TrainConfig
-from experiments.train import batch_loss
 from models.clip import Clip
 from models.config import ModelConfig
 from models.rsrefseg import RSRefSeg
@@ -85,22 +83,6 @@ def make_batch(side: int, images: int, expressions: int) -> Batch:
         image_ids=[str(number % images) for number in range(expressions)],
         categories=[None] * expressions,
     )
-
-
-def make_optimizer(model: RSRefSeg, settings: TrainConfig) -> torch.optim.AdamW:
-    """That of experiments/train.py."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
-
-
-def training_step(model: RSRefSeg, optimizer: torch.optim.AdamW, batch: Batch, settings: TrainConfig) -> None:
-    """One step of experiments/train.py, in its order: the gradients of the last step live until the next backward."""
-    loss = batch_loss(model(batch.images, batch.texts, batch.image_index), batch, settings.loss)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if settings.clip_norm is not None:
-        nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], settings.clip_norm)
-    optimizer.step()
 
 
 def forward(model: RSRefSeg, batch: Batch) -> None:

@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from accelerate import Accelerator
 
-from experiments.config import TrainConfig
-from experiments.cost.random_weights import build, forward, make_batch, make_optimizer, training_step
-from experiments.train import peak_memory_mb
+from experiments.cost.random_weights import build, forward, make_batch
+from experiments.settings import TrainConfig
+from experiments.training.loop import peak_memory_mb
+from experiments.training.step import TrainStep
 from models.config import ModelConfig
 
 Work = Literal["forward", "step"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timing:
     """seconds: of each run, after one that is not counted · peak_memory_mb: the most that this process (on a GPU: its
     tensors) has held since its start · device, threads: where."""
 
@@ -41,19 +43,20 @@ class Measured:
 
 def measure(
     config: ModelConfig, settings: TrainConfig, work: Work, images: int, expressions: int, repeats: int
-) -> Measured:
+) -> Timing:
     """A forward as for a prediction, or whole training steps; `expressions` is of all images together.
 
     Peak memory is the process's: measure once in a process, before anything else that is large.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    accelerator = Accelerator()
+    device = accelerator.device
     model = build(config).to(device).train(work == "step")
     batch = make_batch(config.sam.image_side, images, expressions)
-    optimizer = make_optimizer(model, settings)
+    step = TrainStep(model, settings, 1, accelerator)
 
     def run() -> None:
         if work == "step":
-            training_step(model, optimizer, batch, settings)
+            step.update(step.loss(batch))
         else:
             forward(model, batch)
         if device.type == "cuda":
@@ -61,7 +64,7 @@ def measure(
 
     run()
     seconds = [_timed(run) for _ in range(repeats)]
-    return Measured(work, seconds, peak_memory_mb(), str(device), torch.get_num_threads())
+    return Timing(work, seconds, peak_memory_mb(), str(device), torch.get_num_threads())
 
 
 def _timed(run: Callable[[], None]) -> float:

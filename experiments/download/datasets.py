@@ -1,4 +1,4 @@
-"""Brings the files of a published dataset to its root, once: what is there is not asked for again.
+"""Downloads the files of a published dataset to its root, once: what is there is not asked for again.
 
 A file comes from where its declaration says (benchmark/datasets/spec.py), resumes where an earlier try was cut, is
 checked, unpacked if it is an archive, and lies at its place only when it is whole. An archive laid at its place by hand
@@ -18,11 +18,11 @@ import requests
 from gdown.exceptions import DownloadError, FileURLRetrievalError
 from rich.console import Console
 
+from benchmark.data.files import sha256
 from benchmark.datasets.spec import Drive, File, Hub, Spec
 from experiments.download import hub
 from experiments.download.archives import is_archive, unpack
 from experiments.errors import InputError
-from models.checkpoint import sha256
 
 DRIVE = "https://drive.google.com/uc?id={id}"
 console = Console(soft_wrap=True, highlight=False)  # a path or a checksum is not broken into lines
@@ -33,7 +33,7 @@ class MissingFilesError(FileNotFoundError):
     """Files of a dataset that are not there and were not brought; the message says how to get them by hand."""
 
 
-def bring(spec: Spec, root: Path, offline: bool = False) -> None:
+def download_dataset(spec: Spec, root: Path, offline: bool = False) -> None:
     """Have every needed file of a dataset under its root.
 
     Raises:
@@ -49,7 +49,7 @@ def bring(spec: Spec, root: Path, offline: bool = False) -> None:
                 _verify(file, local)
             continue
         if not local.is_file():
-            local = _brought(spec, root, file, offline)
+            local = _obtained(spec, root, file, offline)
         _verify(file, local)
         if file.sha256 is None:
             size = f"{local.stat().st_size:,} bytes"
@@ -59,7 +59,7 @@ def bring(spec: Spec, root: Path, offline: bool = False) -> None:
     root.mkdir(parents=True, exist_ok=True)
 
 
-def _brought(spec: Spec, root: Path, file: File, offline: bool) -> Path:
+def _obtained(spec: Spec, root: Path, file: File, offline: bool) -> Path:
     """Where a file lies that was not at its place: there now, or in the hub's cache."""
     local = root / file.into / file.name
     if isinstance(file.origin, Hub) and offline:

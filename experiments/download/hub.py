@@ -44,7 +44,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from models.checkpoint import CheckpointError, sha256
+from benchmark.data.files import sha256
+from models.checkpoint import CheckpointError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")

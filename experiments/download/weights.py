@@ -7,8 +7,6 @@ run that fails leaves what was there before.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,9 +15,10 @@ from typing import Any
 
 import torch
 
+from benchmark.data.files import replacing, sha256, write_all
 from experiments.download.hub import fetch
-from experiments.foundation_settings import Source, SourcesConfig
-from models.checkpoint import CheckpointError, save_tensors, sha256
+from experiments.foundation_settings import SourceConfig, WeightsSource
+from models.checkpoint import CheckpointError, save_tensors
 from models.clip import Clip
 from models.config import ModelConfig
 from models.sam import Sam
@@ -38,8 +37,8 @@ OFFICIAL_SHA256 = {  # github.com/facebookresearch/segment-anything, Model Check
 }
 
 
-def bring(
-    config: ModelConfig, sources: SourcesConfig, folder: Path, parts: Sequence[str], model: str
+def download_weights(
+    config: ModelConfig, sources: SourceConfig, folder: Path, parts: Sequence[str], model: str
 ) -> dict[str, dict[str, Any]]:
     """Write the foundation files of `parts` ("clip", "sam") and foundation.json.
 
@@ -56,14 +55,16 @@ def bring(
         FileNotFoundError: a file is missing, or the hub does not give it (experiments.download.hub.HubError).
         CheckpointError: a file is damaged or another one; it holds another model than `config`.
     """
-    made = folder.with_name(f".{folder.name}.partial")
-    files, report = foundation_files(made), _read_report(folder)
-    shutil.rmtree(made, ignore_errors=True)
+    report = _read_report(folder)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, made, ignore_errors=True)
         places = {part: _fetch(getattr(sources, part), part, f"foundation.{model}.{part}", stack) for part in parts}
         for part, place in places.items():
             report["sources"][part] = _describe(place, getattr(sources, part), f"foundation.{model}.{part}")
+        files = {
+            name: stack.enter_context(replacing(file))
+            for name, file in foundation_files(folder).items()
+            if ("clip" if name == "tokenizer" else name) in places
+        }
         if "clip" in places:
             tensors, tokenizer = read_clip_folder(config.clip, places["clip"])
             save_tensors(files["clip"], tensors)
@@ -76,16 +77,13 @@ def bring(
             save_tensors(files["sam"], read(config.sam, places["sam"]))
             with torch.device("meta"):
                 report["parameters"]["sam"] = _count(Sam(config.sam))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, file in files.items():
-            if file.is_file():
-                report["sha256"][name] = sha256(file)
-                os.replace(file, foundation_files(folder)[name])
-    (folder / "foundation.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        report["sha256"] |= {name: sha256(file) for name, file in files.items()}
+    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+    write_all({folder / "foundation.json": text.encode()})
     return report
 
 
-def _fetch(source: Source, part: str, place: str, stack: ExitStack) -> Path:
+def _fetch(source: WeightsSource, part: str, place: str, stack: ExitStack) -> Path:
     """The folder of a source, or SAM's official file. A repository's becomes a folder of links to nothing but what was
     asked for, and checked: what else the cache may hold of it is not read."""
     local = source.folder or getattr(source, "official", None)
@@ -106,7 +104,7 @@ def _fetch(source: Source, part: str, place: str, stack: ExitStack) -> Path:
     return links
 
 
-def _describe(fetched: Path, source: Source, place: str) -> dict[str, str]:
+def _describe(fetched: Path, source: WeightsSource, place: str) -> dict[str, str]:
     """What foundation.json says of a source, whose weights are the ones that params.yaml or their name promises."""
     weights = fetched if fetched.is_file() else weights_file(fetched)
     found, published = sha256(weights), OFFICIAL_SHA256.get(weights.name) if fetched.is_file() else None

@@ -8,7 +8,8 @@ from torch.nn.functional import interpolate, normalize
 
 from benchmark.expressions.writer import write_expressions
 from benchmark.scenes.everyday.shapes import SHAPES
-from experiments.pretraining.pretrain import PROMPTS, Drawn, coverage, draw_batch, prompted, truth_on_grid
+from experiments.pretraining.corpus import Drawn, coverage, draw_batch
+from experiments.pretraining.sam import PROMPTS, prompted, truth_on_grid
 from models.clip import Clip
 from models.sam import Sam
 

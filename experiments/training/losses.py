@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
+
+from benchmark.data.loader import Batch
+from experiments.settings import LossConfig
 
 
 def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -27,3 +31,17 @@ def weighted_loss(logits: Tensor, target: Tensor, weights: Mapping[str, float]) 
     """The sum of the named losses, each times its weight; a loss of weight 0 is not computed."""
     terms = [weight * LOSSES[name](logits, target) for name, weight in weights.items() if weight]
     return sum(terms[1:], start=terms[0])
+
+
+def batch_loss(logits_NSS: Tensor, batch: Batch, weights: LossConfig) -> Tensor:
+    """The weighted losses at the labels' own sizes, mean over samples: logits are resized (bilinear), labels never."""
+    total = logits_NSS.new_zeros(())
+    sizes = [mask.shape for mask in batch.masks]
+    for size in dict.fromkeys(sizes):
+        chosen = [position for position, other in enumerate(sizes) if other == size]
+        logits = interpolate(logits_NSS[chosen].unsqueeze(1), size=size, mode="bilinear", align_corners=False).squeeze(
+            1
+        )
+        truth = torch.stack([torch.from_numpy(batch.masks[position]) for position in chosen]).to(logits)
+        total = total + len(chosen) * weighted_loss(logits, truth, weights.model_dump())
+    return total / len(sizes)

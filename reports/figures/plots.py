@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.metrics.iou import THRESHOLDS, iou, precision_name
-from benchmark.results.store import METRICS
+from benchmark.results.schema import METRICS
 from reports.figures.sheets import activations_sheet, cases_sheet, examples_sheet
 from reports.figures.style import WIDTH, Look, band, legend, line, save, set_theme, style_of, styles
 from reports.groups import FULL, Group, Method, Report

@@ -15,7 +15,7 @@ from benchmark.metrics.calibration import calibration_error, miou_by_threshold
 from benchmark.metrics.iou import METRIC_NAMES
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
 from benchmark.metrics.statistics import Difference, holm, permutation_p
-from benchmark.results.store import METRICS
+from benchmark.results.schema import METRICS
 from reports.groups import COMPARED, FULL, Group
 from reports.tables.main import INTERVALS, folder_of, seeds_note
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed

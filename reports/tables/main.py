@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmark.metrics.iou import NO_TARGET
 from benchmark.metrics.statistics import paired_difference
-from benchmark.results.store import METRICS
+from benchmark.results.schema import METRICS
 from reports.groups import OUTSIDE, Group, Report
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.metrics.iou import THRESHOLDS, precision_name
-from benchmark.results.store import METRICS, TEST_SPLIT, ResultError
+from benchmark.results.schema import METRICS, TEST_SPLIT
+from benchmark.results.store import ResultError
 from reports.groups import Group
 from reports.tables.main import folder_of
 from reports.tables.rendering import MISSING, Cell, Table, percent

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
-from benchmark.evaluator import compare, evaluate
+from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
+from benchmark.metrics.measure import compare
 
 MaskArray = npt.NDArray[np.bool_]
 

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmark.data.samples import decode_mask, load_dataset, save_examples
-from benchmark.evaluator import compare
+from benchmark.data.samples import decode_mask, load_dataset
 from benchmark.metrics.iou import iou, summary
+from benchmark.metrics.measure import compare
 from benchmark.results.cases import COLUMNS, decode_map, load_cases
+from benchmark.results.truth import save_examples
 from experiments import cases, evaluate, train
 from tests.conftest import make_fake_dataset
 from tests.tiny import _SAM, _clip, write_foundation

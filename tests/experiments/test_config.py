@@ -10,24 +10,14 @@ import pytest
 import torch
 import yaml
 
-from experiments.config import (
-    CONTROLS,
-    ConfigError,
-    ExperimentConfig,
-    Params,
-    dataset_config,
-    fingerprint,
-    load_params,
-    merged,
-    nearest,
-    resolve,
-)
+from experiments.config import dataset_config, fingerprint, load_params, merged, resolve
+from experiments.settings import ConfigError, ExperimentConfig, Params, nearest
 from models import baselines
 from models.clip import Clip
 from models.config import SettingError
 from models.rsrefseg import RSRefSeg
 from models.sam import Sam
-from models.zoo import MODELS
+from models.zoo import CONTROLS, MODELS
 from tests.tiny import VARIANTS, tiny_tokenizer
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"

@@ -15,12 +15,14 @@ import torch
 import yaml
 from transformers import AutoModel, SamModel
 
+from benchmark.data.files import sha256
 from experiments import foundation
-from experiments.config import ConfigError, Params, load_params, model_config, parse
+from experiments.config import load_params, model_config
 from experiments.download import weights as sources
 from experiments.download.hub import HubError
 from experiments.foundation_settings import FoundationConfig, Source, SourcesConfig
-from models.checkpoint import load_tensors, sha256
+from experiments.settings import ConfigError, Params, parse
+from models.checkpoint import load_tensors
 from models.pixels import prepare_images
 from models.weights.foundation import foundation_files, load_clip, load_sam
 from models.weights.transformers_folder import WEIGHTS

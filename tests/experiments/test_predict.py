@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 
 from benchmark.results.pictures import overlay
-from benchmark.results.store import CURVE_COLUMNS, Training
+from benchmark.results.schema import Training
+from benchmark.results.store import CURVE_COLUMNS
 from experiments import predict
-from experiments.config import ExperimentConfig, load_params
+from experiments.config import load_params
 from experiments.runs import Run, foundation_hashes, load_model, save_run
+from experiments.settings import ExperimentConfig
 from models.checkpoint import save_tensors
 from models.weights.foundation import load_clip
 from tests.tiny import tiny_config, tiny_model, write_foundation

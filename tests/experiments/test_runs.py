@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmark.results.store import CURVE_COLUMNS, Training, load_curve
+from benchmark.data.files import sha256
+from benchmark.results.schema import Training
+from benchmark.results.store import CURVE_COLUMNS, load_curve
 from experiments import runs
-from experiments.config import ExperimentConfig, LossConfig, TrainConfig, fingerprint
+from experiments.config import fingerprint
 from experiments.runs import Run, foundation_hash, foundation_hashes, load_model, restore, run_folder, save_run
-from models.checkpoint import CheckpointError, load_tensors, save_tensors, sha256
+from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
+from models.checkpoint import CheckpointError, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
 from models.weights.foundation import foundation_files
 from tests.tiny import VARIANTS, random_image, tiny_config, tiny_model, write_foundation

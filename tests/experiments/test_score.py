@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.samples import Dataset, SampleError, decode_mask, encode_mask, load_dataset, save_examples
-from benchmark.evaluator import Details
+from benchmark.data.samples import Dataset, SampleError, decode_mask, encode_mask, load_dataset
 from benchmark.metrics.iou import summary
+from benchmark.metrics.measure import Details
 from benchmark.metrics.strata import save_strata
 from benchmark.results.store import find_results, load_result
+from benchmark.results.truth import save_examples
 from benchmark.scoring import measure_masks
 from experiments import score
 from reports.load import load_report

@@ -17,7 +17,8 @@ from benchmark.datasets.synthetic import SyntheticConfig, build
 from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import miou
 from experiments import train
-from experiments.config import ExperimentConfig, LossConfig, TrainConfig, load_params, resolve
+from experiments.config import load_params, resolve
+from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
 from models.rsrefseg import RSRefSeg
 from tests.tiny import tiny_config, write_foundation
 

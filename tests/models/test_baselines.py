@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.baselines import CONTROLS, ClipHeatMap, HeatMapPoint
+from models.baselines import ClipHeatMap, HeatMapPoint
 from models.config import ModelConfig
+from models.zoo import CONTROLS
 from tests.tiny import random_image
 
 SIZES = ((40, 72), (64, 64))

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.data.files import sha256
 from models import checkpoint
-from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors, sha256
+from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors
 
 REMEDY = "Make it again: some command"
 

@@ -16,17 +16,15 @@ from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import (
     COLUMNS,
     SampleError,
-    choose_examples,
     decode_mask,
     encode_mask,
     load_dataset,
-    load_examples,
     make_sample,
     read_image,
     save_dataset,
-    save_examples,
     validate_samples,
 )
+from benchmark.results.truth import choose_examples, load_examples, save_examples
 
 ABOUT = {"name": "toy", "source": "drawn", "licence": "CC0-1.0", "citation": "nobody, never"}
 HEIGHT, WIDTH = 24, 32

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.evaluator import compare
 from benchmark.metrics.calibration import (
     THRESHOLDS,
     calibration_error,
@@ -15,6 +14,7 @@ from benchmark.metrics.calibration import (
     reliability,
     sweep_row,
 )
+from benchmark.metrics.measure import compare
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.evaluator import compare, compare_in_detail
 from benchmark.metrics.iou import METRIC_NAMES, summary
+from benchmark.metrics.measure import compare, compare_in_detail
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
 
 Mask = np.ndarray

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.data.samples import SampleError, load_examples
+from benchmark.data.samples import SampleError
 from benchmark.results.pictures import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -17,6 +17,7 @@ from benchmark.results.pictures import (
     sheet,
 )
 from benchmark.results.store import find_results
+from benchmark.results.truth import load_examples
 
 
 def test_each_kind_of_pixel_has_its_colour_and_the_image_is_kept() -> None:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.config import LossConfig, TrainConfig
 from experiments.cost.estimate import (
     COMPONENTS,
     Count,
@@ -25,6 +24,7 @@ from experiments.cost.estimate import (
 )
 from experiments.cost.memory import LiveBytes, Memory
 from experiments.cost.random_weights import build, forward, make_batch, make_optimizer, training_step
+from experiments.settings import LossConfig, TrainConfig
 from models.config import ModelConfig
 from models.rsrefseg import RSRefSeg
 from models.zoo import MODELS

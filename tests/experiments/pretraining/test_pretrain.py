@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmark.expressions.writer import Region
-from experiments.config import Recipe
+from experiments.foundation_settings import Recipe
 from experiments.pretraining.pretrain import (
     PROMPTS,
     _coarse_logits,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from experiments.config import LossConfig
+from experiments.settings import LossConfig
 from experiments.training import losses
 from experiments.training.losses import LOSSES, bce_loss, dice_loss, weighted_loss
 

@@ -1,0 +1,131 @@
+"""Fine-tuning: epochs of train steps, each with its validation, and the weights of the best one."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from benchmark.data.loader import batches, count_batches
+from benchmark.data.samples import Dataset
+from benchmark.evaluator import evaluate
+from benchmark.metrics.iou import miou
+from benchmark.results.schema import Training
+from experiments.runs import TrainedRun
+from experiments.settings import ExperimentConfig
+from experiments.training.step import TrainStep
+from models.rsrefseg import RSRefSeg
+
+LOG_EVERY = 10  # steps that one line of curve.csv averages
+COLUMNS = (
+    TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+)  # fmt: skip
+
+
+@dataclass
+class History:
+    """What a training has seen so far: the lines of curve.csv, and the best epoch with its weights."""
+
+    curve: list[dict[str, float | int | None]] = field(default_factory=list)
+    step: int = 0
+    best_value: float = -1.0
+    best_epoch: int = 0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+    def note(self, epoch: int, loss: float | None, lr: float | None, val_miou: float | None = None) -> None:
+        """Add a line to the curve."""
+        self.curve.append({"epoch": epoch, "step": self.step, "loss": loss, "lr": lr, "val_miou": val_miou})
+
+
+def fit(
+    model: RSRefSeg,
+    dataset: Dataset,
+    config: ExperimentConfig,
+    accelerator: Accelerator,
+    console: Console,
+    workers: int = 0,
+) -> TrainedRun:
+    """Train `model` in place for all epochs; `workers` threads decode images ahead.
+
+    Returns:
+        The run: best weights, curve and costs.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    settings, started = config.train, time.perf_counter()
+    per_epoch = count_batches(dataset, "train", settings.batch_images)
+    step, history = TrainStep(model, settings, per_epoch, accelerator), History()
+    with Progress(*COLUMNS, console=console) as progress:
+        task = progress.add_task(config.variant, total=settings.epochs * per_epoch)
+        for epoch in range(1, settings.epochs + 1):
+            step.model.train()
+            recent: list[float] = []
+            for batch in batches(
+                dataset, "train", settings.batch_images, shuffle=(config.seed, epoch),
+                expressions_per_image=settings.expressions_per_image, workers=workers,
+            ):  # fmt: skip
+                lr, loss = step.lr, step.loss(batch)
+                history.step += 1
+                recent.append(loss.item())
+                if not math.isfinite(recent[-1]):
+                    raise FloatingPointError(
+                        f"the loss is {recent[-1]} at step {history.step} (lr {lr:.3g}, samples "
+                        f"{', '.join(batch.sample_ids)}); lower train.lr or look at these samples"
+                    )
+                step.update(loss)
+                said = f"{config.variant} epoch {epoch}/{settings.epochs} loss {recent[-1]:.3f}"
+                progress.update(task, advance=1, description=said)
+                if history.step % LOG_EVERY == 0:
+                    history.note(epoch, sum(recent) / len(recent), lr)
+                    recent.clear()
+            _validate(model, dataset, config, epoch, history, workers)
+            console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}")
+    return TrainedRun(
+        config=config,
+        state=history.best_state,
+        curve=pd.DataFrame(history.curve),
+        training=Training(
+            epochs=settings.epochs,
+            steps=history.step,
+            seconds=time.perf_counter() - started,
+            selection_metric="miou",
+            selection_split="val",
+            best_epoch=history.best_epoch,
+            best_value=history.best_value,
+            parameters_total=sum(parameter.numel() for parameter in model.parameters()),
+            parameters_trained=sum(parameter.numel() for parameter in step.trained),
+            peak_memory_mb=peak_memory_mb(),
+        ),
+    )
+
+
+def _validate(
+    model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, epoch: int, history: History, workers: int
+) -> None:
+    """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far."""
+    model.eval()
+    lines = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers).lines
+    value = miou(lines)
+    last = history.curve[-1] if history.curve else {"loss": None, "lr": None}
+    history.note(epoch, last["loss"], last["lr"], round(value, 6))
+    if value > history.best_value:
+        history.best_value, history.best_epoch = value, epoch
+        history.best_state = {name: tensor.detach().clone() for name, tensor in model.trained_state().items()}
+
+
+def peak_memory_mb() -> float:
+    """Largest memory this process has held: of the accelerator if there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
