@@ -21,37 +21,32 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 import yaml
+from PIL import Image
 from rich.console import Console
 
 from benchmark.data.files import replacing
-from benchmark.data.samples import SampleError
 from benchmark.metrics.iou import METRIC_NAMES
-from benchmark.results.pictures import predictions_sheet, read_examples
+from benchmark.results.pictures import read_examples, strip
 from benchmark.results.schema import METRICS, TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, find_results
 from benchmark.results.truth import load_examples
+from experiments.errors import clear_errors
 from experiments.tracking import DESCRIPTION_TAG, Record, TrackedRun, TrackingError, TrackingStore
 
-LAYOUT = "2"  # of what is logged; a new one replaces every run
+LAYOUT = "3"  # of what is logged; a new one replaces every run
 FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
 TAG_COLUMNS = ("dataset", "model", "variant", "seed", "control", "protocol_version", "fingerprint", "git_commit")
 METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), "val/best_miou", "train/seconds")
 COUNT_COLUMNS = ("parameters/trained", "parameters/total")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
 def main(
     results: Annotated[Path, typer.Option(help="Folder of result files.")] = Path("results"),
     table: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("reports/generated/runs.csv"),
 ) -> None:
     """Fill MLflow from the result files and write the table read back out of it."""
-    try:
+    with clear_errors(TrackingError):
         outcome = collect(results, table)
-    except (TrackingError, ResultError, SampleError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
-        raise typer.Exit(1) from None
     console = Console()
     counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
     console.print(f"MLflow: {counts}; read back into {table}", soft_wrap=True, highlight=False)
@@ -140,7 +135,7 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
             "config.yaml": yaml.safe_dump(run.config, sort_keys=True, allow_unicode=True).encode(),
             "result.json": (stored.folder / "result.json").read_bytes(),
             "samples.csv": stored.lines.to_csv(index=False, lineterminator="\n").encode(),
-            "predictions.png": _png(examples, stored.predictions),
+            **_pictures(examples, stored.predictions),
         },
         sha256=digest.hexdigest(),
     )
@@ -193,10 +188,16 @@ def _curves(curve: pd.DataFrame | None) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def _png(examples: Path, predictions: pd.DataFrame) -> bytes:
-    stream = io.BytesIO()
-    predictions_sheet(read_examples(examples, predictions)).save(stream, format="PNG")
-    return stream.getvalue()
+def _pictures(examples: Path, predictions: pd.DataFrame) -> dict[str, bytes]:
+    """A picture of each example, image, truth and prediction side by side, and what the pictures are of."""
+    files, rows = {}, []
+    for number, example in enumerate(read_examples(examples, predictions), start=1):
+        stream, name = io.BytesIO(), f"predictions/{number}.png"
+        Image.fromarray(strip(example)).save(stream, format="PNG")
+        files[name] = stream.getvalue()
+        rows.append({"picture": name, "expression": example.expression, "iou": round(example.iou, 4)})
+    files["predictions/pictures.csv"] = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode()
+    return files
 
 
 def _row(run: TrackedRun) -> dict[str, Any]:
@@ -209,4 +210,4 @@ def _row(run: TrackedRun) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(main)

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from benchmark.data.samples import Dataset, load_dataset
-from benchmark.datasets import DATASETS, KINDS, Source
+from benchmark.datasets import DATASETS, KINDS, DatasetEntry
 from benchmark.datasets.spec import DatasetConfig
 from experiments.settings import ConfigError, ExperimentConfig, Params, nearest, parse
 from models.config import ModelConfig
@@ -95,7 +95,7 @@ def merged(base: Any, difference: Any) -> Any:
     return {**base, **{key: merged(base[key], value) if key in base else value for key, value in difference.items()}}
 
 
-def source_of(params: Params, dataset: str, file: Path = PARAMS) -> Source:
+def source_of(params: Params, dataset: str, file: Path = PARAMS) -> DatasetEntry:
     """What builds a dataset of params.yaml: the one of its name, or anyone's own files of the `kind` it names.
 
     Raises:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from rich.console import Console
-
-from benchmark.data.samples import SampleError
+from benchmark.data.errors import SampleError, ends_with
 from benchmark.results.store import ResultError
 from experiments.settings import ConfigError
 from models.checkpoint import CheckpointError
@@ -25,12 +22,6 @@ FAULTS = (
 )
 
 
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Print the faults of input without a traceback; everything else is a bug and keeps its own."""
-    try:
-        yield
-    except FAULTS as error:
-        console = Console(stderr=True)
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(1) from None
+def clear_errors(*more: type[Exception]) -> AbstractContextManager[None]:
+    """Inside, the faults of input end the command without a traceback; `more` are faults of one command alone."""
+    return ends_with(*FAULTS, *more)

@@ -25,7 +25,7 @@ from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details
 from benchmark.results.provenance import provenance
-from benchmark.results.schema import TEST_SPLIT, Evaluation, Result, Run, Training
+from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run, Training
 from benchmark.results.store import data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
@@ -74,7 +74,8 @@ def measure_control(
         fingerprint=fingerprint([name, plain], foundation, dataset.manifest.samples_sha256),
     )
     total = sum(parameter.numel() for parameter in model.parameters())
-    training = Training(seconds=0, parameters_total=total, parameters_trained=0, peak_memory_mb=0)
+    costs = {"seconds": 0, "parameters_total": total, "parameters_trained": 0, "peak_memory_mb": 0}
+    training = NOT_TRAINED.model_copy(update=costs)
     return _measure(model, run, training, None, dataset, settings, workers)
 
 

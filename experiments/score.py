@@ -23,7 +23,7 @@ from benchmark.data.samples import SPLITS, Dataset
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details, measure
 from benchmark.results.provenance import provenance
-from benchmark.results.schema import METRICS, TEST_SPLIT, Evaluation, Result, Run, Training
+from benchmark.results.schema import METRICS, NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run
 from benchmark.results.store import StoredResult, data_of, load_result, result_folder, save_result
 from benchmark.scoring import read_submission
 from experiments.config import load_params, open_dataset
@@ -69,7 +69,7 @@ def to_result(dataset: Dataset, name: str, predictions: Path, lines: pd.DataFram
     result = Result(
         run=run,
         data=data_of(dataset),
-        train=Training(),
+        train=NOT_TRAINED,
         eval={TEST_SPLIT: Evaluation(samples=len(lines), images=images, seconds=None, metrics=summary(lines))},
         meta=provenance(device="not run here"),
     )

@@ -24,7 +24,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -141,6 +142,7 @@ class TrackingStore:
                 self._client.log_batch(run_id, metrics=metrics)
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in record.artifacts.items():
+                    (Path(folder) / name).parent.mkdir(exist_ok=True)
                     (Path(folder) / name).write_bytes(content)
                 self._client.log_artifacts(run_id, folder)
             self._client.log_batch(run_id, tags=[RunTag(SHA256_TAG, record.sha256)])
@@ -168,7 +170,7 @@ class TrackingStore:
             self._client.set_experiment_tag(found.experiment_id, DESCRIPTION_TAG, record.about)
         return str(found.experiment_id)
 
-    def _runs(self, experiment_id: str, record: Record) -> Sequence[Run]:
+    def _runs(self, experiment_id: str, record: Record) -> Sequence[MlflowRun]:
         """The runs with the record's KEY_TAGS that are not deleted; one, unless somebody interfered."""
         same = " and ".join(f"tags.`{tag}` = '{record.tags[tag]}'" for tag in KEY_TAGS)
         return list(self._client.search_runs([experiment_id], filter_string=same))
@@ -195,7 +197,7 @@ def _sqlite_folder(uri: str) -> Path | None:
     return Path(uri.removeprefix(prefix)).resolve().parent if uri.startswith(prefix) else None
 
 
-def _finished(run: Run) -> bool:
+def _finished(run: MlflowRun) -> bool:
     return bool(run.info.status == "FINISHED")
 
 

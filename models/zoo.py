@@ -8,57 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.mini import MINI_CLIP, MINI_SAM
+
 Plain = dict[str, Any]
-
-# `mini` is RSRefSeg with small numbers, made for two CPU cores: 1.6 M parameters of CLIP, 0.7 M of SAM.
-_MINI_CLIP: Plain = {
-    "family": "siglip",
-    "vision": {
-        "image_size": 128,
-        "patch_size": 8,
-        "hidden_size": 128,
-        "intermediate_size": 512,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "vision_use_head": False,  # nothing reads a pooled image: a head would be parameters without a gradient
-    },
-    "text": {
-        "vocab_size": 768,
-        "max_position_embeddings": 24,
-        "hidden_size": 128,
-        "intermediate_size": 512,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "projection_size": 128,
-        "bos_token_id": None,
-        "eos_token_id": 1,
-        "pad_token_id": 1,
-    },
-}
-
-_MINI_SAM: Plain = {
-    "vision": {
-        "image_size": 192,
-        "patch_size": 8,
-        "hidden_size": 96,
-        "output_channels": 64,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 3,
-        "window_size": 8,  # divides the 24 x 24 grid: no padding
-        "global_attn_indexes": [1, 3],
-        "use_rel_pos": False,
-        "num_pos_feats": 32,
-        "initializer_range": 0.02,  # transformers' default is 1e-10, from which nothing can be trained
-    },
-    "prompt_encoder": {"hidden_size": 64, "image_size": 192, "patch_size": 8},
-    "mask_decoder": {
-        "hidden_size": 64,
-        "mlp_dim": 256,
-        "num_attention_heads": 4,
-        "iou_head_hidden_dim": 64,
-        "num_multimask_outputs": 1,  # RSRefSeg reads the single-mask output only
-    },
-}
 
 
 def _so400m(family: str, vocabulary: int, special: Plain) -> Plain:
@@ -132,7 +84,7 @@ def _model(clip: Plain, sam: Plain) -> Plain:
 
 
 MODELS: dict[str, Plain] = {
-    "mini": _model(_MINI_CLIP, _MINI_SAM),
+    "mini": _model(MINI_CLIP, MINI_SAM),
     "rsrefseg-b": _model(_SIGLIP, _SAM_B),
     "rsrefseg-l": _model(_SIGLIP, _SAM_L),
     "rsrefseg-h": _model(_SIGLIP, _SAM_H),

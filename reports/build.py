@@ -1,6 +1,8 @@
-"""Build the report from results/ and the collected runs.
+"""Build the report from the result files.
 
-    python -m reports.build --readme README.md
+    python -m reports.build                                           # from results/ alone
+    python -m reports.build --runs reports/generated/runs.csv         # and hold them against what MLflow gave back
+    python -m reports.build --readme README.md                        # and write the README's tables
 
 Writes tables/, figures/ and index.html under reports/generated/, the same bytes from the same results. With --readme it
 also replaces what stands between `<!-- results:begin -->` and `<!-- results:end -->` in that file, in place: as an
@@ -19,8 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as ScreenTable
 
+from benchmark.data.errors import SampleError, ends_with
 from benchmark.data.files import replacing
-from benchmark.data.samples import SampleError
 from benchmark.results.store import ResultError
 from reports.figures.plots import save_all
 from reports.groups import Report
@@ -35,24 +37,19 @@ from reports.tables.rendering import Table, markdown, save
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 IN_README = ("main", "ablation", "controls")  # the others are in reports/generated/
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
 def main(
     results: Annotated[Path, typer.Option(help="Folder of result files.")] = Path("results"),
-    generated: Annotated[Path, typer.Option(help="Folder to write, and where runs.csv lies.")] = Path(
-        "reports/generated"
-    ),
+    generated: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/generated"),
     params: Annotated[Path, typer.Option(help="The parameter file.")] = Path("params.yaml"),
     readme: Annotated[Path | None, typer.Option(help="File whose results block is replaced.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Table that experiments.collect read out of MLflow; it must equal the files.")
+    ] = None,
 ) -> None:
     """Build tables, figures and the page; print the main tables."""
-    try:
-        report, tables = build(results, generated, params, readme)
-    except (ResultError, SampleError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", soft_wrap=True, markup=False, highlight=False)
-        raise typer.Exit(1) from None
+    with ends_with(ResultError, SampleError, FileNotFoundError):
+        report, tables = build(results, generated, params, readme, runs)
     console = Console()
     for group in report.groups:
         console.print(_screen(tables[group.dataset, group.model][0], console.width))
@@ -61,7 +58,7 @@ def main(
 
 
 def build(
-    results: Path, generated: Path, params: Path, readme: Path | None = None
+    results: Path, generated: Path, params: Path, readme: Path | None = None, runs: Path | None = None
 ) -> tuple[Report, dict[tuple[str, str], list[Table]]]:
     """Write the report; what was there before stays until the new one is complete.
 
@@ -69,10 +66,10 @@ def build(
         The report, and (dataset, model) -> its tables, the main one first.
 
     Raises:
-        FileNotFoundError: no results, no collected runs, no params.yaml, no README.
+        FileNotFoundError: no results, no `runs` where they are asked for, no params.yaml, no README.
         ResultError: files that do not agree, or a README without its markers.
     """
-    report = load_report(results, generated / "runs.csv", params)
+    report = load_report(results, params, runs)
     tables = make_tables(report)
     block = readme_block(report, tables)
     text = None if readme is None else replace_block(readme, block)
@@ -157,4 +154,4 @@ def _screen(table: Table, width: int) -> ScreenTable:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(main)

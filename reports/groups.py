@@ -42,7 +42,18 @@ class Selection:
     variants: tuple[str, ...]
     controls: tuple[str, ...]
     seeds: tuple[int, ...]
+    known_datasets: tuple[str, ...]
+    known_models: tuple[str, ...]
     known_variants: tuple[str, ...]
+
+    def place(self, group: tuple[str, str]) -> tuple[int, str, int, str]:
+        """Sorts (dataset, model) as params.yaml lists them, what it does not know last, by alphabet."""
+        dataset, model = group
+        datasets, models = [*self.datasets, *self.known_datasets], [*self.models, *self.known_models]
+        return (
+            *(datasets.index(dataset) if dataset in datasets else len(datasets), dataset),
+            *(models.index(model) if model in models else len(models), model),
+        )
 
     def names(self, stored: StoredResult) -> bool:
         """Whether the current `run` would make this result."""
@@ -172,11 +183,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a report is made from."""
+    """Everything a report is made from. collected: whether its runs are what MLflow gave back, too."""
 
     selection: Selection
     results: tuple[StoredResult, ...]  # in the order of the groups' methods
     groups: tuple[Group, ...]
+    collected: bool = False
 
     @property
     def absent(self) -> list[tuple[str, ...]]:

@@ -17,18 +17,19 @@ from benchmark.results.store import ResultError, StoredResult, find_results, run
 from reports.groups import Group, Method, Report, Selection, ordered
 
 
-def load_report(results: Path, runs: Path, params: Path) -> Report:
-    """Read results and collected runs, compare them, and group them.
+def load_report(results: Path, params: Path, runs: Path | None = None) -> Report:
+    """Read results and group them; with `runs`, what was collected from MLflow must be the same.
 
     Raises:
-        FileNotFoundError: no result, no collected runs, no params.yaml.
+        FileNotFoundError: no result, no such `runs`, no params.yaml.
         ResultError: files that cannot be read, or do not agree.
     """
     stored = find_results(results)
     if not stored:
         raise FileNotFoundError(f"no result.json under {results}; run `dvc repro` first")
     selection = load_selection(params)
-    check_runs(stored, runs)
+    if runs is not None:
+        check_runs(stored, runs)
     for dataset, members in groupby(stored, key=lambda one: one.result.run.dataset):
         _check_same_data(dataset, list(members))
     own = [one for one in stored if one.result.run.outside is None]
@@ -48,18 +49,18 @@ def load_report(results: Path, runs: Path, params: Path) -> Report:
             selection,
             results,
         )
-        for dataset, model in sorted(keys)
+        for dataset, model in sorted(keys, key=selection.place)
     )
     places = {
         (group.dataset, group.model, method.name, method.control): place
         for place, (group, method) in enumerate((group, method) for group in groups for method in group.methods)
     }
     in_order = [*sorted(own, key=lambda one: (places[_method(one)], one.result.run.seed)), *outside]
-    return Report(selection, tuple(in_order), groups)
+    return Report(selection, tuple(in_order), groups, collected=runs is not None)
 
 
 def load_selection(params: Path) -> Selection:
-    """`run` and the names of `variants` from params.yaml.
+    """`run` of params.yaml, and the names it knows, in its order.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -72,10 +73,11 @@ def load_selection(params: Path) -> Selection:
     content: dict[str, Any] = yaml.safe_load(params.read_text(encoding="utf-8"))
     try:
         chosen = {key: tuple(content["run"][key]) for key in ("datasets", "models", "variants", "controls", "seeds")}
-        return Selection(**chosen, known_variants=tuple(content["variants"]))
+        known = {f"known_{key}": tuple(content[key]) for key in ("datasets", "models", "variants")}
+        return Selection(**chosen, **known)
     except (KeyError, TypeError) as error:
         raise ResultError(
-            f"{params}: key {error} is missing or not a list; the report needs run.* and variants"
+            f"{params}: key {error} is missing or not a list; the report needs run.*, datasets, models and variants"
         ) from error
 
 

@@ -19,14 +19,14 @@ from benchmark.data.files import write_table
 from benchmark.data.samples import decode_mask, encode_mask, load_dataset, make_sample, read_image, save_dataset
 from benchmark.metrics.calibration import sweep_row
 from benchmark.metrics.iou import summary
-from benchmark.metrics.measure import compare, compare_in_detail
+from benchmark.metrics.measure import Details, measure
 from benchmark.metrics.strata import save_strata
 from benchmark.results.cases import COLUMNS as CASE_COLUMNS
 from benchmark.results.cases import choose_cases, encode_map
 from benchmark.results.provenance import Meta
 from benchmark.results.schema import PROTOCOL_VERSION, Counts, Data, Evaluation, Result, Run, Training
 from benchmark.results.store import CURVE_COLUMNS, find_results, load_result, result_folder, save_result
-from benchmark.results.truth import load_examples, save_examples
+from benchmark.results.truth import save_examples, save_truth
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 
@@ -86,6 +86,7 @@ def make_fake_results(
         folder = root / "data" / dataset_name
         make_fake_dataset(folder, images, absent=absent)
         save_examples(results / dataset_name / "examples.parquet", load_dataset(folder), 4)
+        save_truth(results / dataset_name / "truth.parquet", load_dataset(folder))
         save_strata(results / dataset_name / "strata.parquet", load_dataset(folder).split("test"))
         for model in models:
             for seed in seeds:
@@ -112,18 +113,15 @@ def make_fake_result(
     """One fake result: each prediction is the truth, shifted."""
     dataset = load_dataset(data)
     rng = np.random.default_rng([seed, *name.encode()])
-    rows, predictions, swept = [], [], []
-    examples = set(load_examples(results / dataset_name / "examples.parquet")["sample_id"])
+    masks, swept = [], []
     for sample in dataset.split("test").to_dict("records"):
         truth = decode_mask(sample["mask"], sample["height"], sample["width"])
         predicted = _spoilt(truth, quality, rng)
-        kept = {key: sample[key] for key in ("sample_id", "image_id", "category")}
-        rows.append({**kept, **compare(truth, predicted), **compare_in_detail(truth, predicted, (480,))})
+        masks.append({"sample_id": sample["sample_id"], "prediction": encode_mask(predicted)})
         logits = np.where(predicted, 1, -1) * np.random.default_rng(0).uniform(0.1, 4, truth.shape)
         swept.append(sweep_row(sample["sample_id"], truth, logits.astype(np.float32)))
-        if sample["sample_id"] in examples:
-            predictions.append({"sample_id": sample["sample_id"], "prediction": encode_mask(predicted)})
-    lines, sweep = pd.DataFrame(rows), pd.DataFrame(swept) if quality else None
+    predictions, sweep = pd.DataFrame(masks), pd.DataFrame(swept) if quality else None
+    lines = measure(dataset.split("test"), predictions, Details((480,)))
     curve = None if control else _fake_curve(steps, quality, rng)
     best = None if curve is None else round(float(curve["val_miou"].max()), 6)
     counts = {split: Counts(**count) for split, count in dataset.manifest.counts.items()}
@@ -152,7 +150,7 @@ def make_fake_result(
         eval={"test": test},
         meta=Meta(git_commit="fa4e" * 10, git_dirty=False, device="fake device", versions={"python": "3.11"}),
     )  # fmt: skip
-    save_result(result_folder(results, result.run), result, lines, curve, pd.DataFrame(predictions), sweep)
+    save_result(result_folder(results, result.run), result, lines, curve, predictions, sweep)
 
 
 def make_fake_cases(results: Path, data: Path, dataset_name: str, model: str, variants: list[str], seed: int) -> None:
@@ -196,7 +194,8 @@ def write_fake_params(path: Path) -> None:
         "controls": list(FAKE_CONTROLS),
         "seeds": [0],
     }
-    path.write_text(yaml.safe_dump({"run": run, "variants": {name: {} for name in FAKE_VARIANTS}}, sort_keys=False))
+    known = {"datasets": {}, "models": {}, "variants": {name: {} for name in FAKE_VARIANTS}}
+    path.write_text(yaml.safe_dump({"run": run, **known}, sort_keys=False))
 
 
 def make_fake_place(root: Path, **settings: Any) -> Path:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.audit.findings import Finding, Measured
+from benchmark.audit.findings import Facts, Finding
 from benchmark.audit.image_facts import ImageFacts, chunks, measure_images
 from benchmark.audit.mask_facts import HEAT, measure_masks
 from benchmark.audit.positions import stated_position
@@ -137,7 +137,7 @@ def audit(
     )
 
 
-def _measure(dataset: Dataset, workers: int, progress: Callable[[int, int], None] | None) -> Measured:
+def _measure(dataset: Dataset, workers: int, progress: Callable[[int, int], None] | None) -> Facts:
     """Every file and every mask, once."""
     samples = dataset.samples.reset_index(drop=True)
     names = samples["image"].drop_duplicates().tolist()
@@ -181,7 +181,7 @@ def _measure(dataset: Dataset, workers: int, progress: Callable[[int, int], None
     samples["area_share"] = samples["mask_pixels"] / (samples["height"] * samples["width"])
     samples["words"] = samples["expression"].map(lambda text: len(text.split()))
     samples["position"] = samples["expression"].map(stated_position)
-    return Measured(samples, {name: images[name] for name in names}, heat)
+    return Facts(samples, {name: images[name] for name in names}, heat)
 
 
 def _done(

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from benchmark.audit.findings import WORST, Example, Finding, Measured, finding, of_row
+from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, finding, of_row
 from benchmark.audit.image_facts import ALIKE, CLEAR, NEAR, STEP, near_copies
 from benchmark.data.samples import SPLITS
 
 
-def unreadable(measured: Measured) -> Finding:
-    cases = [(0.0, Example((), (name,), facts.fault)) for name, facts in measured.images.items() if facts.fault]
+def unreadable(measured: Facts) -> Finding:
+    cases = [(0.0, Occurrence((), (name,), facts.fault)) for name, facts in measured.images.items() if facts.fault]
     rule = "The image cannot be read to its last pixel."
     return finding("unreadable images", rule, "images", len(measured.images), cases)
 
 
-def other_size(measured: Measured, image_size: tuple[int, int] | None) -> Finding:
+def other_size(measured: Facts, image_size: tuple[int, int] | None) -> Finding:
     cases = []
     readable = {name: facts for name, facts in measured.images.items() if not facts.fault}
     if image_size is not None:
         for name, facts in readable.items():
             if (facts.height, facts.width) != image_size:
-                cases.append((0.0, Example((), (name,), f"{facts.height} x {facts.width} (height x width)")))
+                cases.append((0.0, Occurrence((), (name,), f"{facts.height} x {facts.width} (height x width)")))
     declared = "declared size" if image_size is None else f"declared {image_size[0]} x {image_size[1]} pixels"
     rule = f"The image does not have the {declared}."
     return finding("images of another size", rule, "images", len(readable) if image_size else 0, cases)
 
 
-def row_size(measured: Measured) -> Finding:
+def row_size(measured: Facts) -> Finding:
     cases, checked = [], 0
     columns = ["sample_id", "image", "height", "width"]
     for row in measured.samples[columns].to_dict("records"):
@@ -38,13 +38,13 @@ def row_size(measured: Measured) -> Finding:
     return finding("rows of another size", rule, "samples", checked, cases)
 
 
-def copied(measured: Measured) -> Finding:
+def copied(measured: Facts) -> Finding:
     same: dict[str, list[str]] = {}
     for name, facts in measured.images.items():
         if facts.sha256:
             same.setdefault(facts.sha256, []).append(name)
     cases = [
-        (0.0, Example((), (names[0], other), f"the same bytes as {names[0]} ({len(names)} files in all)"))
+        (0.0, Occurrence((), (names[0], other), f"the same bytes as {names[0]} ({len(names)} files in all)"))
         for names in same.values()
         for other in names[1:]
     ]
@@ -52,7 +52,7 @@ def copied(measured: Measured) -> Finding:
     return finding("copied images", rule, "images", sum(map(len, same.values())), cases)
 
 
-def leaked(measured: Measured) -> Finding:
+def leaked(measured: Facts) -> Finding:
     """An image of a later split that an earlier one has too; splits in the order train, val, test."""
     placed = measured.samples[["image", "split"]].drop_duplicates()
     names = {split: placed.loc[placed["split"] == split, "image"].tolist() for split in SPLITS}
@@ -72,7 +72,7 @@ def leaked(measured: Measured) -> Finding:
                 if twin is not None and likeness > best.get(image, (0.0,))[0]:
                     best[image] = (likeness, words, twin)
         for image, (likeness, words, twin) in best.items():
-            cases.append((likeness, Example((), (files[image], files[twin]), f"in {SPLITS[late]}, {words}")))
+            cases.append((likeness, Occurrence((), (files[image], files[twin]), f"in {SPLITS[late]}, {words}")))
     rule = (
         "The image, or one that looks like it, is in an earlier split as well: the same bytes, or difference hashes "
         f"that differ in at most {NEAR} of 64 bits with grey levels that correlate by at least {ALIKE}. Nearly flat "

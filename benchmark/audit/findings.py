@@ -22,7 +22,7 @@ WORST, BY_NAME = "the worst first", "in order of SHA-256 of the name"
 
 
 @dataclass(frozen=True)
-class Example:
+class Occurrence:
     """One case: the samples or, where it is about files, the images it is about, and what is wrong."""
 
     sample_ids: tuple[str, ...]
@@ -40,11 +40,11 @@ class Finding:
     count: int
     checked: int
     order: str
-    examples: tuple[Example, ...]
+    examples: tuple[Occurrence, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Facts:
     """samples: the table with what was measured of each row. images: by path, in the table's order."""
 
     samples: pd.DataFrame
@@ -52,7 +52,7 @@ class Measured:
     heat: NDArray[np.float64]
 
 
-Case = tuple[float, Example]  # the worse, the higher
+Case = tuple[float, Occurrence]  # the worse, the higher
 Row = dict[Hashable, Any]
 
 
@@ -65,5 +65,5 @@ def finding(name: str, rule: str, unit: str, checked: int, cases: Iterable[Case]
     return Finding(name, rule, unit, len(found), checked, order, tuple(example for _, example in found[:EXAMPLES]))
 
 
-def of_row(row: Row, detail: str) -> Example:
-    return Example((str(row["sample_id"]),), (str(row["image"]),), detail)
+def of_row(row: Row, detail: str) -> Occurrence:
+    return Occurrence((str(row["sample_id"]),), (str(row["image"]),), detail)

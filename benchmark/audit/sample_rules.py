@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from benchmark.audit.file_rules import copied, leaked, other_size, row_size, unreadable
-from benchmark.audit.findings import WORST, Example, Finding, Measured, Row, finding, of_row
+from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, Row, finding, of_row
 from benchmark.audit.positions import EDGE, FAR, contradiction
 
 MOST_PIECES = 16
@@ -21,7 +21,7 @@ PUBLISHED_IOU = 0.5  # below, a published box is not the mask's
 
 
 def find_all(
-    measured: Measured,
+    measured: Facts,
     boxes: Mapping[str, tuple[float, float, float, float]] | None,
     image_size: tuple[int, int] | None,
     no_target: bool,
@@ -43,7 +43,7 @@ def find_all(
     )
 
 
-def _repeated(measured: Measured) -> tuple[Finding, Finding]:
+def _repeated(measured: Facts) -> tuple[Finding, Finding]:
     """The same words for the same picture, and those of them whose masks are not the same thing."""
     samples = measured.samples
     picture = samples["image"].map(lambda name: measured.images[name].sha256 or name)
@@ -55,10 +55,10 @@ def _repeated(measured: Measured) -> tuple[Finding, Finding]:
         first, *others = rows.to_dict("records")
         iou, other = min(((_mask_iou(first, row), row) for row in others), key=lambda pair: pair[0])
         of = {key: tuple(str(row[key]) for row in (first, other)) for key in ("sample_id", "image")}
-        repeated.append((0.0, Example(of["sample_id"], of["image"], f"{len(rows)} times")))
+        repeated.append((0.0, Occurrence(of["sample_id"], of["image"], f"{len(rows)} times")))
         if iou < SAME_MASK_IOU:
             detail = f"{len(rows)} times, IoU of these two masks {iou:.2f}"
-            contradicting.append((1 - iou, Example(of["sample_id"], of["image"], detail)))
+            contradicting.append((1 - iou, Occurrence(of["sample_id"], of["image"], detail)))
     rule = "Two samples or more have the same image (by its bytes) and the same expression, but for case and blanks."
     narrower = f"Of these, a mask has an IoU below {SAME_MASK_IOU} with the first sample's."
     return (
@@ -78,7 +78,7 @@ def _mask_iou(one: Row, other: Row) -> float:
     return float(coco.iou(codes[:1], codes[1:], [0])[0, 0])
 
 
-def _positions(measured: Measured) -> Finding:
+def _positions(measured: Facts) -> Finding:
     columns = ["sample_id", "image", "position", "centre_x", "centre_y", "height", "width"]
     stated = measured.samples.loc[measured.samples["position"].notna() & (measured.samples["mask_pixels"] > 0), columns]
     cases = []
@@ -97,7 +97,7 @@ def _positions(measured: Measured) -> Finding:
     return finding("positions that contradict", rule, "samples", len(stated), cases, WORST)
 
 
-def _ragged(measured: Measured) -> Finding:
+def _ragged(measured: Facts) -> Finding:
     columns = ["sample_id", "image", "pieces", "crumbs", "holes"]
     samples = measured.samples
     ragged = samples.loc[(samples["pieces"] > MOST_PIECES) | (samples["holes"] > MOST_HOLES), columns]
@@ -109,7 +109,7 @@ def _ragged(measured: Measured) -> Finding:
     return finding("ragged masks", rule, "samples", len(samples), cases, WORST)
 
 
-def _empty(measured: Measured, no_target: bool) -> Finding:
+def _empty(measured: Facts, no_target: bool) -> Finding:
     rows = measured.samples.loc[measured.samples["mask_pixels"] == 0, ["sample_id", "image"]].to_dict("records")
     rule = "The mask has no pixel." + (" This dataset has expressions of what is not there." if no_target else "")
     checked = 0 if no_target else len(measured.samples)
@@ -118,7 +118,7 @@ def _empty(measured: Measured, no_target: bool) -> Finding:
     )
 
 
-def _full(measured: Measured) -> Finding:
+def _full(measured: Facts) -> Finding:
     rows = measured.samples.loc[measured.samples["area_share"] >= FULL, ["sample_id", "image", "area_share"]]
     cases = [(r["area_share"], of_row(r, f"{r['area_share']:.1%} of the image")) for r in rows.to_dict("records")]
     rule = f"The mask covers {FULL:.0%} of the image or more."
@@ -129,7 +129,7 @@ def _mask_boxes(samples: pd.DataFrame) -> NDArray[np.int64]:
     return samples[["mask_x1", "mask_y1", "mask_x2", "mask_y2"]].to_numpy(np.int64)
 
 
-def _table_boxes(measured: Measured) -> Finding:
+def _table_boxes(measured: Facts) -> Finding:
     samples = measured.samples
     said, own = np.stack(samples["bbox_xyxy"].map(list).tolist()), _mask_boxes(samples)
     wrong = np.flatnonzero((said != own).any(axis=1)).tolist()
@@ -140,7 +140,7 @@ def _table_boxes(measured: Measured) -> Finding:
     return finding("boxes of the table", rule, "samples", len(samples), cases)
 
 
-def _published_boxes(measured: Measured, boxes: Mapping[str, tuple[float, float, float, float]] | None) -> Finding:
+def _published_boxes(measured: Facts, boxes: Mapping[str, tuple[float, float, float, float]] | None) -> Finding:
     samples, cases, checked = measured.samples, [], 0
     own = _mask_boxes(samples)
     for k, sample_id in enumerate(samples["sample_id"] if boxes else ()):

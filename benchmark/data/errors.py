@@ -1,9 +1,12 @@
-"""What is raised for data at fault, and how several faults are named at once."""
+"""What is raised for data at fault, how several faults are named at once, and how a command ends with one."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
 
 NAMED = 10  # faults that one message spells out; the others are counted
 
@@ -35,3 +38,14 @@ def raise_all(faults: Sequence[SampleError | FileNotFoundError], what: str, reme
         lines = [f"  {error}" for error in faults[:NAMED]]
         more = f"\n  and {len(faults) - NAMED:,} more" if len(faults) > NAMED else ""
         raise kind(f"{len(faults):,} {what}; {remedy}:\n" + "\n".join(lines) + more)
+
+
+@contextmanager
+def ends_with(*faults: type[Exception]) -> Iterator[None]:
+    """In a command: print one of these faults without a traceback and exit with status 1. All else is a bug."""
+    try:
+        yield
+    except faults as error:
+        console = Console(stderr=True)
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from benchmark.data.errors import brief
+
 MAX_DIGITS = 7  # of one number, five bits each: more than any image has pixels
 
 
@@ -37,11 +39,14 @@ def run_lengths(counts: str) -> NDArray[np.int64]:
     Raises:
         ValueError: it is no such code.
     """
-    codes = np.frombuffer(counts.encode("ascii", errors="replace"), np.uint8).astype(np.int64) - 48
+    fault = f"mask {brief(counts)!r} is no compressed run-length code"
+    if not counts.isascii():
+        raise ValueError(fault)
+    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes < 32)
     digits = np.diff(ends, prepend=-1)
     if not len(ends) or codes.min() < 0 or codes.max() > 63 or ends[-1] + 1 != len(codes) or digits.max() > MAX_DIGITS:
-        raise ValueError(f"mask '{counts[:40]}' is no compressed run-length code")
+        raise ValueError(fault)
     starts = ends - digits + 1
     place = np.arange(len(codes)) - np.repeat(starts, digits)
     numbers = np.add.reduceat((codes & 31) << (5 * place), starts)
@@ -49,8 +54,8 @@ def run_lengths(counts: str) -> NDArray[np.int64]:
     numbers[negative] -= 1 << (5 * digits[negative])
     for first in (1, 2):
         numbers[first::2] = np.cumsum(numbers[first::2])
-    if (numbers < 0).any():
-        raise ValueError(f"mask '{counts[:40]}' has a run of {numbers.min()} pixels")
+    if (below := numbers[numbers < 0]).size:
+        raise ValueError(f"mask {brief(counts)!r} has a run of {below[0]} pixels")
     return numbers
 
 

@@ -10,7 +10,7 @@ from benchmark.datasets import class_masks, coco, dubai, refsegrs, risbench, rrs
 from benchmark.datasets.spec import DatasetConfig, Spec
 
 
-class Source(NamedTuple):
+class DatasetEntry(NamedTuple):
     """A dataset: its settings (datasets.<name> in params.yaml), what builds its folder from them, and what is declared
     of it (None: anyone's own). boxes: x1, y1, x2, y2 by sample_id, where boxes are published beside masks."""
 
@@ -20,14 +20,14 @@ class Source(NamedTuple):
     boxes: Callable[[Any], Mapping[str, tuple[float, float, float, float]]] | None = None
 
 
-DATASETS: dict[str, Source] = {
-    "synthetic": Source(synthetic.SyntheticConfig, synthetic.build, synthetic.SPEC),
-    "dubai": Source(dubai.DubaiConfig, class_masks.build, dubai.SPEC),
-    "refsegrs": Source(refsegrs.RefSegRSConfig, refsegrs.build, refsegrs.SPEC),
-    "rrsisd": Source(rrsisd.RRSISDConfig, rrsisd.build, rrsisd.SPEC, rrsisd.published_boxes),
-    "risbench": Source(risbench.RISBenchConfig, risbench.build, risbench.SPEC),
+DATASETS: dict[str, DatasetEntry] = {
+    "synthetic": DatasetEntry(synthetic.SyntheticConfig, synthetic.build, synthetic.SPEC),
+    "dubai": DatasetEntry(dubai.DubaiConfig, class_masks.build, dubai.SPEC),
+    "refsegrs": DatasetEntry(refsegrs.RefSegRSConfig, refsegrs.build, refsegrs.SPEC),
+    "rrsisd": DatasetEntry(rrsisd.RRSISDConfig, rrsisd.build, rrsisd.SPEC, rrsisd.published_boxes),
+    "risbench": DatasetEntry(risbench.RISBenchConfig, risbench.build, risbench.SPEC),
 }
-KINDS: dict[str, Source] = {  # anyone's own, under any name
-    "coco": Source(coco.CocoConfig, coco.build),
-    "masks": Source(class_masks.MasksConfig, class_masks.build),
+KINDS: dict[str, DatasetEntry] = {  # anyone's own, under any name
+    "coco": DatasetEntry(coco.CocoConfig, coco.build),
+    "masks": DatasetEntry(class_masks.MasksConfig, class_masks.build),
 }

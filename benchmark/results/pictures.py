@@ -7,7 +7,7 @@ palette of Okabe and Ito, which stays apart for every common kind of colour blin
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 
 from benchmark.data.samples import SampleError, decode_mask
 from benchmark.results.truth import load_examples
@@ -27,7 +27,6 @@ LEGEND = {"found": TRUE_POSITIVE, "missed": FALSE_NEGATIVE, "added": FALSE_POSIT
 
 ImageArray = npt.NDArray[np.uint8]
 MaskArray = npt.NDArray[np.bool_]
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,6 @@ class Example:
         """In [0, 1]; 1 if both masks are empty."""
         union = int((self.truth | self.prediction).sum())
         return int((self.truth & self.prediction).sum()) / union if union else 1.0
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One picture of a sheet and the line under it."""
-
-    image: ImageArray
-    caption: str = ""
 
 
 def read_examples(path: Path, predictions: pd.DataFrame) -> list[Example]:
@@ -111,57 +102,7 @@ def overlay(image: ImageArray, truth: MaskArray, prediction: MaskArray, opacity:
     return painted
 
 
-def sheet(rows: Sequence[tuple[str, Sequence[Tile]]], side: int = 192) -> Image.Image:
-    """Rows of captioned tiles under a title each, with the legend at the foot.
-
-    Args:
-        rows: (title, tiles); the rows may differ in length.
-        side: pixels of a tile's longer side.
-
-    Raises:
-        ValueError: if there is no tile at all.
-    """
-    if not any(tiles for _, tiles in rows):
-        raise ValueError("a sheet needs at least one tile")
-    gap, line = 8, 18
-    font = ImageFont.load_default(size=13)
-    width = gap + max(len(tiles) for _, tiles in rows) * (side + gap)
-    height = len(rows) * (side + 2 * line + gap) + line + 2 * gap
-    page = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(page)
-    y = gap
-    for title, tiles in rows:
-        draw.text((gap, y), _shorten(title, width - 2 * gap, draw, font), fill="black", font=font)
-        for column, tile in enumerate(tiles):
-            x = gap + column * (side + gap)
-            page.paste(ImageOps.contain(Image.fromarray(tile.image), (side, side)), (x, y + line))
-            draw.text((x, y + line + side + 1), _shorten(tile.caption, side, draw, font), fill="black", font=font)
-        y += side + 2 * line + gap
-    x = gap
-    for name, colour in LEGEND.items():
-        draw.rectangle((x, y + 3, x + 10, y + 13), fill=colour)
-        draw.text((x + 15, y), name, fill="black", font=font)
-        x += 80
-    return page
-
-
-def predictions_sheet(examples: Sequence[Example]) -> Image.Image:
-    """One row per example: image, truth, prediction with its IoU; the expression as title."""
-    rows = []
-    for example in examples:
-        truth = overlay(example.image, example.truth, example.truth)
-        prediction = overlay(example.image, example.truth, example.prediction)
-        caption = f"prediction, IoU {example.iou:.2f}"
-        rows.append(
-            (example.expression, [Tile(example.image, "image"), Tile(truth, "truth"), Tile(prediction, caption)])
-        )
-    return sheet(rows)
-
-
-def _shorten(text: str, width: int, draw: ImageDraw.ImageDraw, font: Font) -> str:
-    """The text cut at its end so that it fits `width` pixels."""
-    if draw.textlength(text, font=font) <= width:
-        return text
-    while text and draw.textlength(text + "...", font=font) > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
+def strip(example: Example) -> ImageArray:
+    """Image, truth and prediction of an example side by side."""
+    truth = overlay(example.image, example.truth, example.truth)
+    return np.hstack([example.image, truth, overlay(example.image, example.truth, example.prediction)])

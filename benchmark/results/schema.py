@@ -70,16 +70,22 @@ class Data(_Record):
 class Training(_Record):
     """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known."""
 
-    epochs: NonNegativeInt = 0
-    steps: NonNegativeInt = 0
-    seconds: Amount | None = None
-    selection_metric: str | None = None
-    selection_split: str | None = None
-    best_epoch: NonNegativeInt | None = None
-    best_value: Share | None = None
-    parameters_total: NonNegativeInt | None = None
-    parameters_trained: NonNegativeInt | None = None
-    peak_memory_mb: Amount | None = None
+    epochs: NonNegativeInt
+    steps: NonNegativeInt
+    seconds: Amount | None
+    selection_metric: str | None
+    selection_split: str | None
+    best_epoch: NonNegativeInt | None
+    best_value: Share | None
+    parameters_total: NonNegativeInt | None
+    parameters_trained: NonNegativeInt | None
+    peak_memory_mb: Amount | None
+
+
+NOT_TRAINED = Training(
+    epochs=0, steps=0, seconds=None, selection_metric=None, selection_split=None, best_epoch=None, best_value=None,
+    parameters_total=None, parameters_trained=None, peak_memory_mb=None,
+)  # fmt: skip
 
 
 class Evaluation(_Record):

@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
+from pickle import UnpicklingError  # noqa: TID251 only to catch it
 from typing import Any
 
 import torch

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from benchmark.audit.audit import Audit
-from benchmark.audit.findings import Example
+from benchmark.audit.findings import Occurrence
 from benchmark.audit.mask_facts import HEAT
 from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
 from reports.audit.pictures import heat_map, thumbnail
@@ -169,7 +169,9 @@ def render(audit: Audit, dataset: Dataset) -> str:
         str(row["sample_id"]): row for row in samples.loc[samples["sample_id"].isin(wanted), columns].to_dict("records")
     }
     findings = [(finding, [_case(dataset, rows, one) for one in finding.examples]) for finding in audit.findings]
-    shown = [_case(dataset, rows, Example((sample_id,), (str(rows[sample_id]["image"]),), "")) for sample_id in chosen]
+    shown = [
+        _case(dataset, rows, Occurrence((sample_id,), (str(rows[sample_id]["image"]),), "")) for sample_id in chosen
+    ]
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     listed = list(audit.categories.items())
     return (
@@ -195,7 +197,7 @@ def _chosen(dataset: Dataset) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:SHOWN]
 
 
-def _case(dataset: Dataset, rows: Mapping[str, Mapping[Hashable, Any]], example: Example) -> Case:
+def _case(dataset: Dataset, rows: Mapping[str, Mapping[Hashable, Any]], example: Occurrence) -> Case:
     of = [rows[sample_id] for sample_id in example.sample_ids]
     pictures = []
     for number, image in enumerate(example.images):

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
 from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
-from benchmark.metrics.measure import compare
+from benchmark.metrics.measure import Details, compare, measure
 
 MaskArray = npt.NDArray[np.bool_]
 
@@ -91,19 +91,22 @@ def test_the_batch_size_changes_no_line(dataset: Dataset, batch_images: int) -> 
 
 
 def test_lines_count_the_pixels_of_the_masks(dataset: Dataset) -> None:
-    measured = evaluate(Changed(dataset, lambda _, mask: ~mask), dataset, "test", keep={"3_1"})
-    lines, masks = measured.lines, measured.masks
-    row = lines.set_index("sample_id").loc["3_1"]
+    measured = evaluate(Changed(dataset, lambda _, mask: ~mask), dataset, "test")
+    row = measured.lines.set_index("sample_id").loc["3_1"]
+    sample = dataset.samples.set_index("sample_id").loc["3_1"]
+    kept = measured.masks.set_index("sample_id").loc["3_1", "prediction"]
+    mask = decode_mask(kept, sample["height"], sample["width"])
     assert row["intersection"] == 0
-    assert row["union"] == row["mask_area"] + row["predicted_area"] == masks["3_1"].size
-    assert row["mask_area"] == (~masks["3_1"]).sum()
+    assert row["union"] == row["mask_area"] + row["predicted_area"] == mask.size
+    assert row["mask_area"] == (~mask).sum()
 
 
-def test_only_the_wanted_masks_are_kept(dataset: Dataset) -> None:
-    masks = evaluate(Oracle(dataset), dataset, "test", keep={"0_0", "4_2"}).masks
-    assert set(masks) == {"0_0", "4_2"}
-    with pytest.raises(ValueError, match="'nobody' is to be kept but is not in split 'test'"):
-        evaluate(Oracle(dataset), dataset, "test", keep={"nobody"})
+def test_every_mask_is_kept_and_gives_the_lines_again(dataset: Dataset) -> None:
+    shifted = Changed(dataset, lambda _, mask: np.roll(mask, 2, axis=1))
+    measured = evaluate(shifted, dataset, "test", details=Details((48,)))
+    samples = dataset.split("test")
+    assert measured.masks["sample_id"].tolist() == samples["sample_id"].tolist()
+    pd.testing.assert_frame_equal(measure(samples, measured.masks, Details((48,))), measured.lines)
 
 
 def test_progress_counts_samples_up_to_all(dataset: Dataset) -> None:

@@ -20,7 +20,7 @@ from experiments import foundation
 from experiments.config import load_params, model_config
 from experiments.download import weights as sources
 from experiments.download.hub import HubError
-from experiments.foundation_settings import FoundationConfig, Source, SourcesConfig
+from experiments.foundation_settings import FoundationConfig, SourceConfig, WeightsSource
 from experiments.settings import ConfigError, Params, parse
 from models.checkpoint import load_tensors
 from models.pixels import prepare_images
@@ -76,7 +76,7 @@ def test_a_source_that_cannot_be_used_is_said_plainly(clip: Any, said: str) -> N
 
 
 def test_sam_may_be_official_and_nothing_beside_it() -> None:
-    plan = SourcesConfig.model_validate({"clip": {"folder": "x"}, "sam": {"official": "sam.pth"}})
+    plan = SourceConfig.model_validate({"clip": {"folder": "x"}, "sam": {"official": "sam.pth"}})
     assert plan.sam.official == Path("sam.pth")
     assert "sam: give one of hub, folder, official" in said_of({"clip": HUB, "sam": {}})
     assert "not folder and official" in said_of({"clip": HUB, "sam": {"folder": "x", "official": "y"}})
@@ -113,7 +113,7 @@ def test_the_real_file_says_where_every_model_comes_from() -> None:
     assert isinstance(params.foundation["mini"], FoundationConfig)
     for name, plan in params.foundation.items():
         if name != "mini":
-            assert isinstance(plan, SourcesConfig)
+            assert isinstance(plan, SourceConfig)
             assert plan.clip.revision
             assert plan.sam.revision
 
@@ -420,6 +420,6 @@ def test_when_the_hub_fails_the_message_is_the_hub_s(
 
 
 def test_weights_have_one_of_the_names_that_transformers_looks_for() -> None:
-    assert Source.model_validate(HUB).weights == WEIGHTS[0]
+    assert WeightsSource.model_validate(HUB).weights == WEIGHTS[0]
     for name in WEIGHTS:
-        assert Source.model_validate({**HUB, "weights": name}).weights == name
+        assert WeightsSource.model_validate({**HUB, "weights": name}).weights == name

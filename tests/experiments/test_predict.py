@@ -18,7 +18,7 @@ from benchmark.results.schema import Training
 from benchmark.results.store import CURVE_COLUMNS
 from experiments import predict
 from experiments.config import load_params
-from experiments.runs import Run, foundation_hashes, load_model, save_run
+from experiments.runs import TrainedRun, foundation_hashes, load_model, save_run
 from experiments.settings import ExperimentConfig
 from models.checkpoint import save_tensors
 from models.weights.foundation import load_clip
@@ -50,7 +50,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, fake_place: Callable[..., 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         save_run(
-            Run(CONFIG, tiny_model(weights).trained_state(), curve, TRAINING), foundation_hashes(weights), "d" * 64
+            TrainedRun(CONFIG, tiny_model(weights).trained_state(), curve, TRAINING),
+            foundation_hashes(weights),
+            "d" * 64,
         )
         _, fingerprint = load_model(CONFIG, weights)
     file = project / RESULT / "result.json"

@@ -15,7 +15,7 @@ from benchmark.results.schema import Training
 from benchmark.results.store import CURVE_COLUMNS, load_curve
 from experiments import runs
 from experiments.config import fingerprint
-from experiments.runs import Run, foundation_hash, foundation_hashes, load_model, restore, run_folder, save_run
+from experiments.runs import TrainedRun, foundation_hash, foundation_hashes, load_model, restore, run_folder, save_run
 from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
 from models.checkpoint import CheckpointError, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
@@ -62,7 +62,7 @@ def experiment(variant: str = "rsrefseg", **train: Any) -> ExperimentConfig:
     )
 
 
-def trained_run(model: RSRefSeg, config: ExperimentConfig) -> Run:
+def trained_run(model: RSRefSeg, config: ExperimentConfig) -> TrainedRun:
     rows = [(1, 1, 0.9, 1e-3, None), (1, 2, 0.8, 9e-4, 0.25), (2, 4, 0.5, 1e-5, 0.3)]
     training = Training(
         epochs=2,
@@ -76,7 +76,7 @@ def trained_run(model: RSRefSeg, config: ExperimentConfig) -> Run:
         parameters_trained=5,
         peak_memory_mb=1,
     )
-    return Run(config, model.trained_state(), pd.DataFrame(rows, columns=list(CURVE_COLUMNS)), training)
+    return TrainedRun(config, model.trained_state(), pd.DataFrame(rows, columns=list(CURVE_COLUMNS)), training)
 
 
 def save(weights: Path, variant: str = "rsrefseg", seed: int = 0) -> tuple[RSRefSeg, Path]:

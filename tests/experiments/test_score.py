@@ -14,11 +14,11 @@ from PIL import Image
 
 from benchmark.data.samples import Dataset, SampleError, decode_mask, encode_mask, load_dataset
 from benchmark.metrics.iou import summary
-from benchmark.metrics.measure import Details
+from benchmark.metrics.measure import Details, measure
 from benchmark.metrics.strata import save_strata
 from benchmark.results.store import find_results, load_result
 from benchmark.results.truth import save_examples
-from benchmark.scoring import measure_masks
+from benchmark.scoring import read_submission
 from experiments import score
 from reports.load import load_report
 from reports.tables.comparisons import cost_table
@@ -71,7 +71,7 @@ def write_folder(folder: Path, masks: dict[str, np.ndarray], value: int = 255) -
 def test_lines_and_folders_give_the_same(place: Dataset) -> None:
     masks = answers(place)
     found = [
-        measure_masks(place, "test", given, Details((480,))).lines
+        measure(place.split("test"), read_submission(place, "test", given), Details((480,)))
         for given in (
             write_lines(Path("a.jsonl"), masks),
             write_lines(Path("b.jsonl"), dict(reversed(masks.items())), key="segmentation", plain=True),
@@ -96,7 +96,7 @@ def test_a_scored_model_stands_in_the_tables_and_costs_are_not_known(
     score.main("synthetic", Path("masks.jsonl"), "RMSIN (ours)")  # again: replaced by the same
     assert len(find_results(Path("results"))) == 1
     fake_runs(Path("results"), Path("runs.csv"))
-    (group,) = load_report(Path("results"), Path("runs.csv"), Path("params.yaml")).groups
+    (group,) = load_report(Path("results"), Path("params.yaml"), Path("runs.csv")).groups
     table = explain_outside(main_table(group))
     cells = next(cells for cells in table.rows if cells[0].text == "RMSIN (ours) †")
     assert any(note.startswith("†: not run here") for note in table.notes)
@@ -143,7 +143,7 @@ def test_faulty_lines_are_named_and_nothing_is_recorded(
     path = write_lines(Path("masks.jsonl"), answers(place))
     path.write_text(spoil(path.read_text()))
     with pytest.raises(SampleError, match=message):
-        measure_masks(place, "test", path, Details())
+        read_submission(place, "test", path)
     with pytest.raises(SystemExit):
         score.main("synthetic", path, "RMSIN")
     assert "masks.jsonl" in capsys.readouterr().err
@@ -156,7 +156,7 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
 
     def refused(message: str) -> None:
         with pytest.raises(SampleError, match=message):
-            measure_masks(place, "test", folder, Details())
+            read_submission(place, "test", folder)
 
     one = folder / "test_0_0.png"
     Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(one)
@@ -170,7 +170,7 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
     (folder / "notes.txt").write_text("x")
     refused(r"notes\.txt is no PNG")
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
-        measure_masks(place, "test", Path("nowhere"), Details())
+        read_submission(place, "test", Path("nowhere"))
 
 
 @pytest.mark.parametrize(

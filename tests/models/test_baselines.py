@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.baselines import ClipHeatMap, HeatMapPoint
+from models.baselines import ClipHeatMap, HeatMapPoint, build_control
 from models.config import ModelConfig
 from models.zoo import CONTROLS
 from tests.tiny import random_image
@@ -18,15 +18,11 @@ TEXTS, IMAGE_INDEX = ["the red ship", "road", "the green tank"], [1, 0, 0]
 EACH_CONTROL = pytest.mark.parametrize("name", CONTROLS)
 
 
-def build(name: str, config: ModelConfig, weights: Path) -> nn.Module:
-    return CONTROLS[name](config, weights).eval()
-
-
 @EACH_CONTROL
 def test_every_control_gives_a_bool_mask_at_each_image_s_own_size(
     name: str, config: ModelConfig, weights: Path
 ) -> None:
-    masks = build(name, config, weights).predict(IMAGES, TEXTS, IMAGE_INDEX)
+    masks = build_control(name, config, weights).predict(IMAGES, TEXTS, IMAGE_INDEX)
     assert [mask.shape for mask in masks] == [SIZES[image] for image in IMAGE_INDEX]
     assert all(mask.dtype == np.bool_ for mask in masks)
 
@@ -35,7 +31,7 @@ def test_every_control_gives_a_bool_mask_at_each_image_s_own_size(
 def test_a_control_s_prediction_does_not_depend_on_its_neighbours(
     name: str, config: ModelConfig, weights: Path
 ) -> None:
-    control = build(name, config, weights).double()
+    control = build_control(name, config, weights).double()
     together = control.predict(IMAGES, TEXTS, IMAGE_INDEX)
     for number, (text, image) in enumerate(zip(TEXTS, IMAGE_INDEX, strict=True)):
         (alone,) = control.predict([IMAGES[image]], [text], [0])
@@ -43,18 +39,18 @@ def test_a_control_s_prediction_does_not_depend_on_its_neighbours(
 
 
 def test_whole_image_needs_no_weights_and_takes_everything(config: ModelConfig, tmp_path: Path) -> None:
-    masks = build("whole_image", config, tmp_path / "absent").predict(IMAGES, TEXTS, IMAGE_INDEX)
+    masks = build_control("whole_image", config, tmp_path / "absent").predict(IMAGES, TEXTS, IMAGE_INDEX)
     assert all(mask.all() for mask in masks)
 
 
 @pytest.mark.parametrize("name", ["clip_heat_map", "heat_map_point"])
 def test_the_others_need_the_foundation_weights(name: str, config: ModelConfig, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"experiments\.foundation"):
-        build(name, config, tmp_path)
+        build_control(name, config, tmp_path)
 
 
 def test_the_heat_map_is_the_scaled_cosine_of_sentence_and_patches(config: ModelConfig, weights: Path) -> None:
-    control = build("clip_heat_map", config, weights)
+    control = build_control("clip_heat_map", config, weights)
     with torch.no_grad():
         heat = control.heat(IMAGES, TEXTS, IMAGE_INDEX)
         features = control.clip(IMAGES, TEXTS)
@@ -78,7 +74,7 @@ class FakeHeat:
 def test_the_heat_map_is_cut_at_zero_where_it_lies(
     config: ModelConfig, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    control = build("clip_heat_map", config, weights)
+    control = build_control("clip_heat_map", config, weights)
     assert isinstance(control, ClipHeatMap)
     monkeypatch.setattr(control, "heat", FakeHeat())
     (mask,) = control.predict([torch.zeros(3, 80, 160, dtype=torch.uint8)], ["road"], [0])
@@ -90,7 +86,7 @@ def test_the_heat_map_is_cut_at_zero_where_it_lies(
 def test_sam_is_clicked_once_on_the_object_at_the_centre_of_the_peak(
     config: ModelConfig, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    control = build("heat_map_point", config, weights)
+    control = build_control("heat_map_point", config, weights)
     assert isinstance(control, HeatMapPoint)
     clicks: list[tuple[list[list[list[float]]], list[list[float]]]] = []
     embed = control.sam.embed_points

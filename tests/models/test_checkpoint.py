@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.files import sha256
-from models import checkpoint
 from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors
 
 REMEDY = "Make it again: some command"
@@ -57,21 +56,6 @@ def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
     for _ in range(2):
         save_tensors(tmp_path / "w.safetensors", some_tensors())
     assert [file.name for file in tmp_path.iterdir()] == ["w.safetensors"]
-
-
-def test_an_interrupted_write_leaves_the_older_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "w.safetensors"
-    save_tensors(file, some_tensors())
-    before = file.read_bytes()
-
-    def interrupted(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-        path.write_bytes(b"half of it")
-        raise OSError("no space left")
-
-    monkeypatch.setattr(checkpoint, "save_file", interrupted)
-    with pytest.raises(OSError, match="no space left"):
-        save_tensors(file, {"other": torch.zeros(1)})
-    assert file.read_bytes() == before
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from reports.load import load_report, load_selection
 
 
 def read(root: Path) -> Report:
-    return load_report(root / "results", root / "reports/generated/runs.csv", root / "params.yaml")
+    return load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_readme_shows_the_results_in_the_repository() -> None:
     if not list((ROOT / "results").glob("*/*/*/*/result.json")):
         pytest.skip("no results yet: results/ holds no result.json")
-    report = load_report(ROOT / "results", ROOT / "reports/generated/runs.csv", ROOT / "params.yaml")
+    report = load_report(ROOT / "results", ROOT / "params.yaml", ROOT / "reports/generated/runs.csv")
     expected = readme_block(report, make_tables(report))
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.count(BEGIN) == text.count(END) == 1, "README.md lacks the markers of its results block"

@@ -291,7 +291,7 @@ def test_a_real_mask_of_rrsisd_has_its_own_area() -> None:
 
 def edit_refs(root: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
     path = root / rrsisd.REFS
-    refs = pickle.loads(path.read_bytes())  # noqa: S301 of our own making
+    refs = pickle.loads(path.read_bytes())
     changed = change(refs)
     path.write_bytes(pickle.dumps(refs if changed is None else changed))
 

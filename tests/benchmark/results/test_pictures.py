@@ -10,11 +10,9 @@ from benchmark.results.pictures import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     TRUE_POSITIVE,
-    Tile,
     overlay,
-    predictions_sheet,
     read_examples,
-    sheet,
+    strip,
 )
 from benchmark.results.store import find_results
 from benchmark.results.truth import load_examples
@@ -35,15 +33,6 @@ def test_masks_of_another_size_are_refused() -> None:
         overlay(image, mask, mask[:3])
 
 
-def test_a_sheet_is_the_same_bytes_every_time_and_fits_its_tiles() -> None:
-    tiles = [Tile(np.full((30, 60, 3), 90, dtype=np.uint8), "a caption much too long for a tile of this size")] * 3
-    first, second = sheet([("title", tiles)], side=64), sheet([("title", tiles)], side=64)
-    assert first.tobytes() == second.tobytes()
-    assert first.width == 8 + 3 * (64 + 8)
-    with pytest.raises(ValueError, match="at least one tile"):
-        sheet([("title", [])])
-
-
 def test_examples_carry_the_runs_predictions(fake_results: Path) -> None:
     stored = find_results(fake_results / "results")[0]
     path = fake_results / "results" / stored.result.run.dataset / "examples.parquet"
@@ -54,11 +43,12 @@ def test_examples_carry_the_runs_predictions(fake_results: Path) -> None:
         line = lines.loc[example.sample_id]
         assert example.iou == pytest.approx(line["intersection"] / line["union"])
         assert example.image.shape[:2] == example.truth.shape == example.prediction.shape
-    assert predictions_sheet(examples).width > 3 * 192
+        assert strip(example).shape == (example.image.shape[0], 3 * example.image.shape[1], 3)
 
 
 def test_an_example_without_prediction_is_named(fake_results: Path) -> None:
     stored = find_results(fake_results / "results")[0]
     path = fake_results / "results" / stored.result.run.dataset / "examples.parquet"
-    with pytest.raises(SampleError, match=stored.predictions["sample_id"].iloc[-1]):
-        read_examples(path, stored.predictions.iloc[:-1])
+    name = load_examples(path)["sample_id"].iloc[-1]
+    with pytest.raises(SampleError, match=name):
+        read_examples(path, stored.predictions[stored.predictions["sample_id"] != name])

@@ -78,7 +78,12 @@ def test_a_failed_save_leaves_nothing_half_written(stored: results.StoredResult,
     with pytest.raises(ResultError, match="columns"):
         save_result(tmp_path / "0", stored.result, stored.lines, stored.curve[["step"]], stored.predictions)
     with pytest.raises(ResultError, match="miou"):
-        save_result(tmp_path / "0", stored.result, stored.lines.iloc[1:], stored.curve, stored.predictions)
+        save_result(tmp_path / "0", stored.result, stored.lines.iloc[1:], stored.curve, stored.predictions.iloc[1:])
+    with pytest.raises(ResultError, match=r"predictions\.parquet is not of the samples of samples\.parquet"):
+        save_result(tmp_path / "0", stored.result, stored.lines, stored.curve, stored.predictions.iloc[1:])
+    other = stored.predictions.assign(prediction=stored.predictions["prediction"].iloc[::-1].tolist())
+    with pytest.raises(ResultError, match=r"pixels in predictions\.parquet and predicted_area"):
+        save_result(tmp_path / "0", stored.result, stored.lines, stored.curve, other)
     with pytest.raises(ResultError, match=r"predictions\.parquet has the columns"):
         save_result(tmp_path / "0", stored.result, stored.lines, stored.curve, stored.lines)
     assert list(tmp_path.iterdir()) == []

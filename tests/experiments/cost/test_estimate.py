@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from experiments.cost.estimate import (
@@ -23,8 +24,9 @@ from experiments.cost.estimate import (
     shapes_of,
 )
 from experiments.cost.memory import LiveBytes, Memory
-from experiments.cost.random_weights import build, forward, make_batch, make_optimizer, training_step
+from experiments.cost.random_weights import build, forward, make_batch
 from experiments.settings import LossConfig, TrainConfig
+from experiments.training.step import TrainStep
 from models.config import ModelConfig
 from models.rsrefseg import RSRefSeg
 from models.zoo import MODELS
@@ -243,18 +245,19 @@ def estimates(compute: str = "sdpa", lora: bool = True, images: int = 2, express
 def allocated(config: ModelConfig, work: str, images: int = 2, expressions: int = 4) -> int:
     """Peak bytes of a real run by torch's profiler, which hears every allocation from the allocator itself."""
     model = build(config).train(work == "step")
-    optimizer, batch = make_optimizer(model, SETTINGS), make_batch(config.sam.image_side, images, expressions)
+    step = TrainStep(model, SETTINGS, 1, Accelerator(cpu=True))
+    batch = make_batch(config.sam.image_side, images, expressions)
 
     def run() -> None:
         if work == "step":
-            training_step(model, optimizer, batch, SETTINGS)
+            step.update(step.loss(batch))
         else:
             forward(model, batch)
 
     run()
     held = [*model.parameters(), *model.buffers(), *batch.images]
     held += [part.grad for part in model.parameters() if part.grad is not None]
-    held += [value for state in optimizer.state.values() for value in state.values()]
+    held += [value for state in step.optimizer.state.values() for value in state.values()]
     now = sum(tensor.untyped_storage().nbytes() for tensor in held)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run()
@@ -381,7 +384,8 @@ def test_a_batch_shares_its_expressions_out_among_its_images() -> None:
 def test_the_stand_in_computes_finite_masks_and_gradients_for_every_trained_parameter() -> None:
     model = build(learner()).train()
     batch = make_batch(128, 2, 4)
-    training_step(model, make_optimizer(model, SETTINGS), batch, SETTINGS)
+    step = TrainStep(model, SETTINGS, 1, Accelerator(cpu=True))
+    step.update(step.loss(batch))
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name

@@ -20,7 +20,7 @@ import pytest
 from benchmark.datasets import DATASETS
 from benchmark.datasets.spec import Drive, File, Hub, Spec
 from experiments.download import datasets as downloads
-from experiments.download.datasets import MissingFilesError, bring
+from experiments.download.datasets import MissingFilesError, download_dataset
 from experiments.errors import InputError
 
 BODY = bytes(range(256)) * 16384  # 4 MiB
@@ -98,12 +98,12 @@ def content(root: Path) -> dict[str, bytes]:
 
 
 def test_files_are_brought_unpacked_and_not_asked_for_again(server: Server, tmp_path: Path) -> None:
-    bring(spec(), tmp_path)
+    download_dataset(spec(), tmp_path)
     assert content(tmp_path)["rrsisd/refs(unc).p"] == BODY
     assert content(tmp_path)["images/JPEGImages/1.jpg"] == b"1"
     assert [name for name, _ in server.requests] == ["refs", "pictures"]
-    bring(spec(), tmp_path)
-    bring(spec(), tmp_path, offline=True)
+    download_dataset(spec(), tmp_path)
+    download_dataset(spec(), tmp_path, offline=True)
     assert len(server.requests) == 2
 
 
@@ -112,7 +112,7 @@ def test_what_is_there_by_hand_is_taken(server: Server, tmp_path: Path) -> None:
     (tmp_path / "rrsisd/refs(unc).p").write_bytes(BODY)
     (tmp_path / "images").mkdir()
     (tmp_path / "images/JPEGImages.zip").write_bytes(server.content["pictures"])
-    bring(spec(), tmp_path, offline=True)
+    download_dataset(spec(), tmp_path, offline=True)
     assert content(tmp_path)["images/JPEGImages/1.jpg"] == b"1"
     assert not server.requests
 
@@ -123,9 +123,9 @@ def test_a_cut_download_goes_on_where_it_stopped(
     real, server.cut_at = downloads.gdown.download, 3_000_000
     monkeypatch.setattr(downloads.gdown, "download", lambda *a, **k: real(*a, **{**k, "retries": 0}))
     with pytest.raises(MissingFilesError, match="needs refs"):
-        bring(spec(), tmp_path)
+        download_dataset(spec(), tmp_path)
     assert not (tmp_path / "rrsisd/refs(unc).p").exists()
-    bring(spec(), tmp_path)
+    download_dataset(spec(), tmp_path)
     assert content(tmp_path)["rrsisd/refs(unc).p"] == BODY
     starts = [int(wanted.removeprefix("bytes=").rstrip("-")) for _, wanted in server.requests if wanted]
     assert len(starts) == 1
@@ -134,7 +134,7 @@ def test_a_cut_download_goes_on_where_it_stopped(
 
 def test_a_server_that_stumbles_is_asked_again_in_one_go(server: Server, tmp_path: Path) -> None:
     server.cut_at = 3_000_000
-    bring(spec(), tmp_path)
+    download_dataset(spec(), tmp_path)
     assert content(tmp_path)["rrsisd/refs(unc).p"] == BODY
 
 
@@ -151,11 +151,11 @@ def test_other_content_than_declared_is_refused(
     file = File(name="refs.p", origin=Drive(id="refs"), **fact)
     for offline in (False, False, True):  # what came lies at its place, and is never taken
         with pytest.raises(InputError, match=message):
-            bring(spec(files=(file,)), tmp_path, offline)
+            download_dataset(spec(files=(file,)), tmp_path, offline)
     assert len(server.requests) == 1
     (tmp_path / "refs.p").unlink()
     with pytest.raises(InputError, match=message):
-        bring(spec(files=(file,)), tmp_path)
+        download_dataset(spec(files=(file,)), tmp_path)
     assert len(server.requests) == 2
 
 
@@ -163,11 +163,11 @@ def test_what_is_laid_there_by_hand_is_checked_as_well(server: Server, tmp_path:
     (tmp_path / "rrsisd").mkdir()
     (tmp_path / "rrsisd/refs(unc).p").write_bytes(BODY[:-1])
     with pytest.raises(InputError, match=r"refs\(unc\)\.p: size is 4194303, declared is 4194304; delete it and fetch"):
-        bring(spec(), tmp_path)
+        download_dataset(spec(), tmp_path)
     pictures = File(name="a.zip", origin=Drive(id="pictures"), holds=("JPEGImages",), sha256="0" * 64)
     (tmp_path / "a.zip").write_bytes(server.content["pictures"])
     with pytest.raises(InputError, match=r"a\.zip: SHA-256 is .*, declared is 000"):
-        bring(spec(files=(pictures,)), tmp_path)
+        download_dataset(spec(files=(pictures,)), tmp_path)
     assert not (tmp_path / "JPEGImages").exists()
     assert not server.requests
 
@@ -175,14 +175,14 @@ def test_what_is_laid_there_by_hand_is_checked_as_well(server: Server, tmp_path:
 def test_a_checksum_that_is_not_published_is_said_so_that_it_can_be(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bring(spec(), tmp_path)
+    download_dataset(spec(), tmp_path)
     assert hashlib.sha256(BODY).hexdigest() in capsys.readouterr().out
 
 
 def test_a_file_that_the_server_does_not_give_is_named_with_the_steps_by_hand(server: Server, tmp_path: Path) -> None:
     del server.content["pictures"]
     with pytest.raises(MissingFilesError, match=r"needs JPEGImages\.zip: it cannot be fetched .*404") as caught:
-        bring(spec(), tmp_path)
+        download_dataset(spec(), tmp_path)
     said = str(caught.value)
     assert f"lay them into {tmp_path}" in said
     assert f"{tmp_path}/rrsisd/refs(unc).p (4,194,304 bytes, {server.address}/uc?id=refs): is there" in said
@@ -211,7 +211,7 @@ def test_without_a_network_the_steps_come_within_seconds(
     assert declared is not None
     started = time.monotonic()
     with pytest.raises(MissingFilesError) as caught:
-        bring(declared, tmp_path / name)
+        download_dataset(declared, tmp_path / name)
     assert time.monotonic() - started < 20
     said = str(caught.value)
     assert f"{name} needs" in said
@@ -228,7 +228,7 @@ def test_a_host_that_takes_calls_in_silence_counts_as_none(tmp_path: Path, monke
         monkeypatch.setattr(downloads, "PATIENCE", 1.0)
         started = time.monotonic()
         with pytest.raises(MissingFilesError, match=r"needs refs.* \(.*timed out.*\)\. By hand: "):
-            bring(spec(), tmp_path)
+            download_dataset(spec(), tmp_path)
         assert time.monotonic() - started < 20
 
 
@@ -245,7 +245,7 @@ def test_offline_nothing_is_tried(name: str, tmp_path: Path, monkeypatch: pytest
     declared = DATASETS[name].spec
     assert declared is not None
     with pytest.raises(MissingFilesError, match=why):
-        bring(declared, tmp_path, offline=True)
+        download_dataset(declared, tmp_path, offline=True)
 
 
 def test_a_file_of_the_hub_comes_through_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def test_a_file_of_the_hub_comes_through_its_cache(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(downloads.hub, "fetch_dataset", fetch_dataset)
     file = File(name="Fake.zip", origin=Hub(repository="owner/fake"), holds=("images", "phrases.txt"))
     for _ in range(2):
-        bring(spec(files=(file,)), tmp_path / "root")
+        download_dataset(spec(files=(file,)), tmp_path / "root")
     assert asked == [("owner/fake", "main", "Fake.zip")]
     assert content(tmp_path / "root") == {"images/1.tif": b"1", "phrases.txt": b"a"}
 
@@ -273,10 +273,10 @@ def test_offline_a_file_in_the_hubs_cache_is_taken(tmp_path: Path, monkeypatch: 
         downloads.hub, "cached_dataset", lambda *asked: {("owner/fake", "main", "Fake.zip"): cached}[asked]
     )
     file = File(name="Fake.zip", origin=Hub(repository="owner/fake"), holds=("images",))
-    bring(spec(files=(file,)), tmp_path / "root", offline=True)
+    download_dataset(spec(files=(file,)), tmp_path / "root", offline=True)
     assert content(tmp_path / "root") == {"images/1.tif": b"1"}
     with pytest.raises(InputError, match="SHA-256"):
-        bring(spec(files=(file.model_copy(update={"sha256": "0" * 64}),)), tmp_path / "other", offline=True)
+        download_dataset(spec(files=(file.model_copy(update={"sha256": "0" * 64}),)), tmp_path / "other", offline=True)
 
 
 @pytest.mark.parametrize(

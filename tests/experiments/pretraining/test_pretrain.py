@@ -6,20 +6,10 @@ import torch
 
 from benchmark.expressions.writer import Region
 from experiments.foundation_settings import Recipe
-from experiments.pretraining.pretrain import (
-    PROMPTS,
-    _coarse_logits,
-    _loose_box,
-    _patch_owner,
-    _phrases,
-    _point_in,
-    clip_loss,
-    coverage,
-    draw_batch,
-    prompted,
-    sam_loss,
-    train,
-)
+from experiments.pretraining.clip import _patch_owner, _phrases, clip_loss
+from experiments.pretraining.corpus import coverage, draw_batch
+from experiments.pretraining.loop import train
+from experiments.pretraining.sam import PROMPTS, _coarse_logits, _loose_box, _point_in, prompted, sam_loss
 from models.clip import Clip
 from models.sam import Sam
 from tests.tiny import tiny_config, tiny_tokenizer

@@ -15,7 +15,7 @@ from reports.load import load_report
 
 
 def read(root: Path) -> Report:
-    return load_report(root / "results", root / "reports/generated/runs.csv", root / "params.yaml")
+    return load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv")
 
 
 def test_figures_are_png_and_pdf_at_column_width(fake_results: Path, tmp_path: Path) -> None:

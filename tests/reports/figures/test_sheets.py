@@ -20,7 +20,7 @@ from reports.load import load_report
 def group(fake_place: Callable[..., Path], tmp_path: Path) -> Group:
     set_theme()
     root = fake_place(tmp_path, images=4)
-    (found,) = load_report(root / "results", root / "reports/generated/runs.csv", root / "params.yaml").groups
+    (found,) = load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv").groups
     return found
 
 

@@ -24,7 +24,7 @@ OTHERS = ["no_lora", "global_only", "local_only", "no_dense_prompt"]
 
 
 def read(root: Path) -> Report:
-    return load_report(root / "results", root / "reports/generated/runs.csv", root / "params.yaml")
+    return load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv")
 
 
 @pytest.fixture(scope="module")

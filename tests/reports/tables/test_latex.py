@@ -30,7 +30,7 @@ DOCUMENT = r"""\documentclass[twocolumn]{article}
 @pytest.mark.skipif(PDFLATEX is None, reason="needs a TeX: apt-get install texlive-latex-recommended")
 def test_every_table_compiles_and_fits_the_page(fake_place: Callable[..., Path], tmp_path: Path) -> None:
     root = fake_place(tmp_path / "place", images=4, seeds=(0, 1, 2))
-    report = load_report(root / "results", root / "reports/generated/runs.csv", root / "params.yaml")
+    report = load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv")
     (group,) = report.groups
     tables = [*make_tables(report)[group.dataset, group.model], provenance_table(report)]
     published = published_table(replace(group, dataset="rrsisd"))

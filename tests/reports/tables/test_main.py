@@ -18,7 +18,7 @@ from reports.tables.rendering import Table, escape_latex, latex, markdown, save
 
 
 def read(root: Path) -> Report:
-    return load_report(root / "results", root / "reports/generated/runs.csv", root / "params.yaml")
+    return load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.files import replacing, write_all
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_broken_off_leaves_the_older_one_whole_and_nothing_beside_it(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "deep" / "place"
+    with replacing(place) as part:
+        fill(part, kind, "first")
+    assert read(place) == "first"
+    with pytest.raises(FileNotFoundError), replacing(place) as part:
+        fill(part, kind, "second", broken=True)
+    assert read(place) == "first"
+    with replacing(place) as part:
+        fill(part, kind, "third")
+        assert read(place) == "first"
+    assert read(place) == "third"
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_several_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    write_all({tmp_path / "a": b"1", tmp_path / "b": b"1"})
+    with pytest.raises(TypeError):
+        write_all({tmp_path / "a": b"2", tmp_path / "b": "no bytes"})  # type: ignore[dict-item]
+    assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())] == [("a", b"1"), ("b", b"1")]
+
+
+def fill(part: Path, kind: str, text: str, broken: bool = False) -> None:
+    if kind == "folder":
+        part.mkdir()
+    (part / "inside" if kind == "folder" else part).write_text(text)
+    if broken:
+        raise FileNotFoundError
+
+
+def read(place: Path) -> str:
+    return (place / "inside" if place.is_dir() else place).read_text()
