@@ -27,8 +27,8 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 
-test: lint ## lint, types and the tests
-	pytest -m "not slow"
+test: lint ## lint, types and the tests, a file at a time on each of two cores
+	pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(READY)
 	pytest -m slow

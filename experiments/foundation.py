@@ -3,81 +3,25 @@
     python -m experiments.foundation --model mini
     python -m experiments.foundation --model rsrefseg-b
 
-What `foundation.<model>` of params.yaml gives is done: recipes are pretrained here (in half precision: small enough to
-commit), and sources are fetched, checked and converted (weights.py). foundation.json says what came of it:
-the quality on held-out scenes, or where the weights are from. `--only clip`, `--only sam` and, of recipes, `--only
-measure` do one part, so that two trainings can run side by side.
+What `foundation.<model>` of params.yaml says is done: `pretrain` here (in half precision: small enough to commit), or
+download, check and convert a `source`. foundation.json says what came of it: the quality on held-out scenes, or where
+the weights are from. `--only clip`, `--only sam` and, of recipes, `--only measure` do one part, so that two trainings
+can run side by side.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import torch
 import typer
 from rich import print
 
-from benchmark.data.files import replacing, sha256
 from experiments.config import load_params, model_config, pick
 from experiments.download.weights import download_weights
 from experiments.errors import clear_errors
-from experiments.foundation_settings import PretrainConfig
-from experiments.pretraining.clip import clip_loss
-from experiments.pretraining.loop import train
-from experiments.pretraining.quality import clip_quality, sam_quality
-from experiments.pretraining.sam import sam_loss
-from experiments.pretraining.tokenizer import make_tokenizer
-from models.checkpoint import save_tensors
-from models.clip import Clip
-from models.config import ModelConfig
-from models.sam import Sam
-from models.weights.foundation import foundation_files, load_clip, load_sam
-
-
-def pretrain_clip(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> None:
-    """Train CLIP and write clip.safetensors and tokenizer.json."""
-    torch.manual_seed(recipe.clip.seed)
-    tokenizer = make_tokenizer(int(config.clip.text["vocab_size"]))
-    clip = Clip(config.clip, tokenizer)
-    torch.nn.init.constant_(clip.model.logit_scale, np.log(10.0))  # SigLIP's start: a scale of 10, a bias of -10,
-    torch.nn.init.constant_(clip.model.logit_bias, -4.0)  # but here one patch in ten is positive, not one in a batch
-    for step, loss in train(clip, recipe.clip, lambda seed, count: clip_loss(clip, seed, count), "CLIP"):
-        print(f"CLIP step {step} loss {loss:.4f}")
-    files = foundation_files(folder)
-    with replacing(files["tokenizer"]) as words, replacing(files["clip"]) as weights:
-        tokenizer.backend_tokenizer.save(str(words))
-        save_tensors(weights, {key: value.half() for key, value in clip.model.state_dict().items()})
-
-
-def pretrain_sam(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> None:
-    """Train SAM and write sam.safetensors."""
-    torch.manual_seed(recipe.sam.seed)
-    sam = Sam(config.sam)
-    for step, loss in train(sam, recipe.sam, lambda seed, count: sam_loss(sam, seed, count), "SAM"):
-        print(f"SAM step {step} loss {loss:.4f}")
-    with replacing(foundation_files(folder)["sam"]) as weights:
-        save_tensors(weights, {key: value.half() for key, value in sam.distinct_state().items()})
-
-
-def measure(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> dict[str, object]:
-    """Write foundation.json: quality of the stored weights, their hashes and the recipe."""
-    clip, sam = load_clip(config.clip, folder).eval(), load_sam(config.sam, folder).eval()
-    report = {
-        "clip": clip_quality(clip, recipe.held_out_scenes),
-        "sam": sam_quality(sam, recipe.held_out_scenes),
-        "parameters": {
-            "clip": sum(parameter.numel() for parameter in clip.parameters()),
-            "sam": sum(parameter.numel() for parameter in sam.parameters()),
-        },
-        "sha256": {name: sha256(file) for name, file in foundation_files(folder).items()},
-        "recipe": recipe.model_dump(mode="json"),
-    }
-    (folder / "foundation.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return report
+from experiments.pretraining.pretrain import pretrain
 
 
 def main(
@@ -98,16 +42,6 @@ def main(
         elif plan.pretrain is not None:
             pretrain(config, plan.pretrain, weights / model, parts)
         print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
-
-
-def pretrain(config: ModelConfig, recipe: PretrainConfig, folder: Path, parts: tuple[str, ...]) -> None:
-    """Do some of "clip", "sam" and "measure"."""
-    if "clip" in parts:
-        pretrain_clip(config, recipe, folder)
-    if "sam" in parts:
-        pretrain_sam(config, recipe, folder)
-    if "measure" in parts:
-        print(measure(config, recipe, folder))
 
 
 if __name__ == "__main__":

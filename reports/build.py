@@ -2,11 +2,11 @@
 
     python -m reports.build                                           # from results/ alone
     python -m reports.build --runs reports/generated/runs.csv         # and hold them against what MLflow gave back
-    python -m reports.build --readme README.md                        # and write the README's tables
+    python -m reports.build --readme README.md --document docs/results.md        # and write their results
 
-Writes tables/, figures/ and index.html under reports/generated/, the same bytes from the same results. With --readme it
-also replaces what stands between `<!-- results:begin -->` and `<!-- results:end -->` in that file, in place: as an
-output of the pipeline it would be deleted before each run.
+Writes tables/, figures/ and index.html under reports/generated/, the same bytes from the same results. `--readme` and
+`--document` replace what stands between `<!-- results:begin -->` and `<!-- results:end -->`, in place: as outputs of
+the pipeline these files would be deleted before each run.
 """
 
 from __future__ import annotations
@@ -22,34 +22,38 @@ from rich.markup import escape
 from rich.table import Table as ScreenTable
 
 from benchmark.data.errors import SampleError, ends_with
-from benchmark.data.files import replacing
+from benchmark.data.files import replacing, write_all
 from benchmark.results.store import ResultError
 from reports.figures.plots import save_all
-from reports.groups import Report
+from reports.figures.sheets import readme_example
+from reports.groups import FULL, Report
 from reports.load import load_report
 from reports.page import render
 from reports.tables.breakdowns import breakdown_tables
 from reports.tables.comparisons import ablation_table, calibration_table, cost_table, protocols_table
+from reports.tables.headline import headline_table, other_datasets, summary_table
 from reports.tables.main import controls_table, explain_outside, main_table, provenance_table
 from reports.tables.published import published_table
 from reports.tables.rendering import Table, markdown, save
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-IN_README = ("main", "ablation", "controls")  # the others are in reports/generated/
+IN_DOCUMENT = ("main", "ablation", "controls")  # the others are in reports/generated/
+FIGURES = "reports/generated/figures"
 
 
 def main(
     results: Annotated[Path, typer.Option(help="Folder of result files.")] = Path("results"),
     generated: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/generated"),
     params: Annotated[Path, typer.Option(help="The parameter file.")] = Path("params.yaml"),
-    readme: Annotated[Path | None, typer.Option(help="File whose results block is replaced.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="File whose results block becomes the headline.")] = None,
+    document: Annotated[Path | None, typer.Option(help="File whose results block becomes all main tables.")] = None,
     runs: Annotated[
         Path | None, typer.Option(help="Table that experiments.collect read out of MLflow; it must equal the files.")
     ] = None,
 ) -> None:
     """Build tables, figures and the page; print the main tables."""
     with ends_with(ResultError, SampleError, FileNotFoundError):
-        report, tables = build(results, generated, params, readme, runs)
+        report, tables = build(results, generated, params, readme, document, runs)
     console = Console()
     for group in report.groups:
         console.print(_screen(tables[group.dataset, group.model][0], console.width))
@@ -58,7 +62,12 @@ def main(
 
 
 def build(
-    results: Path, generated: Path, params: Path, readme: Path | None = None, runs: Path | None = None
+    results: Path,
+    generated: Path,
+    params: Path,
+    readme: Path | None = None,
+    document: Path | None = None,
+    runs: Path | None = None,
 ) -> tuple[Report, dict[tuple[str, str], list[Table]]]:
     """Write the report; what was there before stays until the new one is complete.
 
@@ -66,27 +75,26 @@ def build(
         The report, and (dataset, model) -> its tables, the main one first.
 
     Raises:
-        FileNotFoundError: no results, no `runs` where they are asked for, no params.yaml, no README.
-        ResultError: files that do not agree, or a README without its markers.
+        FileNotFoundError: no results, no `runs` where they are asked for, no params.yaml, no README or document.
+        ResultError: files that do not agree, or a README or document without its markers.
     """
     report = load_report(results, params, runs)
     tables = make_tables(report)
-    block = readme_block(report, tables)
-    text = None if readme is None else replace_block(readme, block)
-    provenance = provenance_table(report)
+    headlines = [headline_table(group) for group in report.groups]
+    texts = {readme: readme_block(report), document: document_block(report, tables)}
+    written = {file: replace_block(file, text).encode() for file, text in texts.items() if file is not None}
+    provenance, summary = provenance_table(report), summary_table(report)
 
     with (
-        replacing(generated / "tables") as texts,
+        replacing(generated / "tables") as place,
         replacing(generated / "figures") as figures,
         replacing(generated / "index.html") as page,
     ):
-        for table in [provenance, *(table for several in tables.values() for table in several)]:
-            save(table, texts)
-        (texts / "readme.md").write_text(block, encoding="utf-8")
+        for table in [summary, provenance, *headlines, *(table for several in tables.values() for table in several)]:
+            save(table, place)
         save_all(report, figures)
-        page.write_text(render(report, tables, provenance, figures), encoding="utf-8")
-    if readme is not None and text is not None:
-        readme.write_text(text, encoding="utf-8")
+        page.write_text(render(report, summary, tables, provenance, figures), encoding="utf-8")
+    write_all(written)
     return report, tables
 
 
@@ -108,33 +116,52 @@ def make_tables(report: Report) -> dict[tuple[str, str], list[Table]]:
     return tables
 
 
-def readme_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]]) -> str:
-    """Everything between the markers: of every dataset and model the tables of IN_README and the sheet of examples."""
+def readme_block(report: Report) -> str:
+    """Between the README's markers: one picture, the headline table of the first group, a line on each other one."""
+    picture = readme_example(report)
     parts = []
-    for group in report.groups:
-        parts.append(f"### {group.title}\n")
-        main, *others = tables[group.dataset, group.model]
-        parts.append(markdown(main))
-        parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others if table.name in IN_README]
-        if any(not method.control for method in group.present):
-            parts.append(
-                f"![Examples on {group.title}](reports/generated/figures/{group.dataset}/{group.model}/examples.jpg)\n"
-            )
+    if picture is not None:
+        group, example = picture
+        parts.append(
+            f"![{example.expression}]({FIGURES}/readme.jpg)\n\n"
+            f'A test image of `{group.dataset}` and "{example.expression}": the truth, and the mask of '
+            f"`{FULL}` in size `{group.model}` (IoU {example.iou:.2f}), where it gains most over the other variants. "
+            "Median, worst and random ones: [docs/results.md](docs/results.md).\n"
+        )
+    parts.append(markdown(headline_table(report.groups[0])))
+    if others := other_datasets(report):
+        parts.append(f"{others}\n")
     return "\n".join(parts)
 
 
-def replace_block(readme: Path, block: str) -> str:
+def document_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]]) -> str:
+    """Between a document's markers: of every group the tables of IN_DOCUMENT, its examples, and how it was made."""
+    parts = []
+    for group in report.groups:
+        parts.append(f"## {group.title}\n")
+        seeds = ",".join(str(seed) for seed in group.seeds)
+        settings = f"-S 'run.datasets=[{group.dataset}]' -S 'run.models=[{group.model}]' -S 'run.seeds=[{seeds}]'"
+        parts.append(f"Made by `dvc exp run {settings}`.\n")
+        main, *others = tables[group.dataset, group.model]
+        parts.append(markdown(main))
+        parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others if table.name in IN_DOCUMENT]
+        if any(not method.control for method in group.present):
+            parts.append(f"![Examples on {group.title}](../{FIGURES}/{group.dataset}/{group.model}/examples.jpg)\n")
+    return "\n".join(parts)
+
+
+def replace_block(file: Path, block: str) -> str:
     """The file's text with `block` between its markers.
 
     Raises:
         FileNotFoundError: if the file does not exist.
         ResultError: unless each marker stands there once, in order.
     """
-    if not readme.is_file():
-        raise FileNotFoundError(f"{readme} does not exist")
-    text = readme.read_text(encoding="utf-8")
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist")
+    text = file.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ResultError(f"{readme} must have the markers {BEGIN} and {END} once each, in this order; put them in")
+        raise ResultError(f"{file} must have the markers {BEGIN} and {END} once each, in this order; put them in")
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n\n{block}\n{END}{rest.split(END)[1]}"
 

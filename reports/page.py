@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -18,6 +17,7 @@ from benchmark.results.store import StoredResult
 from reports.figures.plots import CAPTIONS, SHEETS
 from reports.groups import Group, Report
 from reports.tables.rendering import Table
+from reports.templates import templates
 
 HERE = Path(__file__).parent
 PROTOCOL = HERE.parent / "benchmark" / "README.md"
@@ -50,11 +50,18 @@ class Configuration:
     text: str
 
 
-def render(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]], provenance: Table, figures: Path) -> str:
+def render(
+    report: Report,
+    summary: Table,
+    tables: Mapping[tuple[str, str], Sequence[Table]],
+    provenance: Table,
+    figures: Path,
+) -> str:
     """The page's HTML.
 
     Args:
         report: what is shown.
+        summary: the first table of the page, of all datasets.
         tables: (dataset, model) -> its tables.
         provenance: the last table of the page.
         figures: folder of the picture files, which are copied into the page.
@@ -66,13 +73,13 @@ def render(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]], pr
         for group in report.groups
     ]
     chosen = report.selection
-    loader = FileSystemLoader(HERE)
-    environment = Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
     return (
-        environment.get_template("page.html").render(
+        templates(HERE)
+        .get_template("page.html")
+        .render(
             parts=parts,
+            summary=summary,
+            collected=report.collected,
             provenance=provenance,
             run={name: getattr(chosen, name) for name in ("datasets", "models", "variants", "controls", "seeds")},
             version=", ".join(sorted({stored.result.protocol_version for stored in report.results})),

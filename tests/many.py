@@ -139,7 +139,7 @@ def _png(strips: Sequence[tuple[bytes, bytes]], height: int) -> bytes:
 
 
 def _ellipse(height: int, width: int, x: float, y: float, a: float, b: float) -> Mask:
-    ys, xs = np.mgrid[:height, :width]
+    ys, xs = np.ogrid[:height, :width]
     return ((xs - x) / a) ** 2 + ((ys - y) / b) ** 2 <= 1
 
 

@@ -7,16 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from dvc.cli import main as dvc
 
 from tests.layouts import LAYOUTS
 
 ROOT = Path(__file__).parent.parent
-VARIANTS, CONTROLS = ["rsrefseg", "no_lora"], ["whole_image", "heat_map_point"]
+VARIANTS, CONTROLS = ["rsrefseg", "no_lora"], ["heat_map_point"]
 
 
 def run(folder: Path, *command: str) -> str:
@@ -51,7 +53,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["run"] |= {"datasets": ["synthetic"], "variants": VARIANTS, "controls": CONTROLS, "seeds": [0]}
     params["datasets"]["synthetic"] = {"train": 6, "val": 2, "test": 3, "side": 96, "per_image": 3}
-    params["models"]["mini"] = {"train": {"epochs": 1}}
+    params["models"]["mini"] = {"clip": {}, "sam": {}, "train": {"epochs": 1}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", "--all")
@@ -72,11 +74,8 @@ def test_every_run_and_control_has_a_result_on_all_test_samples(clone: Path) -> 
     for name, folder in result_folders(clone).items():
         result = json.loads((folder / "result.json").read_text())
         assert result["run"]["variant"] == name
-        assert (
-            result["eval"]["test"]["samples"]
-            == counts["test"]["samples"]
-            == len(pd.read_parquet(folder / "samples.parquet"))
-        )
+        lines, masks = (pd.read_parquet(folder / f"{table}.parquet") for table in ("samples", "predictions"))
+        assert result["eval"]["test"]["samples"] == counts["test"]["samples"] == len(lines) == len(masks)
         assert result["meta"]["git_commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
 
 
@@ -84,6 +83,79 @@ def test_a_second_repro_does_nothing_and_says_so(clone: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
     assert "up to date" in run(clone, "dvc", "repro")
     assert before == {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
+
+
+COUNTS = "datasets.refsegrs.allow_count_mismatch=true"  # of the fake files
+EACH_RUN = {"train@rsrefseg", "train@no_lora", "evaluate@rsrefseg", "evaluate@no_lora"}
+TOUCHED = {  # a file -> the stages that must run again, and no others
+    "models/weights/sam_official.py": set(),  # reads published weights
+    "experiments/download/hub.py": set(),
+    "experiments/cost/estimate.py": set(),
+    "experiments/predict.py": set(),
+    "benchmark/audit/audit.py": set(),
+    "reports/audit/page.html": set(),
+    "benchmark/scenes/everyday/indoors.py": {"foundation"},
+    "experiments/pretraining/clip.py": {"foundation"},
+    "benchmark/scenes/aerial/site.py": {"fetch"},
+    "benchmark/expressions/writer.py": {"fetch"},
+    "models/mini.py": {"foundation", *EACH_RUN, "control", "cases"},
+    "models/prompter.py": {*EACH_RUN, "control", "cases"},
+    "models/baselines.py": {"control"},
+    "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
+    "experiments/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
+    "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},
+    "benchmark/metrics/statistics.py": {"report"},
+    "benchmark/results/pictures.py": {"collect", "report"},
+    "reports/figures/style.py": {"report"},
+}
+CHANGED = {  # a parameter -> the same
+    "evaluate.batch_images": set(),
+    "loader.workers": set(),
+    "foundation.mini.pretrain.clip.steps": {"foundation"},
+    "models.mini.clip.pixel_mean": {"foundation", "train@rsrefseg", "train@no_lora", "control", "report"},
+    "models.mini.train.epochs": {"train@rsrefseg", "train@no_lora", "report"},
+    "train.weight_decay": {"train@rsrefseg", "train@no_lora"},
+    "variants.no_lora.prompter": {"train@no_lora", "report"},
+    "evaluate.sides": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
+    "datasets.synthetic.per_image": {"fetch", "train@rsrefseg", "train@no_lora", "report"},
+}
+
+
+def stale(capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """The stages that `dvc status` would run again, each by its name and, where that is not enough, its variant."""
+    capsys.readouterr()
+    assert dvc(["status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    parts = [name.replace("-0", "").split("@") for name in found]
+    return {f"{name[0]}@{name[1].split('-')[-1]}" if name[0] in ("train", "evaluate") else name[0] for name in parts}
+
+
+def test_touching_a_file_runs_what_uses_it_and_nothing_else(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    monkeypatch.chdir(clone)
+    assert stale(capsys) == set()
+    for name, expected in TOUCHED.items():
+        text = (clone / name).read_text(encoding="utf-8")
+        (clone / name).write_text(text + "\n", encoding="utf-8")
+        with subtests.test(msg=name):
+            assert stale(capsys) == expected
+        (clone / name).write_text(text, encoding="utf-8")
+
+
+def test_changing_a_parameter_runs_what_reads_it_and_nothing_else(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    monkeypatch.chdir(clone)
+    before = (clone / "params.yaml").read_text(encoding="utf-8")
+    for name, expected in CHANGED.items():
+        params = yaml.safe_load(before)
+        *path, key = name.split(".")
+        reduce(lambda mapping, part: mapping[part], path, params)[key] = [1]
+        (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        with subtests.test(msg=name):
+            assert stale(capsys) == expected
+    (clone / "params.yaml").write_text(before, encoding="utf-8")
 
 
 def test_runs_csv_was_read_back_out_of_mlflow_and_says_what_the_files_say(clone: Path) -> None:
@@ -125,7 +197,12 @@ def test_another_variant_alone_is_trained_when_it_is_added(clone: Path) -> None:
 def test_a_published_dataset_runs_by_one_setting_on_a_fake_of_its_files(clone: Path) -> None:
     run(clone, "git", "checkout", "--quiet", "params.yaml")
     LAYOUTS["refsegrs"](clone / "raw" / "refsegrs", 2, 96)
-    settings = ("run.datasets=[refsegrs]", "datasets.refsegrs.allow_count_mismatch=true", "run.variants=[rsrefseg]")
+    settings = (
+        "run.datasets=[refsegrs]",
+        "datasets.refsegrs.allow_count_mismatch=true",
+        "run.variants=[rsrefseg]",
+        "run.controls=[]",
+    )
     run(clone, "dvc", "exp", "run", *(part for setting in settings for part in ("-S", setting)))
     result = json.loads((clone / "results/refsegrs/mini/rsrefseg/0/result.json").read_text())
     manifest = json.loads((clone / "data/refsegrs/manifest.json").read_text())

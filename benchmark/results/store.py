@@ -5,7 +5,8 @@
         metrics.json          the test metrics once more, by themselves, for `dvc metrics show`
         samples.parquet       the per-sample table of the test split, from which every metric can be computed again
         sweep.parquet         the same areas at other thresholds of the probability; no rows where there is none
-        predictions.parquet   sample_id, prediction (COCO compressed RLE): the mask of every test sample
+        predictions.parquet   sample_id, prediction (COCO compressed RLE): the mask of every test sample (results made
+                              before masks were kept hold those of the dataset's examples)
         curve.csv             epoch, step, loss, lr, val_miou (empty but at epoch ends); not for controls
 
 Unusual here: reading checks what writing promised. A folder that lies at another run's path, a metric that the table
@@ -20,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -83,6 +83,8 @@ def save_result(
         ResultError: tables that are malformed, or metrics that do not follow from `lines`.
     """
     _check(folder, result, lines, predictions, sweep)
+    if predictions["sample_id"].tolist() != lines["sample_id"].tolist():
+        raise ResultError(f"{folder}: predictions.parquet is not of the samples of samples.parquet; evaluate again")
     with replacing(folder) as part:
         part.mkdir()
         _write_json(part / "result.json", result.model_dump(mode="json"))
@@ -204,18 +206,17 @@ def _check(
             f"{folder / 'predictions.parquet'} has the columns {list(predictions.columns)}, "
             f"it needs {list(PREDICTION_COLUMNS)}"
         )
-    if predictions["sample_id"].tolist() != lines["sample_id"].tolist():
-        raise ResultError(f"{folder}: predictions.parquet is not of the samples of samples.parquet; evaluate again")
-    try:
-        areas = [int(run_lengths(counts)[1::2].sum()) for counts in predictions["prediction"]]
-    except ValueError as error:
-        raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
-    if (different := np.flatnonzero(areas != lines["predicted_area"])).size:
-        row = lines.iloc[int(different[0])]
-        raise ResultError(
-            f"{folder}: sample {row['sample_id']!r} has {areas[different[0]]} pixels in predictions.parquet and "
-            f"predicted_area {row['predicted_area']} in samples.parquet; evaluate again"
-        )
+    stated = dict(zip(lines["sample_id"], lines["predicted_area"], strict=True))
+    for name, counts in zip(predictions["sample_id"], predictions["prediction"], strict=True):
+        try:
+            area = int(run_lengths(counts)[1::2].sum())
+        except ValueError as error:
+            raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
+        if area != stated.get(name):
+            raise ResultError(
+                f"{folder}: sample {name!r} has {area} pixels in predictions.parquet and predicted_area "
+                f"{stated.get(name)} in samples.parquet; evaluate again"
+            )
     for split, evaluation in result.eval.items():
         due = {*METRIC_NAMES, *(metric_names(lines) if split == TEST_SPLIT else evaluation.metrics)}
         if set(evaluation.metrics) != due or not due <= set(METRICS):
@@ -226,10 +227,10 @@ def _check(
     if TEST_SPLIT not in result.eval:
         raise ResultError(f"{folder / 'result.json'} has no evaluation of the {TEST_SPLIT!r} split")
     test = result.eval[TEST_SPLIT]
-    stated = {**test.metrics, "samples": test.samples, "images": test.images}
+    said = {**test.metrics, "samples": test.samples, "images": test.images}
     measured = {**summary(lines), "samples": len(lines), "images": lines["image_id"].nunique()}
     for name, value in measured.items():
-        if abs(stated[name] - value) > 1e-6:
+        if abs(said[name] - value) > 1e-6:
             raise ResultError(
-                f"{folder}: result.json says {name} is {stated[name]}, samples.parquet gives {value}; evaluate again"
+                f"{folder}: result.json says {name} is {said[name]}, samples.parquet gives {value}; evaluate again"
             )

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from benchmark.metrics.iou import THRESHOLDS, iou, precision_name
 from benchmark.results.schema import METRICS
-from reports.figures.sheets import activations_sheet, cases_sheet, examples_sheet
+from reports.figures.sheets import activations_sheet, cases_sheet, examples_sheet, readme_picture
 from reports.figures.style import WIDTH, Look, band, legend, line, save, set_theme, style_of, styles
 from reports.groups import FULL, Group, Method, Report
 
@@ -22,6 +22,10 @@ BINS = 6  # of object size, each with as many samples
 CATEGORIES = 40  # the most frequent ones that a heat map shows
 
 CAPTIONS = {  # figure -> what it shows, in the order of the page
+    "examples": "Samples chosen by a rule before any model ran.",
+    "cases": "Samples chosen by a rule from the results: where the full model gains most on the mean of the other "
+    "variants, loses most to it, is at its median, and at random. The number is the sample's IoU.",
+    "activations": "The same samples: what the text lights up in the prompter of the full model, and its dense prompt.",
     "metrics": "mIoU and oIoU with 95 % intervals.",
     "differences": "What each variant gains or loses in mIoU against the full model, with 95 % intervals.",
     "precision": "Share of samples whose IoU reaches X, with 95 % intervals.",
@@ -30,10 +34,6 @@ CAPTIONS = {  # figure -> what it shows, in the order of the page
     "categories": "mIoU by category, in %.",
     "training": "Training loss by step, validation mIoU by epoch; bands are ± one standard deviation over seeds.",
     "cost": "mIoU against trained parameters and speed.",
-    "cases": "Samples chosen by a rule from the results: where the full model gains most on the mean of the other "
-    "variants, loses most to it, is at its median, and at random. The number is the sample's IoU.",
-    "activations": "The same samples: what the text lights up in the prompter of the full model, and its dense prompt.",
-    "examples": "Samples chosen by a rule before any model ran.",
 }
 SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": examples_sheet}
 
@@ -50,6 +50,9 @@ def save_all(report: Report, root: Path) -> list[Path]:
             figure = SHEETS[name](group) if name in SHEETS else DRAWN[name](group, look)
             if figure is not None:
                 written.append(save(figure, folder / name, photographs=name in SHEETS))
+    picture = readme_picture(report)
+    if picture is not None:
+        written.append(save(picture, root / "readme", photographs=True))
     return written
 
 
@@ -72,7 +75,7 @@ def metric_bars(group: Group, look: Look) -> Figure:
 
 
 def difference_plot(group: Group, look: Look) -> Figure | None:
-    """mIoU of each variant less the full model's, with its 95 % interval, in points of %; None without a pair."""
+    """mIoU of each variant less the full model's, with its 95 % interval, in percentage points; None without a pair."""
     found = {method.title: method for method in group.present if method.title in group.differences}
     if not found:
         return None
@@ -83,7 +86,7 @@ def difference_plot(group: Group, look: Look) -> Figure | None:
         style = style_of(look, method)
         axis.plot([low, high], [place, place], color=style.color, linewidth=1.6)
         axis.plot(value, place, style.marker, color=style.color, markersize=4.5)
-    axis.set(xlabel=f"difference from {FULL} in mIoU (points of %)", ylim=(-0.6, len(found) - 0.4))
+    axis.set(xlabel=f"difference from {FULL} in mIoU (percentage points)", ylim=(-0.6, len(found) - 0.4))
     _name_rows(axis, list(found))
     return figure
 

@@ -21,11 +21,13 @@ from benchmark.results.cases import MAPS, decode_map, load_cases
 from benchmark.results.pictures import LEGEND, Example, overlay, read_examples, to_example
 from benchmark.results.store import ResultError
 from reports.figures.style import FULL_WIDTH
-from reports.groups import FULL, Group
+from reports.groups import FULL, Group, Report
 
 COLUMNS = 7  # tiles in a line of a sheet
 LEAST = 5  # fewer are no larger
 HEAT = "magma"  # of activations: dark is 0, bright is 1
+DRAWN = "synthetic"  # the dataset of drawn scenes
+README_RULE = "gain"
 RULES = {
     "gain": "best gain",
     "loss": "worst loss",
@@ -43,6 +45,32 @@ class Tile:
 
     caption: str
     picture: npt.NDArray[np.uint8] | FloatMap
+
+
+def readme_example(report: Report) -> tuple[Group, Example] | None:
+    """The sample of the README's picture, and its group; None without cases.
+
+    It is where the full model gains most over the other variants, on the first dataset that is not drawn, if any.
+    """
+    groups = [group for group in report.groups if _cases(group) is not None]
+    for group in sorted(groups, key=lambda group: group.dataset == DRAWN):
+        cases = _cases(group)
+        assert cases is not None
+        chosen = cases[(cases["variant"] == FULL) & (cases["rule"] == README_RULE)]
+        if len(chosen):
+            return group, to_example(chosen.to_dict("records")[0])
+    return None
+
+
+def readme_picture(report: Report) -> Figure | None:
+    """The README's sample: image, truth and prediction under its expression; None without cases."""
+    found = readme_example(report)
+    if found is None:
+        return None
+    _, example = found
+    tiles = [Tile("image", example.image), Tile("truth", overlay(example.image, example.truth, example.truth))]
+    tiles.append(Tile(f"{FULL} {example.iou:.2f}", overlay(example.image, example.truth, example.prediction)))
+    return _sheet([(example.expression, tiles)], least=len(tiles))
 
 
 def examples_sheet(group: Group) -> Figure | None:
@@ -129,11 +157,11 @@ def _predicted(titles: Sequence[str], examples: Sequence[Example]) -> list[Tile]
     return tiles
 
 
-def _sheet(rows: Sequence[tuple[str, Sequence[Tile]]], *, heat: bool = False) -> Figure:
+def _sheet(rows: Sequence[tuple[str, Sequence[Tile]]], *, heat: bool = False, least: int = LEAST) -> Figure:
     """A titled line of tiles for each row; more tiles than COLUMNS go on in another line. heat: with its scale."""
     tiles = max(len(some) for _, some in rows)
     columns = min(COLUMNS, tiles)
-    side, title, caption, foot = FULL_WIDTH / max(columns, LEAST), 0.2, 0.15, 0.25  # inches
+    side, title, caption, foot = FULL_WIDTH / max(columns, least), 0.2, 0.15, 0.25  # inches
     block = title + math.ceil(tiles / columns) * (side + caption)
     height = len(rows) * block + foot
     figure = plt.figure(figsize=(FULL_WIDTH, height))

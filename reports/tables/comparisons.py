@@ -17,7 +17,7 @@ from benchmark.metrics.protocols import PROTOCOLS, summary_under
 from benchmark.metrics.statistics import Difference, holm, permutation_p
 from benchmark.results.schema import METRICS
 from reports.groups import COMPARED, FULL, Group
-from reports.tables.main import INTERVALS, folder_of, seeds_note
+from reports.tables.main import folder_of, interval_note, seeds_note
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 
 LEVEL = 0.05
@@ -54,10 +54,10 @@ def ablation_table(group: Group) -> Table | None:
             | {"p": round(p_values[method.title], 5), "p_holm": round(p, 5), "mark": mark}
         )
     notes = (
-        f"First row: the full model, in %. Below: the variant less the full model on the same samples, in points of %. "
-        f"{seeds_note(group)} {INTERVALS[len(group.seeds) > 1].replace('± standard deviation over seeds. ', '')} "
+        "First row: the full model, in %. Below: the variant less the full model on the same samples, in percentage "
+        f"points. {seeds_note(group)} {interval_note(group)} "
         "p: of the difference in mIoU, permutation test over images (seeds averaged), corrected by Holm over this "
-        f"table. Verdict: better or worse where p is below {LEVEL:g} and the interval does not hold 0, else open.",
+        f"table. Verdict: better or worse where p is below {LEVEL:g} and the interval excludes 0, else inconclusive.",
     )
     return Table(
         "ablation",
@@ -75,7 +75,7 @@ def _mark(p: float, difference: Difference) -> str:
     """Whether a difference in mIoU, with its interval, is one."""
     value, low, high = difference
     if p >= LEVEL or low <= 0 <= high:
-        return "open"
+        return "inconclusive"
     return "better" if value > 0 else "worse"
 
 

@@ -1,4 +1,4 @@
-"""The main tables: results, gains over controls, provenance.
+"""The main tables: results, gains over the training-free baselines, provenance.
 
 Best is bold by the direction declared with each metric, among trained variants only, and only where its interval
 overlaps no other's.
@@ -15,17 +15,12 @@ import pandas as pd
 from benchmark.metrics.iou import NO_TARGET
 from benchmark.metrics.statistics import paired_difference
 from benchmark.results.schema import METRICS
-from reports.groups import OUTSIDE, Group, Report
+from reports.groups import OUTSIDE, Group, Method, Report
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 
-NO_TARGET_NOTE = (
-    "N-acc: share of the samples of what is not there that get an empty prediction; they count for no other metric."
-)
-OUTSIDE_NOTE = f"{OUTSIDE}: not run here; its masks were scored, and nothing else is known of it."
-INTERVALS = {  # over several seeds, or of one
-    False: "Interval: 95 %, bootstrap over images.",
-    True: "± standard deviation over seeds. Interval: 95 %, bootstrap over seeds and images.",
-}
+NO_TARGET_NOTE = "N-acc: share of the no-target samples that get an empty prediction; they count for no other metric."
+OUTSIDE_NOTE = f"{OUTSIDE}: external submission; its masks were scored here, nothing else is known of it."
+SPREAD_NOTE = "± standard deviation over seeds. "
 NOTES = {  # what a reader must know of a method beside its name
     "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
 }
@@ -47,12 +42,7 @@ def main_table(group: Group) -> Table:
         for metric in metrics:
             text = MISSING
             if metric in method.metrics:
-                text = percent(method.metrics[metric])
-                if metric == "miou":
-                    if len(method.results) > 1:
-                        text += f" ± {percent(method.deviation(metric))}"
-                    low, high = method.intervals[metric]
-                    text += f" [{percent(low)}, {percent(high)}]"
+                text = with_interval(method) if metric == "miou" else percent(method.metrics[metric])
             cells.append(Cell(text, bold=best[metric] == method.title))
         cells += [Cell(millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
         seconds = method.train_mean("seconds")
@@ -61,11 +51,11 @@ def main_table(group: Group) -> Table:
     samples, images = group.size
     notes = [
         f"Test split: {samples:,} samples on {images:,} images, in %. {seeds_note(group)} "
-        f"{INTERVALS[len(group.seeds) > 1]} P@X: share of samples with IoU ≥ X. BIoU: mean boundary IoU. "
-        "Below the variants stand the controls, which need no training. Bold: best trained variant of the column, "
-        "where its interval and the next one's do not overlap.",
+        f"{SPREAD_NOTE * (len(group.seeds) > 1)}{interval_note(group)} P@X: share of samples with IoU ≥ X. BIoU: "
+        "mean boundary IoU. Below the variants stand the training-free baselines. Bold: best trained variant of the "
+        "column, where its interval and the next one's do not overlap.",
         *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
-        *_method_notes(group),
+        *method_notes(group),
     ]
     variants = sum(not method.control and not method.outside for method in group.methods)
     return Table(
@@ -104,15 +94,15 @@ def controls_table(group: Group) -> Table | None:
         rows.append((*cells, Cell(verdict)))
     over = "seeds and images" if len(group.seeds) > 1 else "images"
     notes = (
-        "mIoU of the variant less mIoU of the control on the same samples, in points of %, with its 95 % interval "
-        f"(bootstrap over {over}, both sides under the same draw of images). A variant beats every control if all its "
-        "intervals lie above zero.",
+        "mIoU of the variant less mIoU of the baseline on the same samples, in percentage points, with its 95 % "
+        f"interval (bootstrap over {over}, both sides under the same draw of images). A variant beats every baseline "
+        "if all its intervals lie above zero.",
     )
     return Table(
         "controls",
         folder_of(group),
-        f"Gain over the untrained controls on {group.title}",
-        ("variant", *(f"over {control.name}" for control in controls), "beats every control"),
+        f"Gain over the training-free baselines on {group.title}",
+        ("variant", *(f"over {control.name}" for control in controls), "beats every baseline"),
         tuple(rows),
         notes,
         pd.DataFrame(numbers, columns=["variant", "control", "difference", "low", "high"]),
@@ -162,6 +152,13 @@ def explain_outside(table: Table) -> Table:
     return replace(table, notes=(*table.notes, OUTSIDE_NOTE)) if marked else table
 
 
+def with_interval(method: Method) -> str:
+    """mIoU with its spread over seeds, where there are several, and its interval."""
+    low, high = method.intervals["miou"]
+    spread = f" ± {percent(method.deviation('miou'))}" if len(method.results) > 1 else ""
+    return f"{percent(method.metrics['miou'])}{spread} [{percent(low)}, {percent(high)}]"
+
+
 def _main_numbers(group: Group) -> pd.DataFrame:
     rows = []
     for method in group.methods:
@@ -180,11 +177,12 @@ def _main_numbers(group: Group) -> pd.DataFrame:
 
 
 def _metrics(group: Group) -> list[str]:
-    """The metrics of a group's data; of what is not there only where such samples are."""
+    """The metrics of a group's data; no-target accuracy only where there are such samples."""
     return [name for name in METRICS if any(name in method.metrics for method in group.present)]
 
 
-def _method_notes(group: Group) -> list[str]:
+def method_notes(group: Group) -> list[str]:
+    """What must be said of single methods: of what they are, and of what is missing."""
     notes = [NOTES[method.name] for method in group.present if method.name in NOTES]
     for method in group.methods:
         if method.missing_seeds and len(group.seeds) > len(method.missing_seeds):
@@ -195,6 +193,11 @@ def _method_notes(group: Group) -> list[str]:
 def folder_of(group: Group) -> Path:
     """Where the group's tables lie under tables/."""
     return Path(group.dataset) / group.model
+
+
+def interval_note(group: Group) -> str:
+    """What a table's intervals are over."""
+    return f"Interval: 95 %, bootstrap over {'seeds and images' if len(group.seeds) > 1 else 'images'}."
 
 
 def seeds_note(group: Group) -> str:

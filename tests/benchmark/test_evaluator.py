@@ -81,13 +81,17 @@ def test_every_sample_is_evaluated_once_in_the_order_of_the_table(dataset: Datas
     assert len(lines) == 15
 
 
-@pytest.mark.parametrize("batch_images", [1, 2, 8])
-def test_the_batch_size_changes_no_line(dataset: Dataset, batch_images: int) -> None:
-    predictor = Changed(dataset, lambda text, mask: np.roll(mask, len(text), axis=1))
-    lines = evaluate(predictor, dataset, "test", batch_images=batch_images).lines
-    expected = evaluate(predictor, dataset, "test", batch_images=3).lines
-    pd.testing.assert_frame_equal(lines, expected)
-    assert max(predictor.seen[: -(-5 // batch_images)]) == min(batch_images, 5)
+def test_the_batch_size_changes_no_line(dataset: Dataset, subtests: pytest.Subtests) -> None:
+    def shifted() -> Changed:
+        return Changed(dataset, lambda text, mask: np.roll(mask, len(text), axis=1))
+
+    expected = evaluate(shifted(), dataset, "test", batch_images=3).lines
+    for batch_images in (1, 2, 8):
+        with subtests.test(f"{batch_images} images"):
+            predictor = shifted()
+            lines = evaluate(predictor, dataset, "test", batch_images=batch_images).lines
+            pd.testing.assert_frame_equal(lines, expected)
+            assert max(predictor.seen) == min(batch_images, 5)
 
 
 def test_lines_count_the_pixels_of_the_masks(dataset: Dataset) -> None:
@@ -116,30 +120,34 @@ def test_progress_counts_samples_up_to_all(dataset: Dataset) -> None:
     assert heard == sorted(heard)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, subtests: pytest.Subtests) -> None:
+    for change, message in (
         (lambda text, mask: mask[:-1] if text.endswith("2_1") else mask, r"'2_1'.*\(25, 32\).*\(26, 32\)"),
         (lambda text, mask: mask.astype(np.uint8) if text.endswith("1_0") else mask, r"'1_0'.*uint8.*bool"),
         (lambda text, mask: mask.astype(float) if text.endswith("1_0") else mask, r"'1_0'.*float64.*bool"),
         (lambda text, mask: torch.from_numpy(mask) if text.endswith("1_0") else mask, r"'1_0'.*torch.bool"),
         (lambda text, mask: None if text.endswith("1_0") else mask, r"'1_0'.*NoneType"),
-    ],
-)
-def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, change, message: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ValueError, match=message):
-        evaluate(Changed(dataset, change), dataset, "test")
+    ):
+        with subtests.test(message), pytest.raises(ValueError, match=message):
+            evaluate(Changed(dataset, change), dataset, "test")
 
 
-@pytest.mark.parametrize("extra", [-1, 1])
-def test_another_number_of_predictions_is_refused(dataset: Dataset, extra: int) -> None:
+def test_another_number_of_predictions_is_refused(dataset: Dataset, subtests: pytest.Subtests) -> None:
     class Miscounting(Oracle):
+        extra = 0
+
         def predict(self, images: list[torch.Tensor], texts: list[str], image_index: list[int]) -> list[MaskArray]:
             answers = super().predict(images, texts, image_index)
-            return answers[:extra] if extra < 0 else [*answers, answers[0]]
+            return answers[: self.extra] if self.extra < 0 else [*answers, answers[0]]
 
-    with pytest.raises(ValueError, match=rf"gave {15 + extra} masks for 15 samples"):
-        evaluate(Miscounting(dataset), dataset, "test")
+    for extra in (-1, 1):
+        predictor = Miscounting(dataset)
+        predictor.extra = extra
+        with (
+            subtests.test(f"{extra:+}"),
+            pytest.raises(ValueError, match=rf"gave {15 + extra} masks for 15 samples"),
+        ):
+            evaluate(predictor, dataset, "test")
 
 
 def test_an_error_of_the_predictor_is_not_caught(dataset: Dataset) -> None:

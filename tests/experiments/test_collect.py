@@ -3,12 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +15,7 @@ from PIL import Image
 
 from benchmark.metrics.iou import METRIC_NAMES, metric_names
 from benchmark.results.store import ResultError, find_results, load_result, save_result
-from experiments.collect import FILES, collect, flatten, to_record
+from experiments.collect import FILES, collect, flatten, main, to_record
 from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
 
 RUN = Path("fake_scenes/tiny/rsrefseg/0")
@@ -95,15 +91,25 @@ def test_a_run_has_the_name_tags_params_metrics_and_artifacts_of_its_result(plac
     losses = place.client.get_metric_history(run.info.run_id, "train/loss")
     assert [point.value for point in losses] == stored.curve["loss"].tolist()
     artifacts = {item.path for item in place.client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"config.yaml", "result.json", "samples.csv", "predictions.png"}
+    assert artifacts == {"config.yaml", "result.json", "samples.csv", "predictions"}
 
 
-def test_artifacts_lie_beside_the_database_and_can_be_opened(place: Place) -> None:
+def test_artifacts_lie_beside_the_database_and_show_every_example(place: Place) -> None:
     place.collect()
     (run,) = place.runs("tags.variant = 'rsrefseg'")
     assert run.info.artifact_uri.startswith((place.folder / "mlartifacts" / "fake_scenes").as_uri())
-    sheet = place.client.download_artifacts(run.info.run_id, "predictions.png")
-    assert np.asarray(Image.open(sheet)).std() > 0
+    folder = Path(place.client.download_artifacts(run.info.run_id, "predictions"))
+    said = pd.read_csv(folder / "pictures.csv")
+    examples = pd.read_parquet(place.results / "fake_scenes" / "examples.parquet")
+    assert sorted(said["expression"]) == sorted(examples["expression"])
+    assert said["picture"].tolist() == [f"predictions/{number}.png" for number in range(1, len(examples) + 1)]
+    assert {file.name for file in folder.iterdir()} == {"pictures.csv", *(Path(one).name for one in said["picture"])}
+    lines = load_result(place.results / RUN).lines.set_index("sample_id").loc[examples["sample_id"]]
+    shown = said.set_index("expression")["iou"]
+    for expression, line in zip(examples["expression"], lines.to_dict("records"), strict=True):
+        assert shown[expression] == pytest.approx(line["intersection"] / line["union"], abs=1e-4)
+    for picture in said["picture"]:
+        assert np.asarray(Image.open(folder / Path(picture).name)).std() > 0
 
 
 def test_a_changed_result_replaces_its_run(place: Place) -> None:
@@ -225,28 +231,35 @@ def test_an_unreachable_server_is_a_clear_error_within_seconds(place: Place) -> 
     assert not place.table.exists()
 
 
-def test_the_command_obeys_the_tracking_uri_and_reports_errors_in_one_line(place: Place) -> None:
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "experiments.collect"]
-    environment = {**os.environ, "PYTHONPATH": str(root), "MLFLOW_TRACKING_URI": place.uri}
-    done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=True)
-    assert "2 new, 0 replaced, 0 unchanged; read back into reports/generated/runs.csv" in done.stdout
+def test_the_command_obeys_the_tracking_uri_and_reports_errors_in_one_line(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.uri)
+    monkeypatch.chdir(place.folder)
+    main(Path("results"), Path("reports/generated/runs.csv"))
+    assert "2 new, 0 replaced, 0 unchanged; read back into reports/generated/runs.csv" in capsys.readouterr().out
     assert (place.folder / "reports/generated/runs.csv").is_file()
+    assert len(place.runs()) == 2
     result = place.results / RUN / "result.json"
-    result.write_text(json.dumps({**json.loads(result.read_text()), "mood": "good"}))
-    failed = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
-    assert "field mood" in failed.stderr
-    assert "Traceback" not in failed.stderr
+    whole = result.read_text()
+    result.write_text(json.dumps({**json.loads(whole), "mood": "good"}))
+    with pytest.raises(SystemExit, match="1"):
+        main(Path("results"), Path("reports/generated/runs.csv"))
+    said = capsys.readouterr().err
+    assert "field mood" in said
+    assert len(said.splitlines()) == 1
+    result.write_text(whole)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nosuch://place")
+    with pytest.raises(SystemExit, match="1"):  # of the store, as of the files
+        main(Path("results"), Path("reports/generated/runs.csv"))
+    assert "nosuch://place" in capsys.readouterr().err
 
 
-def test_a_result_of_other_data_is_named_and_nothing_is_logged(fake_place: Callable[..., Path], tmp_path: Path) -> None:
-    root = fake_place(tmp_path)
-    folder = next(root.glob("**/rsrefseg/0"))
-    predictions = pd.read_parquet(folder / "predictions.parquet")
-    predictions.iloc[1:].to_parquet(folder / "predictions.parquet", index=False)
-    results = folder.parents[3]
-    with pytest.raises(ResultError, match=r"rsrefseg/0: made on other data.*delete the folder"):
-        collect(results, tmp_path / "runs.csv", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    assert not (tmp_path / "mlflow.db").exists()
-    assert not (tmp_path / "runs.csv").exists()
+def test_a_result_of_other_data_is_named_and_nothing_is_logged(place: Place, tmp_path: Path) -> None:
+    examples = place.results / "fake_scenes" / "examples.parquet"
+    rows = pd.read_parquet(examples)
+    rows.assign(sample_id=[f"new_{number}" for number in range(len(rows))]).to_parquet(examples, index=False)
+    with pytest.raises(ResultError, match=r"rsrefseg/0: made on other data.*'new_0' was not predicted.*delete the"):
+        collect(place.results, place.table, f"sqlite:///{tmp_path / 'other.db'}")
+    assert not (tmp_path / "other.db").exists()
+    assert not place.table.exists()

@@ -12,7 +12,6 @@ import yaml
 
 from experiments.config import dataset_config, fingerprint, load_params, merged, resolve
 from experiments.settings import ConfigError, ExperimentConfig, Params, nearest
-from models import baselines
 from models.clip import Clip
 from models.config import SettingError
 from models.rsrefseg import RSRefSeg
@@ -56,6 +55,16 @@ def use_all(file: Path) -> None:
             resolve(params, dataset, model, variant, 0)
 
 
+def refuses_each(subtests: pytest.Subtests, folder: Path, *rows: tuple[tuple[str, ...], Any, str]) -> None:
+    """The real file is refused with each of these values in its place, and the message names file and fault."""
+    for path, value, message in rows:
+        with subtests.test(msg=f"{'.'.join(path)} = {value!r}"):
+            data = real()
+            at(data, path[:-1])[path[-1]] = value
+            with pytest.raises(ConfigError, match=rf"params\.yaml.*{message}"):
+                use_all(write(folder, data))
+
+
 def mappings(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every mapping of params.yaml."""
     yield path
@@ -71,43 +80,42 @@ def test_the_real_file_is_usable() -> None:
     use_all(PARAMS_FILE)
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in mappings(REAL) if path != ("variants",)], ids=lambda path: ".".join(path) or "top"
-)
-def test_an_unknown_key_is_refused_wherever_it_stands(path: tuple[str, ...], tmp_path: Path) -> None:
-    data = real()
-    at(data, path)["unheard_of"] = 1  # under `variants` any name is a new variant
-    with pytest.raises(ConfigError, match=r"params\.yaml.*unheard_of"):
-        use_all(write(tmp_path, data))
+def test_an_unknown_key_is_refused_wherever_it_stands(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    paths = [path for path in mappings(REAL) if path != ("variants",)]  # there any name is a new variant
+    assert len(paths) > 50
+    for path in paths:
+        with subtests.test(msg=".".join(path) or "top"):
+            data = real()
+            at(data, path)["unheard_of"] = 1
+            with pytest.raises(ConfigError, match=r"params\.yaml.*unheard_of"):
+                use_all(write(tmp_path, data))
 
 
-@pytest.mark.parametrize("path", list(mappings(REAL["train"])), ids=lambda path: ".".join(path) or "top")
-@pytest.mark.parametrize("level", OVERLAYS)
-def test_an_unknown_key_of_train_is_refused_in_every_overlay(level: str, path: tuple[str, ...], tmp_path: Path) -> None:
-    data = real()
-    overlay: dict[str, Any] = {"unheard_of": 1}
-    for key in reversed((*OVERLAYS[level], "train", *path)):
-        overlay = {key: overlay}
-    data = merged(data, overlay)
-    with pytest.raises(ConfigError, match=r"unheard_of: unknown key"):
-        use_all(write(tmp_path, data))
+def test_an_unknown_key_of_train_is_refused_in_every_overlay(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for level, path in itertools.product(OVERLAYS, mappings(REAL["train"])):
+        with subtests.test(msg=f"{level}: {'.'.join(path) or 'top'}"):
+            overlay: dict[str, Any] = {"unheard_of": 1}
+            for key in reversed((*OVERLAYS[level], "train", *path)):
+                overlay = {key: overlay}
+            with pytest.raises(ConfigError, match=r"unheard_of: unknown key"):
+                use_all(write(tmp_path, merged(real(), overlay)))
 
 
-@pytest.mark.parametrize(
-    ("part", "inner"),
-    [("clip", "vision"), ("clip", "text"), ("sam", "vision"), ("sam", "prompt_encoder"), ("sam", "mask_decoder")],
-)
-def test_an_unknown_key_of_a_foundation_model_is_refused(part: str, inner: str, tmp_path: Path) -> None:
-    data = real()
-    data["variants"]["rsrefseg"] = {part: {inner: {"hiden_size": 8}}}
-    params = load_params(write(tmp_path, data))
-    with pytest.raises(SettingError, match=r"hiden_size.*did you mean hidden_size"):
-        build(resolve(params, DATASET, MODEL, "rsrefseg", 0), tmp_path)
+def test_an_unknown_key_of_a_foundation_model_is_refused(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    parts = {"clip": ("vision", "text"), "sam": ("vision", "prompt_encoder", "mask_decoder")}
+    for part, inner in ((part, inner) for part, inside in parts.items() for inner in inside):
+        with subtests.test(msg=f"{part}.{inner}"):
+            data = real()
+            data["variants"]["rsrefseg"] = {part: {inner: {"hiden_size": 8}}}
+            params = load_params(write(tmp_path, data))
+            with pytest.raises(SettingError, match=r"hiden_size.*did you mean hidden_size"):
+                build(resolve(params, DATASET, MODEL, "rsrefseg", 0), tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
+def test_an_unknown_name_is_answered_with_the_nearest_known_one(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    refuses_each(
+        subtests,
+        tmp_path,
         (("run", "datasets"), ["syntetic"], r"run\.datasets: unknown name 'syntetic'; did you mean 'synthetic'\?"),
         (("run", "models"), ["mimi"], r"run\.models: unknown name 'mimi'; did you mean 'mini'\?"),
         (("run", "variants"), ["no_loar"], r"run\.variants: unknown name 'no_loar'; did you mean 'no_lora'\?"),
@@ -129,30 +137,17 @@ def test_an_unknown_key_of_a_foundation_model_is_refused(part: str, inner: str, 
         (("train", "loss", "dyce"), 3, r"train\.loss\.dyce: unknown key; did you mean 'dice'\?"),
         (("evaluate", "batch_image"), 3, r"evaluate\.batch_image: unknown key; did you mean 'batch_images'\?"),
         (("runs",), {}, r"runs: unknown key; did you mean 'run'\?"),
-    ],
-)
-def test_an_unknown_name_is_answered_with_the_nearest_known_one(
-    path: tuple[str, ...], value: Any, message: str, tmp_path: Path
-) -> None:
-    data = real()
-    at(data, path[:-1])[path[-1]] = value
-    with pytest.raises(ConfigError, match=rf"params\.yaml.*{message}"):
-        use_all(write(tmp_path, data))
+    )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_an_unknown_point_of_the_study_is_answered_with_the_nearest_one(subtests: pytest.Subtests) -> None:
+    for arguments, message in (
         (("syntetic", MODEL, "rsrefseg"), "unknown dataset 'syntetic'; did you mean 'synthetic'"),
         ((DATASET, "minni", "rsrefseg"), "unknown model 'minni'; did you mean 'mini'"),
         ((DATASET, MODEL, "rsrefsge"), "unknown variant 'rsrefsge'; did you mean 'rsrefseg'"),
-    ],
-)
-def test_an_unknown_point_of_the_study_is_answered_with_the_nearest_one(
-    arguments: tuple[str, str, str], message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        resolve(load_params(PARAMS_FILE), *arguments, 0)
+    ):
+        with subtests.test(msg=message), pytest.raises(ConfigError, match=message):
+            resolve(load_params(PARAMS_FILE), *arguments, 0)
 
 
 def test_nearest_gives_all_names_when_none_is_near() -> None:
@@ -162,9 +157,10 @@ def test_nearest_gives_all_names_when_none_is_near() -> None:
 # ----------------------------------------------------------------------------------------------------- other bad files
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
+def test_a_bad_value_is_named_with_file_and_place(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    refuses_each(
+        subtests,
+        tmp_path,
         (("train", "lr"), 0, r"train\.lr = 0"),
         (("train", "lr"), "fast", r"train\.lr = 'fast'"),
         (("train", "epochs"), None, r"train\.epochs = None"),
@@ -180,31 +176,22 @@ def test_nearest_gives_all_names_when_none_is_near() -> None:
         (("variants", "no_lora"), {"prompter": None}, r"prompter = None"),
         (("run", "seeds"), [0, 0], r"run\.seeds = \[0, 0\].*names something twice"),
         (("run", "seeds"), 0, r"run\.seeds = 0"),
-    ],
-)
-def test_a_bad_value_is_named_with_file_and_place(
-    path: tuple[str, ...], value: Any, message: str, tmp_path: Path
-) -> None:
-    data = real()
-    at(data, path[:-1])[path[-1]] = value
-    with pytest.raises(ConfigError, match=rf"params\.yaml.*{message}"):
-        use_all(write(tmp_path, data))
+    )
 
 
-@pytest.mark.parametrize("overlay", [None, 3, ["train"]])
-def test_an_overlay_that_is_no_mapping_is_named(overlay: Any, tmp_path: Path) -> None:
-    data = real()
-    data["datasets"][DATASET]["overlay"] = overlay
-    with pytest.raises(ConfigError, match=rf"params\.yaml.*{DATASET}.*overlay"):
-        use_all(write(tmp_path, data))
+def test_an_overlay_that_is_no_mapping_is_named(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    overlays: tuple[Any, ...] = (None, 3, ["train"])
+    said = rf"{DATASET}.*overlay"
+    refuses_each(subtests, tmp_path, *((("datasets", DATASET, "overlay"), overlay, said) for overlay in overlays))
 
 
-@pytest.mark.parametrize("path", [("train",), ("train", "lr"), ("run", "seeds"), ("evaluate", "batch_images")])
-def test_a_number_that_is_left_out_is_an_error_and_never_a_default(path: tuple[str, ...], tmp_path: Path) -> None:
-    data = real()
-    del at(data, path[:-1])[path[-1]]
-    with pytest.raises(ConfigError, match=rf"params\.yaml.*{'.'.join(path[-1:])}: missing; add it"):
-        use_all(write(tmp_path, data))
+def test_a_number_that_is_left_out_is_an_error_and_never_a_default(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for path in (("train",), ("train", "lr"), ("run", "seeds"), ("evaluate", "batch_images")):
+        with subtests.test(msg=".".join(path)):
+            data = real()
+            del at(data, path[:-1])[path[-1]]
+            with pytest.raises(ConfigError, match=rf"params\.yaml.*{path[-1]}: missing; add it"):
+                use_all(write(tmp_path, data))
 
 
 def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
@@ -220,12 +207,12 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
         load_params(tmp_path / "absent.yaml")
 
 
-@pytest.mark.parametrize("text", ["run: [1, 2", "a: b: c", ""])
-def test_a_file_that_is_no_mapping_is_named(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_mapping_is_named(subtests: pytest.Subtests, tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"params\.yaml"):
-        load_params(file)
+    for text in ("run: [1, 2", "a: b: c", ""):
+        file.write_text(text, encoding="utf-8")
+        with subtests.test(msg=text), pytest.raises(ConfigError, match=r"params\.yaml"):
+            load_params(file)
 
 
 # ------------------------------------------------------------------------------------------------------------- merging
@@ -241,24 +228,20 @@ def params_with(**rates: float) -> Params:
     return Params.model_validate(data)
 
 
-@pytest.mark.parametrize(
-    ("levels", "expected"),
-    [
+def test_the_variant_has_the_last_word_before_the_dataset_and_the_model(subtests: pytest.Subtests) -> None:
+    orders: list[tuple[dict[str, float], float]] = [
         ({}, 1e-3),
         ({"model": 2e-3}, 2e-3),
         ({"model": 2e-3, "dataset": 3e-3}, 3e-3),
         ({"model": 2e-3, "variant": 4e-3}, 4e-3),
         ({"dataset": 3e-3, "variant": 4e-3}, 4e-3),
         ({"model": 2e-3, "dataset": 3e-3, "variant": 4e-3}, 4e-3),
-    ],
-)
-def test_the_variant_has_the_last_word_before_the_dataset_and_the_model(
-    levels: dict[str, float], expected: float
-) -> None:
-    params = params_with(**levels)
-    config = resolve(params, DATASET, MODEL, "rsrefseg", 0)
-    assert config.train.lr == expected
-    assert config.train.epochs == REAL["train"]["epochs"]  # an overlay replaces what it names and nothing beside it
+    ]
+    for levels, expected in orders:
+        with subtests.test(msg=str(levels)):
+            config = resolve(params_with(**levels), DATASET, MODEL, "rsrefseg", 0)
+            assert config.train.lr == expected
+            assert config.train.epochs == REAL["train"]["epochs"]  # an overlay replaces what it names, nothing beside
 
 
 def test_without_a_variant_there_is_no_variant_s_overlay() -> None:
@@ -315,15 +298,15 @@ def test_the_variants_of_the_tests_are_those_of_the_study() -> None:
     assert REAL["variants"] == VARIANTS
 
 
-@pytest.mark.parametrize("dataset", REAL["datasets"])
-@pytest.mark.parametrize("model", REAL["models"])
-def test_no_two_variants_resolve_to_the_same_run(dataset: str, model: str) -> None:
+def test_no_two_variants_resolve_to_the_same_run(subtests: pytest.Subtests) -> None:
     params = load_params(PARAMS_FILE)
-    plain = [resolve(params, dataset, model, variant, 0).plain() for variant in params.variants]
-    seen = [{key: config[key] for key in ("model", "train")} for config in plain]
-    assert len(seen) == len(REAL["variants"])
-    for number, one in enumerate(seen):
-        assert one not in seen[:number], list(params.variants)[number]
+    for dataset, model in itertools.product(REAL["datasets"], REAL["models"]):
+        with subtests.test(msg=f"{dataset} x {model}"):
+            plain = [resolve(params, dataset, model, variant, 0).plain() for variant in params.variants]
+            seen = [{key: config[key] for key in ("model", "train")} for config in plain]
+            assert len(seen) == len(REAL["variants"])
+            for number, one in enumerate(seen):
+                assert one not in seen[:number], list(params.variants)[number]
 
 
 def test_every_variant_builds_the_model_it_resolves_to(tmp_path: Path) -> None:
@@ -340,8 +323,7 @@ def test_every_variant_builds_the_model_it_resolves_to(tmp_path: Path) -> None:
         assert built[variant] not in [built[other] for other in list(built)[:number]], variant
 
 
-def test_the_controls_are_those_that_can_be_built() -> None:
-    assert tuple(baselines.CONTROLS) == CONTROLS
+def test_no_variant_is_called_as_a_control_is() -> None:
     assert not set(CONTROLS) & set(REAL["variants"])  # results of both lie in one folder
 
 

@@ -1,5 +1,5 @@
 """From the `foundation` section of params.yaml to weights/<model>/: what it may say, and what comes of sources. Recipes
-are in test_pretrain.py, the hub itself in test_hub.py."""
+are in pretraining/test_pretrain.py, the hub itself in download/test_hub.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from experiments import foundation
 from experiments.config import load_params, model_config
 from experiments.download import weights as sources
 from experiments.download.hub import HubError
-from experiments.foundation_settings import FoundationConfig, SourceConfig, WeightsSource
+from experiments.foundation_settings import SourceConfig, WeightsSource
 from experiments.settings import ConfigError, Params, parse
 from models.checkpoint import load_tensors
 from models.pixels import prepare_images
@@ -51,9 +51,8 @@ def said_of(plan: Any, model: str = "rsrefseg-b") -> str:
 HUB = {"hub": "owner/name", "revision": COMMIT}
 
 
-@pytest.mark.parametrize(
-    ("clip", "said"),
-    [
+def test_a_source_that_cannot_be_used_is_said_plainly(subtests: pytest.Subtests) -> None:
+    sources_and_words: list[tuple[Any, str]] = [
         ({}, "clip: give one of hub, folder"),
         ({**HUB, "folder": "x"}, "clip: give one of hub, folder, not hub and folder"),
         ({"hub": "owner/name"}, "clip: give the revision of owner/name: the commit, 40 hexadecimal digits"),
@@ -67,55 +66,64 @@ HUB = {"hub": "owner/name", "revision": COMMIT}
         ({"official": "sam_vit_b_01ec64.pth"}, "clip.official: unknown key"),
         ("google/siglip", "clip = 'google/siglip': Input should be a valid dictionary"),
         (None, "clip = None: Input should be a valid dictionary"),
-    ],
-)
-def test_a_source_that_cannot_be_used_is_said_plainly(clip: Any, said: str) -> None:
-    assert said_of({"clip": clip, "sam": HUB}).startswith("params.yaml: foundation.rsrefseg-b.clip")
-    assert said in said_of({"clip": clip, "sam": HUB})
-    assert "\n" not in said_of({"clip": clip, "sam": HUB}), "one fault, one line"
+    ]
+    for clip, words in sources_and_words:
+        with subtests.test(msg=words):
+            said = said_of({"source": {"clip": clip, "sam": HUB}})
+            assert said.startswith("params.yaml: foundation.rsrefseg-b.source.clip")
+            assert words in said
+            assert "\n" not in said, "one fault, one line"
 
 
 def test_sam_may_be_official_and_nothing_beside_it() -> None:
     plan = SourceConfig.model_validate({"clip": {"folder": "x"}, "sam": {"official": "sam.pth"}})
     assert plan.sam.official == Path("sam.pth")
-    assert "sam: give one of hub, folder, official" in said_of({"clip": HUB, "sam": {}})
-    assert "not folder and official" in said_of({"clip": HUB, "sam": {"folder": "x", "official": "y"}})
+    for sam, words in (
+        ({}, "source.sam: give one of hub, folder, official"),
+        ({"folder": "x", "official": "y"}, "not folder and official"),
+    ):
+        assert words in said_of({"source": {"clip": HUB, "sam": sam}})
 
 
-@pytest.mark.parametrize(
-    ("plan", "said"),
-    [
-        ({"sam": HUB}, "foundation.rsrefseg-b.clip: missing; add it"),
-        (
-            {"clip": HUB, "sam": HUB, "held_out_scene": 3},
-            "held_out_scene: unknown key; did you mean 'held_out_scenes'?",
-        ),
+def test_a_plan_is_two_recipes_or_two_sources(subtests: pytest.Subtests) -> None:
+    two, recipes = {"clip": HUB, "sam": HUB}, REAL["foundation"]["mini"]["pretrain"]
+    either = "foundation.rsrefseg-b: give either pretrain (recipes) or source (published weights)"
+    below = "foundation.rsrefseg-b: clip and sam belong one level down, under pretrain (recipes) or source (published"
+    rows: list[tuple[Any, str]] = [
+        ({}, either),
+        ({"source": two, "pretrain": recipes}, either),
+        ({"source": {"sam": HUB}}, "foundation.rsrefseg-b.source.clip: missing; add it"),
+        ({"source": {**two, "held_out_scenes": 3}}, "foundation.rsrefseg-b.source.held_out_scenes: unknown key"),
+        ({"sorce": two}, "foundation.rsrefseg-b.sorce: unknown key; did you mean 'source'?"),
         (3, "foundation.rsrefseg-b = 3: Input should be a valid dictionary"),
-        ({**REAL["foundation"]["mini"], "clip": HUB}, "foundation.rsrefseg-b.clip.hub: unknown key"),
-    ],
-)
-def test_a_plan_is_two_recipes_or_two_sources(plan: Any, said: str) -> None:
-    assert said in said_of(plan)
+        ({"pretrain": {**recipes, "clip": HUB}}, "foundation.rsrefseg-b.pretrain.clip.hub: unknown key"),
+        (two, below),  # as they were written before
+        (recipes, below),
+        ({"source": two, "sam": HUB}, below),
+    ]
+    for plan, words in rows:
+        with subtests.test(msg=str(plan)):
+            assert words in said_of(plan)
 
 
 def test_faults_of_a_recipe_are_those_of_a_recipe() -> None:
-    recipe = copy.deepcopy(REAL["foundation"]["mini"])
-    del recipe["held_out_scenes"], recipe["clip"]["lr"]
-    said = said_of(recipe, "mini")
-    assert "foundation.mini.held_out_scenes: missing; add it" in said
-    assert "foundation.mini.clip.lr: missing; add it" in said
+    plan = copy.deepcopy(REAL["foundation"]["mini"])
+    del plan["pretrain"]["held_out_scenes"], plan["pretrain"]["clip"]["lr"]
+    said = said_of(plan, "mini")
+    assert "foundation.mini.pretrain.held_out_scenes: missing; add it" in said
+    assert "foundation.mini.pretrain.clip.lr: missing; add it" in said
     assert "hub" not in said
 
 
 def test_the_real_file_says_where_every_model_comes_from() -> None:
     params = load_params(ROOT / "params.yaml")
     assert set(params.foundation) == set(params.models) == set(MODELS)
-    assert isinstance(params.foundation["mini"], FoundationConfig)
+    assert params.foundation["mini"].pretrain is not None
     for name, plan in params.foundation.items():
         if name != "mini":
-            assert isinstance(plan, SourceConfig)
-            assert plan.clip.revision
-            assert plan.sam.revision
+            assert plan.source is not None, name
+            assert plan.source.clip.revision, name
+            assert plan.source.sam.revision, name
 
 
 def test_a_foundation_of_no_known_model_is_refused(tmp_path: Path) -> None:
@@ -159,7 +167,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
     def make(family: str = "siglip", *, clip: dict[str, Any], sam: dict[str, Any]) -> Path:
         data = copy.deepcopy(REAL)
-        data["foundation"]["rsrefseg-b"] = {"clip": clip, "sam": sam}
+        data["foundation"]["rsrefseg-b"] = {"source": {"clip": clip, "sam": sam}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
         monkeypatch.setitem(MODELS, "rsrefseg-b", tiny_config(family=family).model_dump(mode="json", by_alias=True))
         monkeypatch.chdir(tmp_path)
@@ -228,9 +236,15 @@ def test_an_official_sam_is_converted(project: Project, published: Path) -> None
     assert json.loads((weights / "foundation.json").read_text())["sources"]["sam"]["official"].endswith("sam_tiny.pth")
 
 
-def test_what_was_brought_is_written_down(project: Project, published: Path) -> None:
+def test_what_was_brought_is_written_down_and_the_same_sources_give_the_same_bytes(
+    project: Project, published: Path
+) -> None:
     weights = project(clip={"folder": str(published / "clip")}, sam={"folder": str(published / "sam")}, family="clip")
-    foundation.main("rsrefseg-b")
+    seen = []
+    for _ in range(2):
+        foundation.main("rsrefseg-b")
+        seen.append({file.name: file.read_bytes() for file in weights.iterdir()})
+    assert seen[0] == seen[1]
     report = json.loads((weights / "foundation.json").read_text(encoding="utf-8"))
     clip, sam = load_clip(tiny_config(family="clip").clip, weights), load_sam(tiny_config().sam, weights)
     assert report == {
@@ -276,17 +290,6 @@ def test_one_part_alone_leaves_the_other_as_it_was(project: Project, published: 
     assert both["sha256"]["clip"] == first["sha256"]["clip"]
 
 
-def test_the_same_sources_give_the_same_bytes(project: Project, published: Path) -> None:
-    weights = project(
-        clip={"folder": str(published / "siglip2")}, sam={"folder": str(published / "sam")}, family="siglip2"
-    )
-    seen = []
-    for _ in range(2):
-        foundation.main("rsrefseg-b")
-        seen.append({file.name: file.read_bytes() for file in weights.iterdir()})
-    assert seen[0] == seen[1]
-
-
 def test_sources_have_no_quality_to_measure(
     project: Project, published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,22 +300,20 @@ def test_sources_have_no_quality_to_measure(
 # -------------------------------------------------------------------------------------------------- whole or not at all
 
 
-@pytest.mark.parametrize("before", [True, False])
 def test_when_the_second_source_fails_nothing_is_changed(
-    project: Project, published: Path, tmp_path: Path, before: bool, capsys: pytest.CaptureFixture[str]
+    project: Project, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(published / "sam", tmp_path / "other")
     change_json(other / "config.json", vision_config={"window_size": 2})
     weights = project(clip={"folder": str(published / "siglip")}, sam={"folder": str(other)})
-    if before:
-        weights.mkdir(parents=True)
+    before: dict[str, str] = {}
+    for _ in range(2):  # where nothing was, and where something was
+        assert "vision_config.window_size is 2 and sam.vision.window_size is 4" in failed(capsys)
+        assert {file.name: file.read_text() for file in weights.glob("*")} == before
+        assert set(weights.parent.glob("*")) | set(weights.parent.glob(".*")) <= {weights}
+        before = {"clip.safetensors": "as it was"}
+        weights.mkdir(parents=True, exist_ok=True)
         (weights / "clip.safetensors").write_text("as it was")
-    said = failed(capsys)
-    assert "vision_config.window_size is 2 and sam.vision.window_size is 4" in said
-    assert {file.name: file.read_text() for file in weights.glob("*")} == (
-        {"clip.safetensors": "as it was"} if before else {}
-    )
-    assert set(weights.parent.glob("*")) | set(weights.parent.glob(".*")) <= {weights}
     change_json(other / "config.json", vision_config={"window_size": 4})
     foundation.main("rsrefseg-b")
     assert set(load_tensors(weights / "sam.safetensors", "")) == set(
@@ -327,7 +328,7 @@ def test_other_weights_than_params_yaml_s_are_refused(
     clip = {"folder": str(published / "siglip"), "sha256": found}
     weights = project(clip={**clip, "sha256": "0" * 64}, sam={"folder": str(published / "sam")})
     said = failed(capsys)
-    for part in ("model.safetensors", found, "0" * 64, "foundation.rsrefseg-b.clip.sha256 of params.yaml"):
+    for part in ("model.safetensors", found, "0" * 64, "foundation.rsrefseg-b.source.clip.sha256 of params.yaml"):
         assert part in said
     assert not weights.exists()
     project(clip=clip, sam={"folder": str(published / "sam")})
@@ -348,12 +349,13 @@ def test_an_official_file_of_a_published_name_must_be_the_published_one(
     foundation.main("rsrefseg-b")  # who writes the hash down means this file
 
 
-@pytest.mark.parametrize("kind", ["folder", "official"])
 def test_a_path_that_is_not_there_is_named_with_its_place(
-    project: Project, published: Path, capsys: pytest.CaptureFixture[str], kind: str
+    project: Project, published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project(clip={"folder": str(published / "siglip")}, sam={kind: "no/such"})
-    assert "no/such: foundation.rsrefseg-b.sam of params.yaml names it, and it is not there" in failed(capsys)
+    for kind in ("folder", "official"):
+        project(clip={"folder": str(published / "siglip")}, sam={kind: "no/such"})
+        said = "no/such: foundation.rsrefseg-b.source.sam of params.yaml names it, and it is not there"
+        assert said in failed(capsys), kind
 
 
 # -------------------------------------------------------------------------------------------------------------- the hub
@@ -382,8 +384,8 @@ def test_of_a_repository_nothing_is_read_but_what_was_fetched_and_checked(
     settings = ["config.json", "preprocessor_config.json"]
     clip_files = [*settings, "tokenizer_config.json", "tokenizer.json", "pytorch_model.bin"]
     assert asked == [
-        ("owner/siglip", COMMIT, clip_files, "foundation.rsrefseg-b.clip"),
-        ("owner/sam", COMMIT, [*settings, "model.safetensors"], "foundation.rsrefseg-b.sam"),
+        ("owner/siglip", COMMIT, clip_files, "foundation.rsrefseg-b.source.clip"),
+        ("owner/sam", COMMIT, [*settings, "model.safetensors"], "foundation.rsrefseg-b.source.sam"),
     ]
     report = json.loads((weights / "foundation.json").read_text())
     assert report["sources"]["sam"] == {

@@ -15,27 +15,28 @@ from tests.tiny import random_image
 SIZES = ((40, 72), (64, 64))
 IMAGES = [random_image(height, width, seed) for seed, (height, width) in enumerate(SIZES)]
 TEXTS, IMAGE_INDEX = ["the red ship", "road", "the green tank"], [1, 0, 0]
-EACH_CONTROL = pytest.mark.parametrize("name", CONTROLS)
 
 
-@EACH_CONTROL
 def test_every_control_gives_a_bool_mask_at_each_image_s_own_size(
-    name: str, config: ModelConfig, weights: Path
+    config: ModelConfig, weights: Path, subtests: pytest.Subtests
 ) -> None:
-    masks = build_control(name, config, weights).predict(IMAGES, TEXTS, IMAGE_INDEX)
-    assert [mask.shape for mask in masks] == [SIZES[image] for image in IMAGE_INDEX]
-    assert all(mask.dtype == np.bool_ for mask in masks)
+    for name in CONTROLS:
+        with subtests.test(name):
+            masks = build_control(name, config, weights).predict(IMAGES, TEXTS, IMAGE_INDEX)
+            assert [mask.shape for mask in masks] == [SIZES[image] for image in IMAGE_INDEX]
+            assert all(mask.dtype == np.bool_ for mask in masks)
 
 
-@EACH_CONTROL
 def test_a_control_s_prediction_does_not_depend_on_its_neighbours(
-    name: str, config: ModelConfig, weights: Path
+    config: ModelConfig, weights: Path, subtests: pytest.Subtests
 ) -> None:
-    control = build_control(name, config, weights).double()
-    together = control.predict(IMAGES, TEXTS, IMAGE_INDEX)
-    for number, (text, image) in enumerate(zip(TEXTS, IMAGE_INDEX, strict=True)):
-        (alone,) = control.predict([IMAGES[image]], [text], [0])
-        np.testing.assert_array_equal(alone, together[number])
+    for name in CONTROLS:
+        with subtests.test(name):
+            control = build_control(name, config, weights).double()
+            together = control.predict(IMAGES, TEXTS, IMAGE_INDEX)
+            for number, (text, image) in enumerate(zip(TEXTS, IMAGE_INDEX, strict=True)):
+                (alone,) = control.predict([IMAGES[image]], [text], [0])
+                np.testing.assert_array_equal(alone, together[number])
 
 
 def test_whole_image_needs_no_weights_and_takes_everything(config: ModelConfig, tmp_path: Path) -> None:
@@ -43,10 +44,10 @@ def test_whole_image_needs_no_weights_and_takes_everything(config: ModelConfig, 
     assert all(mask.all() for mask in masks)
 
 
-@pytest.mark.parametrize("name", ["clip_heat_map", "heat_map_point"])
-def test_the_others_need_the_foundation_weights(name: str, config: ModelConfig, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"experiments\.foundation"):
-        build_control(name, config, tmp_path)
+def test_the_others_need_the_foundation_weights(config: ModelConfig, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in ("clip_heat_map", "heat_map_point"):
+        with subtests.test(name), pytest.raises(FileNotFoundError, match=r"experiments\.foundation"):
+            build_control(name, config, tmp_path)
 
 
 def test_the_heat_map_is_the_scaled_cosine_of_sentence_and_patches(config: ModelConfig, weights: Path) -> None:

@@ -63,13 +63,15 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
         load_tensors(tmp_path / "absent.safetensors", REMEDY)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 40, 200])
-def test_a_truncated_file_is_named_with_the_remedy(tmp_path: Path, kept: int) -> None:
+def test_a_truncated_file_is_named_with_the_remedy(tmp_path: Path, subtests: pytest.Subtests) -> None:
     file = tmp_path / "w.safetensors"
     save_tensors(file, {"weight": torch.randn(64, 64)})
-    file.write_bytes(file.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=r"w\.safetensors: not a whole safetensors file .*Make it again"):
-        load_tensors(file, REMEDY)
+    whole = file.read_bytes()
+    message = r"w\.safetensors: not a whole safetensors file .*Make it again"
+    for kept in (0, 5, 40, 200):
+        file.write_bytes(whole[:kept])
+        with subtests.test(kept=kept), pytest.raises(CheckpointError, match=message):
+            load_tensors(file, REMEDY)
 
 
 class Payload:
@@ -82,14 +84,16 @@ class Payload:
         return open, (str(self.marker), "w")
 
 
-@pytest.mark.parametrize("padding", [b"", b"\x00" * 4096], ids=["bare", "padded"])
-@pytest.mark.parametrize("header", [b"", struct.pack("<Q", 8)], ids=["plain", "with a header's length"])
-def test_a_pickle_is_refused_and_not_executed(tmp_path: Path, header: bytes, padding: bytes) -> None:
+def test_a_pickle_is_refused_and_not_executed(tmp_path: Path, subtests: pytest.Subtests) -> None:
     file, marker = tmp_path / "w.safetensors", tmp_path / "executed"
-    file.write_bytes(header + pickle.dumps({"weight": Payload(marker)}) + padding)
-    with pytest.raises(CheckpointError, match=r"w\.safetensors: .*Make it again"):
-        load_tensors(file, REMEDY)
-    assert not marker.exists()
+    pickled = pickle.dumps({"weight": Payload(marker)})
+    for start, begin in (("plain", b""), ("with a header's length", struct.pack("<Q", 8))):
+        for end, padding in (("bare", b""), ("padded", b"\x00" * 4096)):
+            file.write_bytes(begin + pickled + padding)
+            with subtests.test(f"{start}, {end}"):
+                with pytest.raises(CheckpointError, match=r"w\.safetensors: .*Make it again"):
+                    load_tensors(file, REMEDY)
+                assert not marker.exists()
 
 
 def test_a_torch_archive_is_refused_and_not_executed(tmp_path: Path) -> None:
@@ -115,23 +119,23 @@ def test_half_precision_weights_fill_a_module_that_stays_in_float32() -> None:
     assert torch.equal(module.weight, tensors["weight"].float())
 
 
-@pytest.mark.parametrize(
-    ("tensors", "message"),
-    [
-        ({"weight": torch.zeros(2, 3)}, r"1 missing \(bias\)"),
-        ({"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "scale": torch.zeros(1)}, r"1 unexpected \(scale\)"),
-        ({"weight": torch.zeros(3, 2), "bias": torch.zeros(2)}, r"1 of another shape \(weight \(3, 2\) for \(2, 3\)\)"),
-        ({"wieght": torch.zeros(2, 3), "bias": torch.zeros(2)}, r"1 missing \(weight\); 1 unexpected \(wieght\)"),
-        ({**{f"x{number}": torch.zeros(1) for number in range(5)}}, r"2 missing .*5 unexpected \(x0, x1, x2, \.\.\.\)"),
-    ],
-    ids=["missing", "unexpected", "shape", "renamed", "many"],
-)
-def test_keys_and_shapes_must_be_exactly_those_of_the_model(tensors: dict[str, Tensor], message: str) -> None:
-    module = layer()
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(CheckpointError, match=rf"w\.safetensors: does not fit this model: .*{message}.*Make it again"):
-        fill(module, {"weight", "bias"}, tensors, Path("w.safetensors"), REMEDY)
-    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+def test_keys_and_shapes_must_be_exactly_those_of_the_model(subtests: pytest.Subtests) -> None:
+    weight, bias, one = torch.zeros(2, 3), torch.zeros(2), torch.zeros(1)
+    cases: dict[str, tuple[dict[str, Tensor], str]] = {
+        "missing": ({"weight": weight}, r"1 missing \(bias\)"),
+        "unexpected": ({"weight": weight, "bias": bias, "scale": one}, r"1 unexpected \(scale\)"),
+        "shape": ({"weight": weight.T, "bias": bias}, r"1 of another shape \(weight \(3, 2\) for \(2, 3\)\)"),
+        "renamed": ({"wieght": weight, "bias": bias}, r"1 missing \(weight\); 1 unexpected \(wieght\)"),
+        "many": ({f"x{n}": one for n in range(5)}, r"2 missing .*5 unexpected \(x0, x1, x2, \.\.\.\)"),
+    }
+    for name, (tensors, message) in cases.items():
+        module = layer()
+        before = {key: value.clone() for key, value in module.state_dict().items()}
+        said = rf"w\.safetensors: does not fit this model: .*{message}.*Make it again"
+        with subtests.test(name):
+            with pytest.raises(CheckpointError, match=said):
+                fill(module, {"weight", "bias"}, tensors, Path("w.safetensors"), REMEDY)
+            assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
 
 
 def test_sha256_is_of_the_file_s_bytes(tmp_path: Path) -> None:

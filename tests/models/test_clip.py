@@ -15,7 +15,6 @@ from models.weights.foundation import load_clip
 from tests.tiny import FAMILIES, WORDS, random_image, tiny_config
 
 LENGTH, WIDTH = 10, 32
-EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +25,30 @@ def clips(foundations: dict[str, Path]) -> dict[str, Clip]:
     }
 
 
-@EACH_FAMILY
-def test_every_family_gives_features_of_the_same_shapes(family: str, clips: dict[str, Clip]) -> None:
+def test_every_family_gives_features_of_the_same_shapes(clips: dict[str, Clip], subtests: pytest.Subtests) -> None:
     images = [random_image(20, 50, 0), random_image(32, 32, 1), random_image(7, 9, 2)]
-    features = clips[family](images, ["the red ship", "road"])
-    assert features.visual_BCHW.shape == (3, WIDTH, 8, 8)
-    assert features.text_NTC.shape == (2, LENGTH, WIDTH)
-    assert features.mask_NT.shape == (2, LENGTH)
-    assert features.mask_NT.dtype == torch.bool
-    assert features.sentence_NC.shape == (2, WIDTH)
-    assert features.scale.item() == pytest.approx(torch.tensor(3.0).exp().item())  # not the logarithm
-    assert features.bias.item() == pytest.approx(0 if family == "clip" else -0.3)
-    assert (features.neutral_C is not None) == (family == "clip")
+    for family, clip in clips.items():
+        with subtests.test(family):
+            features = clip(images, ["the red ship", "road"])
+            assert features.visual_BCHW.shape == (3, WIDTH, 8, 8)
+            assert features.text_NTC.shape == (2, LENGTH, WIDTH)
+            assert features.mask_NT.shape == (2, LENGTH)
+            assert features.mask_NT.dtype == torch.bool
+            assert features.sentence_NC.shape == (2, WIDTH)
+            assert features.scale.item() == pytest.approx(torch.tensor(3.0).exp().item())  # not the logarithm
+            assert features.bias.item() == pytest.approx(0 if family == "clip" else -0.3)
+            assert (features.neutral_C is not None) == (family == "clip")
 
 
-@pytest.mark.parametrize("family", ["siglip", "siglip2"])
-def test_siglip_s_map_is_the_last_hidden_state_row_by_row(family: str, clips: dict[str, Clip]) -> None:
-    clip, images = clips[family], [random_image(32, 32, 1)]
-    hidden = clip.model.vision_model(prepare_images(images, 32, clip.pixel_mean, clip.pixel_std)).last_hidden_state
-    visual = clip.encode_images(images)
-    for row, column in ((0, 0), (0, 7), (3, 5), (7, 0)):
-        torch.testing.assert_close(visual[0, :, row, column], hidden[0, 8 * row + column])
+def test_siglip_s_map_is_the_last_hidden_state_row_by_row(clips: dict[str, Clip], subtests: pytest.Subtests) -> None:
+    images = [random_image(32, 32, 1)]
+    for family in ("siglip", "siglip2"):
+        with subtests.test(family):
+            clip = clips[family]
+            pixels = prepare_images(images, 32, clip.pixel_mean, clip.pixel_std)
+            hidden, visual = clip.model.vision_model(pixels).last_hidden_state, clip.encode_images(images)
+            for row, column in ((0, 0), (0, 7), (3, 5), (7, 0)):
+                torch.testing.assert_close(visual[0, :, row, column], hidden[0, 8 * row + column])
 
 
 def test_clip_s_map_leaves_out_CLS_and_is_normed_and_projected_as_CLS_is(clips: dict[str, Clip]) -> None:
@@ -63,12 +65,14 @@ def test_clip_s_map_leaves_out_CLS_and_is_normed_and_projected_as_CLS_is(clips: 
     torch.testing.assert_close(cls, clip.model.get_image_features(pixels).pooler_output)  # transformers' own way
 
 
-@EACH_FAMILY
-def test_the_sentence_is_the_one_transformers_compares_images_with(family: str, clips: dict[str, Clip]) -> None:
-    clip = clips[family]
-    ids, _ = clip.tokens(["the red ship", "road"])
-    own = clip.encode_texts(["the red ship", "road"]).sentence_NC
-    torch.testing.assert_close(own, clip.model.get_text_features(ids).pooler_output)
+def test_the_sentence_is_the_one_transformers_compares_images_with(
+    clips: dict[str, Clip], subtests: pytest.Subtests
+) -> None:
+    for family, clip in clips.items():
+        with subtests.test(family):
+            ids, _ = clip.tokens(["the red ship", "road"])
+            own = clip.encode_texts(["the red ship", "road"]).sentence_NC
+            torch.testing.assert_close(own, clip.model.get_text_features(ids).pooler_output)
 
 
 def test_clip_s_sentence_is_its_end_token(clips: dict[str, Clip]) -> None:
@@ -95,60 +99,55 @@ def test_the_neutral_caption_itself_has_a_logit_of_zero_everywhere(clips: dict[s
     assert logits[1].abs().max() > 0.1
 
 
-@EACH_FAMILY
-def test_a_patch_lies_where_it_is_in_the_image(family: str, clips: dict[str, Clip]) -> None:
-    clip, dark = clips[family], torch.zeros(3, 32, 32, dtype=torch.uint8)
+def test_a_patch_lies_where_it_is_in_the_image(clips: dict[str, Clip], subtests: pytest.Subtests) -> None:
+    dark = torch.zeros(3, 32, 32, dtype=torch.uint8)
     lit = dark.clone()
     lit[:, 4:8, 24:28] = 255  # row 1, column 6
-    with torch.no_grad():
-        change = [clip.model.vision_model.embeddings.patch_embedding(image[None] / 255.0) for image in (dark, lit)]
-        moved = (change[1] - change[0]).abs().sum(1)[0]
-    assert moved.nonzero().tolist() == [[1, 6]]
-    difference = (clip.encode_images([lit]) - clip.encode_images([dark])).norm(dim=1)[0]
-    assert difference.argmax().item() == 8 * 1 + 6
+    for family, clip in clips.items():
+        with subtests.test(family):
+            with torch.no_grad():
+                embed = clip.model.vision_model.embeddings.patch_embedding
+                change = [embed(image[None] / 255.0) for image in (dark, lit)]
+                moved = (change[1] - change[0]).abs().sum(1)[0]
+            assert moved.nonzero().tolist() == [[1, 6]]
+            difference = (clip.encode_images([lit]) - clip.encode_images([dark])).norm(dim=1)[0]
+            assert difference.argmax().item() == 8 * 1 + 6
 
 
-@EACH_FAMILY
 def test_features_of_an_expression_do_not_depend_on_the_expressions_beside_it(
-    family: str, clips: dict[str, Clip]
+    clips: dict[str, Clip], subtests: pytest.Subtests
 ) -> None:
     def close(one: Tensor, other: Tensor) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
-    clip = clips[family]
-    alone = clip.encode_texts(["the red ship"])
-    clip.tokens.cut.clear()
-    with pytest.warns(TruncationWarning):
-        among = clip.encode_texts(["road", " ".join(WORDS), "the red ship"])
-    for one, other in zip(alone[:3], among[:3], strict=True):
-        close(other[2].float(), one[0].float())
-    if alone.neutral_C is not None and among.neutral_C is not None:
-        close(among.neutral_C, alone.neutral_C)
+    for family, clip in clips.items():
+        with subtests.test(family):
+            alone = clip.encode_texts(["the red ship"])
+            clip.tokens.cut.clear()
+            with pytest.warns(TruncationWarning):
+                among = clip.encode_texts(["road", " ".join(WORDS), "the red ship"])
+            for one, other in zip(alone[:3], among[:3], strict=True):
+                close(other[2].float(), one[0].float())
+            if alone.neutral_C is not None and among.neutral_C is not None:
+                close(among.neutral_C, alone.neutral_C)
 
 
-@EACH_FAMILY
-def test_a_text_that_is_too_long_is_read_as_its_beginning(family: str, clips: dict[str, Clip]) -> None:
-    clip, words = clips[family], (WORDS * 3)[:40]
-    fits = LENGTH - 1 - (family == "clip")
-    clip.tokens.cut.clear()
-    with pytest.warns(TruncationWarning):
-        long = clip.encode_texts([" ".join(words)])
-    cut = clip.encode_texts([" ".join(words[:fits])])
-    torch.testing.assert_close(long.text_NTC, cut.text_NTC)
-    torch.testing.assert_close(long.sentence_NC, cut.sentence_NC)
+def test_a_text_that_is_too_long_is_read_as_its_beginning(clips: dict[str, Clip], subtests: pytest.Subtests) -> None:
+    words = (WORDS * 3)[:40]
+    for family, clip in clips.items():
+        with subtests.test(family):
+            fits = LENGTH - 1 - (family == "clip")
+            clip.tokens.cut.clear()
+            with pytest.warns(TruncationWarning):
+                long = clip.encode_texts([" ".join(words)])
+            cut = clip.encode_texts([" ".join(words[:fits])])
+            torch.testing.assert_close(long.text_NTC, cut.text_NTC)
+            torch.testing.assert_close(long.sentence_NC, cut.sentence_NC)
 
 
-@EACH_FAMILY
-def test_words_tell_expressions_apart(family: str, clips: dict[str, Clip]) -> None:
-    sentence = clips[family].encode_texts(["the RED ship", "the red ship", "the green ship"]).sentence_NC
-    assert torch.equal(sentence[0], sentence[1])
-    assert (sentence[1] - sentence[2]).abs().max() > 1e-2
-
-
-@EACH_FAMILY
-def test_eager_attention_gives_the_same_features(family: str, foundations: dict[str, Path]) -> None:
-    config, images, texts = tiny_config(family=family).clip, [random_image(20, 50, 0)], ["the red ship", "road"]
-    with torch.no_grad():
-        fast, plain = (load_clip(config, foundations[family], kind).eval()(images, texts) for kind in ("sdpa", "eager"))
-    for name in ("visual_BCHW", "text_NTC", "sentence_NC"):
-        torch.testing.assert_close(getattr(fast, name), getattr(plain, name), rtol=0, atol=1e-5)
+def test_words_tell_expressions_apart(clips: dict[str, Clip], subtests: pytest.Subtests) -> None:
+    for family, clip in clips.items():
+        with subtests.test(family):
+            sentence = clip.encode_texts(["the RED ship", "the red ship", "the green ship"]).sentence_NC
+            assert torch.equal(sentence[0], sentence[1])
+            assert (sentence[1] - sentence[2]).abs().max() > 1e-2

@@ -13,7 +13,6 @@ from torch import Tensor
 from models.rsrefseg import RSRefSeg
 from tests.tiny import FAMILIES, random_image, tiny_model
 
-EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 IMAGES = [random_image(40, 72, 0), random_image(64, 64, 1)]
 TEXTS, IMAGE_INDEX = ["the red ship", "harbor", "road"], [0, 1, 1]
 ENCODERS = ("clip_vision", "clip_text", "sam")
@@ -54,39 +53,46 @@ def kept_bytes(model: RSRefSeg) -> int:
     return sum(size for size, _ in kept.values())
 
 
-@EACH_FAMILY
-def test_eager_attention_is_the_same_function(family: str, foundations: dict[str, Path]) -> None:
-    fast, plain = build(foundations[family], family), build(foundations[family], family, attention="eager")
-    for encoder in fast.encoders().values():
-        assert encoder.config._attn_implementation == "sdpa"
-    for encoder in plain.encoders().values():
-        assert encoder.config._attn_implementation == "eager"
-    torch.testing.assert_close(logits_of(fast), logits_of(plain), rtol=0, atol=1e-4)
+def test_eager_attention_is_the_same_function(foundations: dict[str, Path], subtests: pytest.Subtests) -> None:
+    for family in FAMILIES:
+        with subtests.test(family):
+            fast, plain = build(foundations[family], family), build(foundations[family], family, attention="eager")
+            for encoder in fast.encoders().values():
+                assert encoder.config._attn_implementation == "sdpa"
+            for encoder in plain.encoders().values():
+                assert encoder.config._attn_implementation == "eager"
+            torch.testing.assert_close(logits_of(fast), logits_of(plain), rtol=0, atol=1e-4)
 
 
-@EACH_FAMILY
-def test_fused_attention_is_what_runs(family: str, foundations: dict[str, Path], monkeypatch: Any) -> None:
+def test_fused_attention_is_what_runs(
+    foundations: dict[str, Path], monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
     calls: list[int] = []
     whole = torch.nn.functional.scaled_dot_product_attention
     monkeypatch.setattr(
         torch.nn.functional, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or whole(*a, **k)
     )
-    logits_of(build(foundations[family], family, attention="eager"))
-    assert not calls
-    logits_of(build(foundations[family], family))
-    assert len(calls) == 2 + 2 + 2 + 7  # every layer of the three encoders, three in each of the decoder's two, a last
+    for family in FAMILIES:
+        with subtests.test(family):
+            calls.clear()
+            logits_of(build(foundations[family], family, attention="eager"))
+            assert not calls
+            logits_of(build(foundations[family], family))
+            # every layer of the three encoders, three in each of the decoder's two, a last
+            assert len(calls) == 2 + 2 + 2 + 7
 
 
-@pytest.mark.parametrize("encoders", [ENCODERS[:1], ENCODERS[1:2], ENCODERS[2:], ENCODERS])
 def test_gradient_checkpointing_gives_the_same_gradients_and_keeps_less(
-    encoders: tuple[str, ...], weights: Path
+    weights: Path, subtests: pytest.Subtests
 ) -> None:
-    expected = gradients(build(weights))
-    found = gradients(build(weights, gradient_checkpointing=encoders))
-    assert found.keys() == expected.keys()
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
-    assert kept_bytes(build(weights, gradient_checkpointing=encoders)) < kept_bytes(build(weights))
+    expected, kept = gradients(build(weights)), kept_bytes(build(weights))
+    for encoders in (ENCODERS[:1], ENCODERS[1:2], ENCODERS[2:], ENCODERS):
+        with subtests.test(encoders=encoders):
+            found = gradients(build(weights, gradient_checkpointing=encoders))
+            assert found.keys() == expected.keys()
+            for name, gradient in expected.items():
+                torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+            assert kept_bytes(build(weights, gradient_checkpointing=encoders)) < kept
 
 
 def test_gradient_checkpointing_computes_again_only_in_the_encoders_it_names(weights: Path) -> None:
@@ -113,27 +119,33 @@ def test_frozen_encoders_keep_no_activations(weights: Path) -> None:
     assert kept_bytes(tiny_model(weights, "no_lora").train()) < kept_bytes(tiny_model(weights, "text_frozen").train())
 
 
-@EACH_FAMILY
-def test_bfloat16_runs_the_encoders_alone_and_stays_near(family: str, foundations: dict[str, Path]) -> None:
-    model = build(foundations[family], family, precision="bfloat16")
-    seen: dict[str, torch.dtype] = {}
-    for name, encoder in model.encoders().items():
-        linear = next(module for module in encoder.modules() if isinstance(module, torch.nn.Linear))
-        linear.register_forward_hook(lambda _, __, output, name=name: seen.update({name: output.dtype}))
-    model.prompter.fuse.register_forward_hook(lambda _, __, output: seen.update(prompter=output.dtype))
-    found, expected = logits_of(model), logits_of(build(foundations[family], family))
-    assert seen == {**dict.fromkeys(ENCODERS, torch.bfloat16), "prompter": torch.float32}
-    assert found.dtype == torch.float32
-    assert not torch.equal(found, expected)
-    assert (found - expected).std() < 0.1 * expected.std()
+def test_bfloat16_runs_the_encoders_alone_and_stays_near(
+    foundations: dict[str, Path], subtests: pytest.Subtests
+) -> None:
+    def note(seen: dict[str, torch.dtype], name: str, module: torch.nn.Module) -> None:
+        module.register_forward_hook(lambda _, __, output: seen.update({name: output.dtype}))
+
+    for family in FAMILIES:
+        with subtests.test(family):
+            model = build(foundations[family], family, precision="bfloat16")
+            seen: dict[str, torch.dtype] = {}
+            for name, encoder in model.encoders().items():
+                note(seen, name, next(module for module in encoder.modules() if isinstance(module, torch.nn.Linear)))
+            note(seen, "prompter", model.prompter.fuse)
+            found, expected = logits_of(model), logits_of(build(foundations[family], family))
+            assert seen == {**dict.fromkeys(ENCODERS, torch.bfloat16), "prompter": torch.float32}
+            assert found.dtype == torch.float32
+            assert not torch.equal(found, expected)
+            assert (found - expected).std() < 0.1 * expected.std()
 
 
-@EACH_FAMILY
-def test_it_trains_in_bfloat16_with_checkpointing(family: str, foundations: dict[str, Path]) -> None:
-    model = build(foundations[family], family, precision="bfloat16", gradient_checkpointing=ENCODERS)
-    found = gradients(model)
-    assert found.keys() == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert all(gradient.dtype == torch.float32 and gradient.isfinite().all() for gradient in found.values())
+def test_it_trains_in_bfloat16_with_checkpointing(foundations: dict[str, Path], subtests: pytest.Subtests) -> None:
+    for family in FAMILIES:
+        with subtests.test(family):
+            model = build(foundations[family], family, precision="bfloat16", gradient_checkpointing=ENCODERS)
+            found = gradients(model)
+            assert found.keys() == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+            assert all(gradient.dtype == torch.float32 and gradient.isfinite().all() for gradient in found.values())
 
 
 @pytest.mark.slow
@@ -149,6 +161,7 @@ def test_a_compiled_model_predicts_the_same_and_trains(weights: Path) -> None:
         assert (found[name] - gradient).norm() <= 1e-2 * gradient.norm() + 1e-6, name
 
 
-def test_compile_is_asked_for_of_every_encoder(weights: Path) -> None:
+def test_compile_is_asked_for_of_every_encoder(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda call: call)  # to be asked is enough: the real one costs seconds
     assert all(encoder._compiled_call_impl is not None for encoder in build(weights, compile=True).encoders().values())
     assert all(encoder._compiled_call_impl is None for encoder in build(weights).encoders().values())

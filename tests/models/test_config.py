@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,25 +11,28 @@ from models.config import LoraConfig, ModelConfig, PrompterConfig
 from models.zoo import MODELS
 from tests.tiny import tiny_config
 
+PARTS = ("clip", "sam", "prompter", "lora", "compute")
+
 
 def plain() -> dict[str, Any]:
     return copy.deepcopy(MODELS["mini"])
 
 
-@pytest.mark.parametrize("part", ["", "clip", "sam", "prompter", "lora", "compute"])
-def test_an_unknown_key_is_refused_at_every_level(part: str) -> None:
-    data = plain()
-    (data[part] if part else data)["unheard_of"] = 1
-    with pytest.raises(ValidationError, match=rf"{part + '.' if part else ''}unheard_of\n\s+Extra inputs"):
-        ModelConfig.model_validate(data)
+def test_an_unknown_key_is_refused_at_every_level(subtests: pytest.Subtests) -> None:
+    for part in ("", *PARTS):
+        data = plain()
+        (data[part] if part else data)["unheard_of"] = 1
+        message = rf"{part + '.' if part else ''}unheard_of\n\s+Extra inputs"
+        with subtests.test(part), pytest.raises(ValidationError, match=message):
+            ModelConfig.model_validate(data)
 
 
-@pytest.mark.parametrize("part", ["clip", "sam", "prompter", "lora", "compute"])
-def test_a_part_that_is_left_out_is_an_error_and_never_a_default(part: str) -> None:
-    data = plain()
-    del data[part]
-    with pytest.raises(ValidationError, match=rf"{part}\n\s+Field required"):
-        ModelConfig.model_validate(data)
+def test_a_part_that_is_left_out_is_an_error_and_never_a_default(subtests: pytest.Subtests) -> None:
+    for part in PARTS:
+        data = plain()
+        del data[part]
+        with subtests.test(part), pytest.raises(ValidationError, match=rf"{part}\n\s+Field required"):
+            ModelConfig.model_validate(data)
 
 
 def test_null_means_off() -> None:
@@ -36,10 +40,10 @@ def test_null_means_off() -> None:
     assert ModelConfig.model_validate({**plain(), "lora": {}}).lora == LoraConfig(rank=16, alpha=16, dropout=0.1)
 
 
-@pytest.mark.parametrize("part", ["clip", "sam", "prompter", "compute"])
-def test_what_cannot_be_off_refuses_null(part: str) -> None:
-    with pytest.raises(ValidationError, match=part):
-        ModelConfig.model_validate({**plain(), part: None})
+def test_what_cannot_be_off_refuses_null(subtests: pytest.Subtests) -> None:
+    for part in ("clip", "sam", "prompter", "compute"):
+        with subtests.test(part), pytest.raises(ValidationError, match=part):
+            ModelConfig.model_validate({**plain(), part: None})
 
 
 def test_a_configuration_is_frozen() -> None:
@@ -55,11 +59,11 @@ def test_both_terms_off_is_refused() -> None:
         PrompterConfig.model_validate({"local": False, "global": False})
 
 
-@pytest.mark.parametrize("value", ["False", "false", "True", "no", "", 0, 1, None, []])
-@pytest.mark.parametrize("key", ["local", "global", "dense"])
-def test_a_switch_takes_true_or_false_and_nothing_that_looks_like_it(key: str, value: Any) -> None:
-    with pytest.raises(ValidationError, match=key):
-        PrompterConfig.model_validate({key: value})
+def test_a_switch_takes_true_or_false_and_nothing_that_looks_like_it(subtests: pytest.Subtests) -> None:
+    looks: list[Any] = ["False", "false", "True", "no", "", 0, 1, None, []]
+    for key, value in product(("local", "global", "dense"), looks):
+        with subtests.test(key, value=value), pytest.raises(ValidationError, match=key):
+            PrompterConfig.model_validate({key: value})
 
 
 def test_global_is_written_as_in_params_yaml() -> None:
@@ -69,32 +73,30 @@ def test_global_is_written_as_in_params_yaml() -> None:
     assert prompter.model_dump(by_alias=True) == {**terms, "formulation": "released", "downsample": 4, "grid": None}
 
 
-@pytest.mark.parametrize(
-    ("part", "difference"),
-    [
-        ("prompter", {"downsample": 3}),
-        ("prompter", {"downsample": 1}),
-        ("prompter", {"formulation": "mine"}),
-        ("prompter", {"grid": 0}),
-        ("lora", {"text": "lower_half"}),
-        ("lora", {"text": None}),
-        ("compute", {"attention": "flash"}),
-        ("compute", {"precision": "float16"}),
-        ("compute", {"gradient_checkpointing": ["clip"]}),
-        ("compute", {"compile": "yes"}),
-        ("lora", {"rank": 0}),
-        ("lora", {"alpha": 0}),
-        ("lora", {"dropout": 1.0}),
-        ("lora", {"rank": None}),
-        ("clip", {"family": "blip"}),
-        ("clip", {"pixel_mean": [0.5, 0.5]}),
-    ],
-)
-def test_values_that_make_no_model_are_refused(part: str, difference: dict[str, Any]) -> None:
-    data = plain()
-    data[part] = {**data[part], **difference}
-    with pytest.raises(ValidationError, match=rf"{part}\.{next(iter(difference))}"):
-        ModelConfig.model_validate(data)
+def test_values_that_make_no_model_are_refused(subtests: pytest.Subtests) -> None:
+    values: list[tuple[str, str, Any]] = [
+        ("prompter", "downsample", 3),
+        ("prompter", "downsample", 1),
+        ("prompter", "formulation", "mine"),
+        ("prompter", "grid", 0),
+        ("lora", "text", "lower_half"),
+        ("lora", "text", None),
+        ("compute", "attention", "flash"),
+        ("compute", "precision", "float16"),
+        ("compute", "gradient_checkpointing", ["clip"]),
+        ("compute", "compile", "yes"),
+        ("lora", "rank", 0),
+        ("lora", "alpha", 0),
+        ("lora", "dropout", 1.0),
+        ("lora", "rank", None),
+        ("clip", "family", "blip"),
+        ("clip", "pixel_mean", [0.5, 0.5]),
+    ]
+    for part, key, value in values:
+        data = plain()
+        data[part] = {**data[part], key: value}
+        with subtests.test(f"{part}.{key}", value=value), pytest.raises(ValidationError, match=rf"{part}\.{key}"):
+            ModelConfig.model_validate(data)
 
 
 def test_patches_and_words_must_have_one_width() -> None:
@@ -104,22 +106,18 @@ def test_patches_and_words_must_have_one_width() -> None:
         ModelConfig.model_validate(data)
 
 
-@pytest.mark.parametrize(
-    ("family", "key", "value", "message"),
-    [
+def test_a_projection_and_a_neutral_caption_belong_to_clip_alone(subtests: pytest.Subtests) -> None:
+    values: list[tuple[str, str, Any, str]] = [
         ("clip", "projection", None, r"clip\.projection is None: family 'clip' needs one"),
         ("clip", "neutral", None, r"clip\.neutral is None: family 'clip' needs one"),
         ("siglip", "projection", 32, r"clip\.projection is 32: family 'siglip' does not have one"),
         ("siglip2", "neutral", "a photo.", r"clip\.neutral is 'a photo\.': family 'siglip2' does not have one"),
-    ],
-)
-def test_a_projection_and_a_neutral_caption_belong_to_clip_alone(
-    family: str, key: str, value: Any, message: str
-) -> None:
-    data = tiny_config(family=family).model_dump(by_alias=True)
-    data["clip"][key] = value
-    with pytest.raises(ValidationError, match=message):
-        ModelConfig.model_validate(data)
+    ]
+    for family, key, value, message in values:
+        data = tiny_config(family=family).model_dump(by_alias=True)
+        data["clip"][key] = value
+        with subtests.test(family, key=key), pytest.raises(ValidationError, match=message):
+            ModelConfig.model_validate(data)
 
 
 def test_the_prompter_works_on_clip_s_map_unless_another_grid_is_asked_for() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from models.pixels import prepare_images
 from tests.tiny import random_image
@@ -27,13 +26,14 @@ def test_an_image_of_the_right_size_is_only_normalised() -> None:
         assert prepared[0, channel, row, column].item() == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("size", [(64, 48), (9, 40)], ids=["smaller", "taller"])
-def test_resizing_is_bilinear_and_antialiased_without_keeping_the_aspect(size: tuple[int, int]) -> None:
-    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8))
-    prepared = prepare_images([image], 16, ZERO, ONE)[0]
-    for channel in range(3):
-        plain = Image.fromarray(image[channel].numpy()).convert("F").resize((16, 16), Image.Resampling.BILINEAR)
-        np.testing.assert_allclose(prepared[channel].numpy(), np.asarray(plain) / 255, atol=1e-4)
+def test_resizing_is_bilinear_and_antialiased_without_keeping_the_aspect(subtests: pytest.Subtests) -> None:
+    for name, size in (("smaller", (64, 48)), ("taller", (9, 40))):
+        image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8))
+        prepared = prepare_images([image], 16, ZERO, ONE)[0]
+        for channel in range(3):
+            plain = Image.fromarray(image[channel].numpy()).convert("F").resize((16, 16), Image.Resampling.BILINEAR)
+            with subtests.test(name, channel=channel):
+                np.testing.assert_allclose(prepared[channel].numpy(), np.asarray(plain) / 255, atol=1e-4)
 
 
 def test_normalisation_follows_resizing_channel_by_channel() -> None:
@@ -51,17 +51,15 @@ def test_an_image_does_not_depend_on_the_images_beside_it_and_is_left_as_it_was(
     assert torch.equal(image, before)
 
 
-@pytest.mark.parametrize(
-    ("image", "found"),
-    [
+def test_anything_but_uint8_channels_first_is_refused(subtests: pytest.Subtests) -> None:
+    for image, found in (
         (torch.rand(3, 8, 8), r"torch\.float32 of shape \(3, 8, 8\)"),
         (torch.zeros(3, 8, 8, dtype=torch.int64), r"torch\.int64"),
         (torch.zeros(3, 8, 8, dtype=torch.bool), r"torch\.bool"),
         (torch.zeros(8, 8, 3, dtype=torch.uint8), r"\(8, 8, 3\)"),
         (torch.zeros(1, 8, 8, dtype=torch.uint8), r"\(1, 8, 8\)"),
         (torch.zeros(8, 8, dtype=torch.uint8), r"\(8, 8\)"),
-    ],
-)
-def test_anything_but_uint8_channels_first_is_refused(image: Tensor, found: str) -> None:
-    with pytest.raises(ValueError, match=rf"image 1 is .*{found}.*give uint8 of shape"):
-        prepare_images([random_image(8, 8, 0), image], 8, MEAN, STD)
+    ):
+        message = rf"image 1 is .*{found}.*give uint8 of shape"
+        with subtests.test(found), pytest.raises(ValueError, match=message):
+            prepare_images([random_image(8, 8, 0), image], 8, MEAN, STD)

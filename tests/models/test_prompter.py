@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ SCALE, BIAS = 3.7, -0.4
 FULL: dict[str, Any] = {}
 GLOBAL_ONLY = {"local": False}
 LOCAL_ONLY = {"global": False}
-FORMULATION = pytest.mark.parametrize("formulation", ["released", "paper"])
-TERMS = pytest.mark.parametrize("terms", [FULL, GLOBAL_ONLY, LOCAL_ONLY], ids=["full", "global_only", "local_only"])
+TERMS = {"full": FULL, "global_only": GLOBAL_ONLY, "local_only": LOCAL_ONLY}
+FORMULATIONS = ("released", "paper")
 
 
 def make_features(seed: int = 0, side: int = SIDE, *, neutral: bool = False) -> ClipFeatures:
@@ -196,107 +197,88 @@ def test_the_paper_s_sentence_is_the_end_token_which_its_local_semantics_leave_o
     assert features.mask_NT.sum(1).tolist() == list(LENGTHS)  # nothing was changed in place
 
 
-@FORMULATION
-def test_the_first_convolution_reads_local_global_and_v_in_this_order(formulation: str) -> None:
+def test_the_first_convolution_reads_the_local_and_the_global_term_if_on_and_v_in_this_order(
+    subtests: pytest.Subtests,
+) -> None:
     features = make_features()
-    _, fused = run(make_prompter(formulation=formulation), features)
-    for number in range(len(LENGTHS)):
-        terms = restated_terms(features, number, formulation)
-        for position, name in enumerate(("local", "global", "v")):
-            np.testing.assert_allclose(
-                fused[number, position * C : (position + 1) * C], terms[name], atol=1e-12, err_msg=name
-            )
+    read = {"full": ("local", "global", "v"), "global_only": ("global", "v"), "local_only": ("local", "v")}
+    for formulation, (variant, terms) in product(FORMULATIONS, TERMS.items()):
+        with subtests.test(variant, formulation=formulation):
+            prompter = make_prompter(formulation=formulation, **terms)
+            assert prompter.fuse[0].in_channels == len(read[variant]) * C  # a term that is off is not built
+            _, fused = run(prompter, features)
+            for number in range(len(LENGTHS)):
+                expected = restated_terms(features, number, formulation)
+                for position, name in enumerate(read[variant]):
+                    np.testing.assert_allclose(
+                        fused[number, position * C : (position + 1) * C], expected[name], atol=1e-12, err_msg=name
+                    )
 
 
-@FORMULATION
-def test_global_only_reads_global_and_v_alone(formulation: str) -> None:
+def test_sparse_prompts_follow_the_equations_to_the_end(subtests: pytest.Subtests) -> None:
+    for variant, downsample in (("full", 2), ("full", 4), ("full", 8), ("global_only", 4), ("local_only", 4)):
+        with subtests.test(variant, downsample=downsample):
+            prompter = make_prompter(downsample=downsample, **TERMS[variant])
+            prompts, fused = run(prompter, make_features())
+            for number in range(len(LENGTHS)):
+                expected = restated_sparse(prompter, fused[number])
+                np.testing.assert_allclose(prompts.sparse_NMC[number].numpy(), expected, atol=1e-10)
+
+
+def test_the_heat_map_is_G_as_logits_and_of_local_only_the_mean_logit_of_its_local_semantics(
+    subtests: pytest.Subtests,
+) -> None:
     features = make_features()
-    _, fused = run(make_prompter(formulation=formulation, **GLOBAL_ONLY), features)
-    for number in range(len(LENGTHS)):
-        terms = restated_terms(features, number, formulation)
-        np.testing.assert_allclose(fused[number], np.concatenate([terms["global"], terms["v"]]), atol=1e-12)
+    shown = {"full": "G", "global_only": "G", "local_only": "mean_L"}
+    for formulation, (variant, terms) in product(FORMULATIONS, TERMS.items()):
+        with subtests.test(variant, formulation=formulation):
+            heat = run(make_prompter(formulation=formulation, **terms), features)[0].heat_NHW
+            assert heat is not None
+            for number in range(len(LENGTHS)):
+                expected = restated_terms(features, number, formulation)[shown[variant]]
+                np.testing.assert_allclose(heat[number].numpy(), expected, atol=1e-12)
 
 
-@FORMULATION
-def test_local_only_reads_local_and_v_alone(formulation: str) -> None:
+def test_what_stands_in_the_padding_never_matters(subtests: pytest.Subtests) -> None:
     features = make_features()
-    _, fused = run(make_prompter(formulation=formulation, **LOCAL_ONLY), features)
-    for number in range(len(LENGTHS)):
-        terms = restated_terms(features, number, formulation)
-        np.testing.assert_allclose(fused[number], np.concatenate([terms["local"], terms["v"]]), atol=1e-12)
-
-
-@pytest.mark.parametrize("downsample", [2, 4, 8])
-@TERMS
-def test_sparse_prompts_follow_the_equations_to_the_end(terms: dict[str, Any], downsample: int) -> None:
-    prompter = make_prompter(downsample=downsample, **terms)
-    prompts, fused = run(prompter, make_features())
-    for number in range(len(LENGTHS)):
-        expected = restated_sparse(prompter, fused[number])
-        np.testing.assert_allclose(prompts.sparse_NMC[number].numpy(), expected, atol=1e-10)
-
-
-@FORMULATION
-@pytest.mark.parametrize("terms", [FULL, GLOBAL_ONLY], ids=["full", "global_only"])
-def test_the_heat_map_is_G_as_logits(terms: dict[str, Any], formulation: str) -> None:
-    features = make_features()
-    heat = run(make_prompter(formulation=formulation, **terms), features)[0].heat_NHW
-    assert heat is not None
-    for number in range(len(LENGTHS)):
-        expected = restated_terms(features, number, formulation)["G"]
-        np.testing.assert_allclose(heat[number].numpy(), expected, atol=1e-12)
-
-
-@FORMULATION
-def test_the_heat_map_of_local_only_is_the_mean_logit_of_its_local_semantics(formulation: str) -> None:
-    features = make_features()
-    heat = run(make_prompter(formulation=formulation, **LOCAL_ONLY), features)[0].heat_NHW
-    assert heat is not None
-    for number in range(len(LENGTHS)):
-        expected = restated_terms(features, number, formulation)["mean_L"]
-        np.testing.assert_allclose(heat[number].numpy(), expected, atol=1e-12)
-
-
-@FORMULATION
-@TERMS
-def test_what_stands_in_the_padding_never_matters(terms: dict[str, Any], formulation: str) -> None:
-    prompter, features = make_prompter(formulation=formulation, **terms), make_features()
     noisy = torch.where(features.mask_NT.unsqueeze(-1), features.text_NTC, 1e3 * torch.randn_like(features.text_NTC))
     assert not torch.equal(noisy, features.text_NTC)
-    one, fused_one = run(prompter, features)
-    other, fused_other = run(prompter, replace(features, text_NTC=noisy))
-    np.testing.assert_array_equal(fused_one, fused_other)
-    assert torch.equal(one.sparse_NMC, other.sparse_NMC)
-    assert torch.equal(one.heat_NHW, other.heat_NHW)  # type: ignore[arg-type]
+    for formulation, (variant, terms) in product(FORMULATIONS, TERMS.items()):
+        with subtests.test(variant, formulation=formulation):
+            prompter = make_prompter(formulation=formulation, **terms)
+            one, fused_one = run(prompter, features)
+            other, fused_other = run(prompter, replace(features, text_NTC=noisy))
+            np.testing.assert_array_equal(fused_one, fused_other)
+            assert torch.equal(one.sparse_NMC, other.sparse_NMC)
+            assert torch.equal(one.heat_NHW, other.heat_NHW)  # type: ignore[arg-type]
 
 
-@TERMS
-def test_the_expression_s_own_tokens_or_sentence_matter(terms: dict[str, Any]) -> None:
-    prompter, features = make_prompter(**terms), make_features()
-    other = make_features(seed=1)
+def test_the_expression_s_own_tokens_or_sentence_matter(subtests: pytest.Subtests) -> None:
+    features, other = make_features(), make_features(seed=1)
     changed = replace(features, text_NTC=other.text_NTC, sentence_NC=other.sentence_NC)
-    assert (run(prompter, features)[0].sparse_NMC - run(prompter, changed)[0].sparse_NMC).abs().amax() > 1e-4
+    for variant, terms in TERMS.items():
+        with subtests.test(variant):
+            prompter = make_prompter(**terms)
+            assert (run(prompter, features)[0].sparse_NMC - run(prompter, changed)[0].sparse_NMC).abs().amax() > 1e-4
 
 
-@pytest.mark.parametrize(("terms", "sparse"), [({}, 4), ({"downsample": 2}, 16), ({"downsample": 8}, 1)])
-def test_there_are_M_sparse_prompts_of_the_downsampled_grid(terms: dict[str, int], sparse: int) -> None:
-    prompts, _ = run(make_prompter(**terms), make_features(side=8), side=8)
-    assert prompts.sparse_NMC.shape == (len(LENGTHS), sparse, SAM_WIDTH)
+def test_there_are_M_sparse_prompts_of_the_downsampled_grid(subtests: pytest.Subtests) -> None:
+    for side, downsample, sparse in ((8, 4, 4), (8, 2, 16), (8, 8, 1), (27, 4, 49)):  # 27: the released grid
+        with subtests.test(side=side, downsample=downsample):
+            terms = {} if downsample == 4 else {"downsample": downsample}  # 4 is the default
+            prompts, _ = run(make_prompter(**terms), make_features(side=side), side=side)
+            assert prompts.sparse_NMC.shape == (len(LENGTHS), sparse, SAM_WIDTH)
 
 
-def test_the_released_grid_of_27_patches_gives_49_prompts() -> None:
-    prompts, _ = run(make_prompter(), make_features(side=27), side=27)
-    assert prompts.sparse_NMC.shape[1] == 49
-
-
-@pytest.mark.parametrize(("side", "grid"), [(27, 24), (16, 24), (24, None)])
-def test_the_paper_s_grid_of_24_cells_gives_36_prompts_and_a_heat_map_of_its_size(side: int, grid: int | None) -> None:
-    prompter = make_prompter(grid=grid, formulation="paper")
-    with torch.no_grad():
-        prompts = prompter(make_features(side=side), torch.tensor(IMAGE_OF), make_position(24))
-    assert prompts.sparse_NMC.shape == (len(LENGTHS), 36, SAM_WIDTH)
-    assert prompts.heat_NHW is not None
-    assert prompts.heat_NHW.shape == (len(LENGTHS), 24, 24)
+def test_the_paper_s_grid_of_24_cells_gives_36_prompts_and_a_heat_map_of_its_size(subtests: pytest.Subtests) -> None:
+    for side, grid in ((27, 24), (16, 24), (24, None)):
+        with subtests.test(side=side, grid=grid):
+            prompter = make_prompter(grid=grid, formulation="paper")
+            with torch.no_grad():
+                prompts = prompter(make_features(side=side), torch.tensor(IMAGE_OF), make_position(24))
+            assert prompts.sparse_NMC.shape == (len(LENGTHS), 36, SAM_WIDTH)
+            assert prompts.heat_NHW is not None
+            assert prompts.heat_NHW.shape == (len(LENGTHS), 24, 24)
 
 
 def test_another_grid_is_the_map_resized_before_the_words_filter_it() -> None:
@@ -314,11 +296,6 @@ def test_dense_off_gives_no_heat_map_and_the_same_sparse_prompts() -> None:
     without, _ = run(make_prompter(dense=False), make_features())
     assert without.heat_NHW is None
     assert torch.equal(with_dense.sparse_NMC, without.sparse_NMC)
-
-
-@pytest.mark.parametrize(("terms", "inputs"), [(FULL, 3 * C), (GLOBAL_ONLY, 2 * C), (LOCAL_ONLY, 2 * C)])
-def test_a_term_that_is_off_is_not_built(terms: dict[str, Any], inputs: int) -> None:
-    assert make_prompter(**terms).fuse[0].in_channels == inputs
 
 
 def test_norms_use_and_keep_their_running_statistics_in_eval_mode() -> None:

@@ -34,13 +34,14 @@ def test_shapes_are_those_the_docstrings_promise(sam: Sam) -> None:
     assert sam.no_mask().shape == (1, 32, 1, 1)
 
 
-@pytest.mark.parametrize("prompts", [0, 1, 5])
-def test_any_number_of_sparse_prompts_gives_one_mask_each(sam: Sam, prompts: int) -> None:
+def test_any_number_of_sparse_prompts_gives_one_mask_each(sam: Sam, subtests: pytest.Subtests) -> None:
     image = sam.encode(IMAGES)[[0, 1, 1]]
-    logits, quality = sam.decode(image, torch.randn(3, prompts, 32), sam.no_mask())
-    assert logits.shape == (3, 32, 32)
-    assert quality.shape == (3,)
-    assert logits.isfinite().all()
+    for prompts in (0, 1, 5):
+        with subtests.test(prompts=prompts):
+            logits, quality = sam.decode(image, torch.randn(3, prompts, 32), sam.no_mask())
+            assert logits.shape == (3, 32, 32)
+            assert quality.shape == (3,)
+            assert logits.isfinite().all()
 
 
 def test_a_mask_does_not_depend_on_the_prompts_decoded_beside_it(sam: Sam) -> None:

@@ -12,23 +12,31 @@ import pytest
 
 from benchmark.results.store import ResultError
 from reports.build import BEGIN, END, build, replace_block
-from reports.figures.plots import CAPTIONS, DRAWN
+from reports.figures.plots import CAPTIONS
+from reports.groups import Report
 
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def build_at(root: Path, readme: Path | None = None) -> dict[str, bytes]:
+def build_at(root: Path, readme: Path | None = None, document: Path | None = None) -> dict[str, bytes]:
     generated = root / "reports/generated"
-    build(root / "results", generated, root / "params.yaml", readme)
+    build(root / "results", generated, root / "params.yaml", readme, document)
     return files(generated)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures: drawing takes seconds."""
+    monkeypatch.setattr("reports.build.save_all", lambda _, folder: folder.mkdir())
 
 
 @pytest.fixture(scope="module")
 def built(fake_place: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two datasets, built once; read only."""
-    root = fake_place(tmp_path_factory.mktemp("built"), datasets=("fake_scenes", "fake_tiles"), images=3)
+    some = {"variants": {"rsrefseg": 0.9, "no_lora": 0.7, "no_dense_prompt": 0.8}, "controls": {"whole_image": 0.0}}
+    root = fake_place(tmp_path_factory.mktemp("built"), datasets=("fake_scenes", "fake_tiles"), images=3, **some)
     build_at(root)
     return root
 
@@ -56,44 +64,67 @@ def test_every_dataset_with_results_is_reported(built: Path) -> None:
             assert {f"tables/{dataset}/tiny/{table}.{kind}" for kind in ("md", "csv", "tex")} <= names
         for figure in CAPTIONS:
             assert {f"figures/{dataset}/tiny/{figure}.{kind}" for kind in ("png", "pdf")} <= names
-    assert {"index.html", "runs.csv", "tables/provenance.md", "tables/readme.md"} <= names
+    assert {"index.html", "runs.csv", "tables/provenance.md", "tables/summary.md", "figures/readme.jpg"} <= names
 
 
 def test_the_page_needs_nothing_but_itself(built: Path) -> None:
     page = (built / "reports/generated/index.html").read_text()
     assert not re.search(r"""src=(?!["']data:)|<link[^>]*href=(?!["']data:)""", page)
     assert page.count("<img") == 2 * 11
+    assert page.index("gain over the best baseline") < page.index("<img") < page.index("Results on fake_scenes")
+    assert "from the result files alone; MLflow was not asked" in page
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r' id="([^"]+)"', page))
 
 
 def test_the_page_says_what_the_current_run_names(built: Path) -> None:
     page = (built / "reports/generated/index.html").read_text()
     assert "datasets <code>fake_scenes</code>" in page
-    assert len(re.findall(r"<td>fake_tiles</td>\s*<td>tiny</td>\s*<td>\w+</td>\s*<td>0</td>\s*<td>no</td>", page)) == 8
+    assert len(re.findall(r"<td>fake_tiles</td>\s*<td>tiny</td>\s*<td>\w+</td>\s*<td>0</td>\s*<td>no</td>", page)) == 4
 
 
-def test_the_readme_block_is_replaced_and_the_rest_is_kept(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("reports.build.save_all", lambda _, folder: folder.mkdir())  # drawing takes seconds
-    root, readme = Path(shutil.copytree(built, tmp_path / "place")), tmp_path / "README.md"
-    readme.write_text(f"# Title\n\n{BEGIN}\nold table\n{END}\n\nthe end\n")
-    build_at(root, readme)
-    text = readme.read_text()
-    assert text.startswith(f"# Title\n\n{BEGIN}\n\n### fake_scenes · tiny\n")
-    assert text.endswith(f"{END}\n\nthe end\n")
-    assert "old table" not in text
-    assert (root / "reports/generated/tables/readme.md").read_text() in text
-    build_at(root, readme)
-    assert readme.read_text() == text
+@pytest.mark.usefixtures("undrawn")
+def test_the_readme_gets_the_headline_and_the_document_every_dataset(built: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(built, tmp_path / "place"))
+    readme, document = tmp_path / "README.md", tmp_path / "results.md"
+    for file in (readme, document):
+        file.write_text(f"# Title\n\n{BEGIN}\nold table\n{END}\n\nthe end\n")
+    build_at(root, readme, document)
+    headline, whole = readme.read_text(), document.read_text()
+    for text in (headline, whole):
+        assert text.startswith(f"# Title\n\n{BEGIN}\n\n")
+        assert text.endswith(f"{END}\n\nthe end\n")
+        assert "old table" not in text
+    assert (root / "reports/generated/tables/fake_scenes/tiny/headline.md").read_text() in headline
+    assert "* fake_tiles · tiny: best is " in headline
+    assert [headline.count(name) for name in ("| no_lora |", "(training-free)", "P@0.9")] == [1, 1, 0]
+    assert whole.index("## fake_scenes · tiny") < whole.index("## fake_tiles · tiny")
+    assert "dvc exp run -S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.seeds=[0]'" in whole
+    for table in ("main", "ablation", "controls"):
+        assert (root / f"reports/generated/tables/fake_tiles/tiny/{table}.md").read_text() in whole
+    build_at(root, readme, document)
+    assert (readme.read_text(), document.read_text()) == (headline, whole)
 
 
-@pytest.mark.parametrize("text", ["no markers", f"{BEGIN}", f"{END} {BEGIN}", f"{BEGIN} {END} {BEGIN} {END}"])
-def test_a_readme_without_its_markers_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_the_report_needs_no_mlflow_and_says_so(built: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(built, tmp_path / "place"))
+    runs = root / "reports/generated/runs.csv"
+    build(root / "results", root / "out", root / "params.yaml", runs=runs)
+    assert "held against what MLflow gave back" in (root / "out/index.html").read_text()
+    runs.write_text(runs.read_text().replace("fake0000", "fake9999"))
+    with pytest.raises(ResultError, match="differ in fingerprint"):
+        build(root / "results", root / "out", root / "params.yaml", runs=runs)
+    runs.unlink()
+    build(root / "results", root / "out", root / "params.yaml")
+    assert "MLflow was not asked" in (root / "out/index.html").read_text()
+
+
+def test_a_readme_without_its_markers_is_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(text)
-    with pytest.raises(ResultError, match=r"README\.md must have the markers"):
-        replace_block(readme, "block")
+    for text in ("no markers", f"{BEGIN}", f"{END} {BEGIN}", f"{BEGIN} {END} {BEGIN} {END}"):
+        readme.write_text(text)
+        with subtests.test(msg=text), pytest.raises(ResultError, match=r"README\.md must have the markers"):
+            replace_block(readme, "block")
     with pytest.raises(FileNotFoundError, match=r"OTHER\.md does not exist"):
         replace_block(tmp_path / "OTHER.md", "block")
 
@@ -101,11 +132,15 @@ def test_a_readme_without_its_markers_is_refused(tmp_path: Path, text: str) -> N
 def test_a_failed_build_keeps_the_old_report_and_the_readme(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.figures.plots.DRAWN", dict.fromkeys(DRAWN, lambda *_: None))
     root, readme = Path(shutil.copytree(built, tmp_path / "place")), tmp_path / "README.md"
     readme.write_text(f"{BEGIN}{END}")
     before = files(root / "reports/generated")
-    (root / "results/fake_scenes/examples.parquet").unlink()
+
+    def broken(_: Report, folder: Path) -> None:
+        folder.mkdir()
+        raise FileNotFoundError("examples.parquet")
+
+    monkeypatch.setattr("reports.build.save_all", broken)
     with pytest.raises(FileNotFoundError, match=r"examples\.parquet"):
         build_at(root, readme)
     assert files(root / "reports/generated") == before

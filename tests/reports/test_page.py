@@ -72,11 +72,21 @@ def test_the_page_is_readable_on_a_telephone_and_on_a_desk(page_file: Path, widt
         page.goto(page_file.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         size = "(tag) => parseFloat(getComputedStyle(document.querySelector(tag)).fontSize)"
-        assert page.evaluate(size, "p") >= 16
+        assert page.evaluate(size, "body > p:not(.note)") >= 16
         assert page.evaluate(size, "td") >= 13
         assert faults == []
         picture = screenshot(page, f"report-{width}.png")
     assert np.asarray(Image.open(picture).convert("L")).std() > 10
+
+
+@needs_chromium
+def test_a_wide_table_keeps_its_first_column_in_view(page_file: Path) -> None:
+    with browse(400) as (page, _):
+        page.goto(page_file.as_uri())
+        table = page.locator(f"#{MAIN} ~ .scroll").first
+        assert table.evaluate("box => { box.scrollLeft = 9999; return box.scrollLeft }") > 300
+        place = "box => box.querySelector('tbody td').getBoundingClientRect().left - box.getBoundingClientRect().left"
+        assert abs(table.evaluate(place)) < 2
 
 
 @needs_chromium

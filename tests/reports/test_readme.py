@@ -1,12 +1,13 @@
-"""The tables in the project's README are those of the results that lie beside it."""
+"""What README and docs/results.md show is of the results that lie beside them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from reports.build import BEGIN, END, make_tables, readme_block
+from reports.build import BEGIN, END, document_block, make_tables, readme_block
 from reports.load import load_report
 
 ROOT = Path(__file__).parents[2]
@@ -16,10 +17,17 @@ def test_the_readme_shows_the_results_in_the_repository() -> None:
     if not list((ROOT / "results").glob("*/*/*/*/result.json")):
         pytest.skip("no results yet: results/ holds no result.json")
     report = load_report(ROOT / "results", ROOT / "params.yaml", ROOT / "reports/generated/runs.csv")
-    expected = readme_block(report, make_tables(report))
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1, "README.md lacks the markers of its results block"
-    shown = text.split(BEGIN)[1].split(END)[0]
-    assert shown.strip() == expected.strip(), "run `python -m reports.build --readme README.md`"
-    generated = ROOT / "reports/generated/tables/readme.md"
-    assert generated.read_text(encoding="utf-8") == expected, "run `python -m reports.build --readme README.md`"
+    blocks = {"README.md": readme_block(report), "docs/results.md": document_block(report, make_tables(report))}
+    for name, expected in blocks.items():
+        shown = (ROOT / name).read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+        assert shown.strip() == expected.strip(), f"{name}: run `dvc repro report`"
+
+
+def test_the_readme_takes_a_minute() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"

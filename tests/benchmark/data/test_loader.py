@@ -92,13 +92,14 @@ def contents(batch: Batch) -> list[object]:
     return [pixels, batch.texts, batch.image_index, masks, batch.sample_ids, batch.image_ids, batch.categories]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 7])
-def test_the_number_of_workers_changes_nothing_but_the_speed(dataset: Dataset, workers: int) -> None:
-    for epoch in range(3):
-        settings = {"shuffle": (5, epoch), "expressions_per_image": 2}
-        inline = [contents(batch) for batch in batches(dataset, "train", 2, **settings)]
-        ahead = [contents(batch) for batch in batches(dataset, "train", 2, **settings, workers=workers)]
-        assert inline == ahead
+def test_the_number_of_workers_changes_nothing_but_the_speed(dataset: Dataset, subtests: pytest.Subtests) -> None:
+    for workers in (1, 2, 7):
+        with subtests.test(f"{workers} workers"):
+            for epoch in range(3):
+                settings = {"shuffle": (5, epoch), "expressions_per_image": 2}
+                inline = [contents(batch) for batch in batches(dataset, "train", 2, **settings)]
+                ahead = [contents(batch) for batch in batches(dataset, "train", 2, **settings, workers=workers)]
+                assert inline == ahead
 
 
 def test_the_order_follows_from_seed_and_epoch(dataset: Dataset) -> None:

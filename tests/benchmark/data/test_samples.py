@@ -167,15 +167,15 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spoil", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_rows_are_named_and_nothing_is_written(
-    tmp_path: Path, spoil: Callable[[pd.DataFrame, Path], pd.DataFrame], message: str
-) -> None:
-    samples = spoil(toy_samples(tmp_path / "toy"), tmp_path / "toy")
-    before = contents(tmp_path)
-    with pytest.raises((SampleError, FileNotFoundError), match=message):
-        save_dataset(tmp_path / "toy", samples, **ABOUT)
-    assert contents(tmp_path) == before
+def test_bad_rows_are_named_and_nothing_is_written(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, (case, (spoil, message)) in enumerate(BAD.items()):
+        with subtests.test(case):
+            folder = tmp_path / f"{number}" / "toy"
+            samples = spoil(toy_samples(folder), folder)
+            before = contents(folder.parent)
+            with pytest.raises((SampleError, FileNotFoundError), match=message):
+                save_dataset(folder, samples, **ABOUT)
+            assert contents(folder.parent) == before
 
 
 def test_a_bad_table_leaves_the_saved_one(tmp_path: Path) -> None:
@@ -230,13 +230,15 @@ def test_a_changed_table_is_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path / "toy")
 
 
-@pytest.mark.parametrize("name", ["samples.parquet", "manifest.json"])
-def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     save_dataset(tmp_path / "toy", toy_samples(tmp_path / "toy"), **ABOUT)
-    path = tmp_path / "toy" / name
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(SampleError, match=rf"toy/{name}: .*; fetch it again: .* --dataset toy"):
-        load_dataset(tmp_path / "toy")
+    for name in ("samples.parquet", "manifest.json"):
+        path = tmp_path / "toy" / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-50])
+        with pytest.raises(SampleError, match=rf"toy/{name}: .*; fetch it again: .* --dataset toy"):
+            load_dataset(tmp_path / "toy")
+        path.write_bytes(whole)
 
 
 def test_a_manifest_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
@@ -257,18 +259,18 @@ def test_unknown_and_empty_splits_are_errors(tmp_path: Path) -> None:
         dataset.split("val")
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
-def test_masks_survive_encoding(share: float) -> None:
-    mask = np.random.default_rng(0).random((37, 53)) < share
-    decoded = decode_mask(encode_mask(mask), 37, 53)
-    assert decoded.dtype == np.bool_
-    assert np.array_equal(decoded, mask)
+def test_masks_survive_encoding() -> None:
+    for share in (0.0, 0.01, 0.5, 1.0):
+        mask = np.random.default_rng(0).random((37, 53)) < share
+        decoded = decode_mask(encode_mask(mask), 37, 53)
+        assert decoded.dtype == np.bool_
+        assert np.array_equal(decoded, mask), share
 
 
-@pytest.mark.parametrize("size", [(24, 31), (23, 32), (240, 320), (1, 1)])
-def test_a_mask_decodes_to_its_own_size_only(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}"):
-        decode_mask(encode_mask(toy_mask(0)), *size)
+def test_a_mask_decodes_to_its_own_size_only(subtests: pytest.Subtests) -> None:
+    for height, width in ((24, 31), (23, 32), (240, 320), (1, 1)):
+        with subtests.test(f"{height}x{width}"), pytest.raises(ValueError, match=f"{height}x{width}"):
+            decode_mask(encode_mask(toy_mask(0)), height, width)
 
 
 def test_a_mask_that_is_no_bool_array_is_refused() -> None:

@@ -160,9 +160,8 @@ def test_a_background_has_to_be_listed_for_something_to_be_absent_before_it(
     assert "#000000 (11,088)" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_settings_that_make_no_sense_are_refused(subtests: pytest.Subtests) -> None:
+    faults: list[tuple[dict[str, Any], str]] = [
         ({"background": ["#0B6E4F"]}, "class 'ship' has a colour #0B6E4F that is background too"),
         ({"classes": {f"c{k}": k for k in range(255)}}, "classes"),
         ({"classes": {"ship": "0B6E4F"}}, "write a colour as"),
@@ -174,11 +173,10 @@ def test_a_background_has_to_be_listed_for_something_to_be_absent_before_it(
         ({"classes": {"ship": 1 << 24}}, "classes"),
         ({"val": ["train"]}, "'train'] are in more than one split"),
         ({"citation": None}, "citation"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        config(Path("nowhere"), **changes)
+    ]
+    for changes, message in faults:
+        with subtests.test(f"{changes}"[:80]), pytest.raises(ValidationError, match=message):
+            config(Path("nowhere"), **changes)
 
 
 def test_colours_that_no_class_has_are_named_when_nothing_is_left(

@@ -1,4 +1,4 @@
-"""COCO instance files: what a segmentation may be, crowds, tiles, and what goes wrong."""
+"""COCO instance files: crowds, tiles, and what goes wrong; what a segmentation may be is in test_instances.py."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco
 from pydantic import ValidationError
 
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
 from benchmark.datasets.coco import CocoConfig, build, words
 from benchmark.datasets.instances import Annotation, instance_mask
+from tests.benchmark.datasets.conftest import block
 from tests.layouts import _segmentation, write_coco
 
 ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "min_area": 0.002}
@@ -33,86 +32,6 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("fake") / "coco"
     write_coco(root, scenes=3)
     return root
-
-
-def annotation(segmentation: Any, **more: Any) -> Annotation:
-    return Annotation.model_validate({"id": 7, "image_id": 1, "category_id": 1, "segmentation": segmentation, **more})
-
-
-def block(x1: int, y1: int, x2: int, y2: int, height: int = 20, width: int = 30) -> NDArray[np.bool_]:
-    mask = np.zeros((height, width), bool)
-    mask[y1:y2, x1:x2] = True
-    return mask
-
-
-@pytest.mark.parametrize("kind", [0, 1, 2], ids=["polygon", "runs", "compressed"])
-def test_every_way_of_writing_a_mask_reads_as_the_same_pixels(kind: int) -> None:
-    for mask in (block(3, 4, 11, 9), block(0, 0, 30, 20), block(29, 19, 30, 20), block(0, 5, 1, 9)):
-        assert np.array_equal(instance_mask(annotation(_segmentation(mask, kind)), 20, 30, Path("x.json")), mask)
-
-
-def test_several_polygons_or_codes_mean_their_union() -> None:
-    one, other = block(3, 4, 11, 9), block(20, 2, 25, 18)
-    polygons = [*_segmentation(one, 0), *_segmentation(other, 0)]
-    codes = [_segmentation(one, 2), _segmentation(other, 1)]
-    for segmentation in (polygons, codes):
-        assert np.array_equal(instance_mask(annotation(segmentation), 20, 30, Path("x.json")), one | other)
-
-
-def test_a_polygon_is_cut_at_the_border_of_its_image() -> None:
-    mask = instance_mask(annotation([[-5, -5, 10, -5, 10, 10, -5, 10]]), 20, 30, Path("x.json"))
-    assert np.array_equal(mask, block(0, 0, 10, 10))
-
-
-@pytest.mark.parametrize(
-    ("segmentation", "message"),
-    [
-        ({"size": [30, 20], "counts": [0, 600]}, r"x.json: annotation 7: its mask is 30x20 .* its image 20x30"),
-        ({"size": [20, 30], "counts": [0, 599]}, "annotation 7: its runs cover 599 of 600 pixels"),
-        ({"size": [20, 30], "counts": [0, 2**62]}, "annotation 7: its runs cover"),
-        ({"size": [20, 30], "counts": "zzzz"}, "annotation 7: mask 'zzzz' is no compressed run-length code"),
-        ({"size": [20, 30], "counts": "~" * 5000}, "annotation 7: mask '~+' is no compressed run-length code"),
-        ({"size": [20, 30], "counts": "ö"}, "annotation 7: mask 'ö' is no compressed run-length code"),
-        ({"size": [20, 30], "counts": "P"}, "annotation 7: mask 'P' is no compressed run-length code"),
-        ({"size": [20, 30], "counts": "N" * 200}, "annotation 7: mask 'N+' has a run of -2 pixels"),
-        ({"size": [20, 30], "counts": ""}, "annotation 7: mask '' is no compressed run-length code"),
-        ([[1, 1, 5, 1, 5, 5, 1]], "annotation 7: a polygon has 7 numbers, and x and y come in pairs"),
-        ([[0, 0, 1e12, 0, 1e12, 1e12]], r"annotation 7: a polygon goes to x 1e\+12, y 0, further outside .* 20x30"),
-        ([[0, 0, 5e10, 0, 5, 5]], r"annotation 7: a polygon goes to x 5e\+10"),
-        ([[0, 0, 5, 1e300, 5, 5]], r"annotation 7: a polygon goes to x 5, y 1e\+300"),
-        ([[0, 0, 5, 5, -31, 5]], "annotation 7: a polygon goes to x -31, y 5"),
-        ([[0, 0, 30, 20] * 100_000], "annotation 7: a polygon is 6,000,000 pixels long, more than 4,000,000"),
-    ],
-)
-def test_a_mask_that_is_not_its_images_is_refused(segmentation: Any, message: str) -> None:
-    with pytest.raises(SampleError, match=rf"^x\.json: {message.removeprefix('x.json: ')}"):
-        instance_mask(annotation(segmentation), 20, 30, Path("x.json"))
-
-
-def test_a_size_that_is_never_read_takes_no_memory() -> None:
-    huge = {"size": [10**6, 10**6], "counts": "1"}
-    with pytest.raises(
-        SampleError, match=r"annotation 7 says it is 1000000x1000000 .* more than the 89,478,485 pixels"
-    ):
-        instance_mask(annotation(huge), 10**6, 10**6, Path("x.json"))
-
-
-def test_a_code_with_a_run_of_no_pixels_means_what_pycocotools_makes_of_it() -> None:
-    code = coco.frPyObjects({"size": [20, 30], "counts": [10, 5, 0, 5, 580]}, 20, 30)
-    segmentation = {"size": [20, 30], "counts": code["counts"].decode()}
-    mask = instance_mask(annotation(segmentation), 20, 30, Path("x.json"))
-    assert mask.sum() == 10
-    assert np.array_equal(mask, coco.decode(code).astype(bool))
-
-
-def test_compressed_codes_of_all_kinds_read_as_pycocotools_reads_them() -> None:
-    rng = np.random.default_rng(0)
-    for number in range(200):
-        height, width = rng.integers(1, 60, 2).tolist()
-        truth = rng.random((height, width)) < (number % 5) / 4
-        code = coco.encode(np.asfortranarray(truth.astype(np.uint8)))
-        segmentation = {"size": [height, width], "counts": code["counts"].decode()}
-        assert np.array_equal(instance_mask(annotation(segmentation), height, width, Path("x.json")), truth)
 
 
 def test_categories_are_read_as_words() -> None:
@@ -309,19 +228,20 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "message"), BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_is_named_and_nothing_is_written(
-    fake: Path, tmp_path: Path, spoil: Callable[[Path], object], message: str
-) -> None:
-    root = shutil.copytree(fake, tmp_path / "coco")
-    spoil(root)
-    (tmp_path / "data").mkdir()
-    with pytest.raises((SampleError, FileNotFoundError), match=message):
-        build(tmp_path / "data" / "mine", config(root))
-    assert not list((tmp_path / "data").iterdir())
+def test_what_is_wrong_is_named_and_nothing_is_written(fake: Path, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, (case, (spoil, message)) in enumerate(BAD.items()):
+        with subtests.test(case):
+            root = shutil.copytree(fake, tmp_path / f"{number}" / "coco")
+            spoil(root)
+            data = tmp_path / f"{number}" / "data"
+            data.mkdir()
+            with pytest.raises((SampleError, FileNotFoundError), match=message):
+                build(data / "mine", config(root))
+            assert not list(data.iterdir())
 
 
-@pytest.mark.parametrize("wrong", [{"patch": 16}, {"colour": 1}, {"licence": None}, {"absent": -1}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        config(Path("nowhere"), **wrong)
+def test_settings_that_make_no_sense_are_refused(subtests: pytest.Subtests) -> None:
+    wrongs: tuple[dict[str, Any], ...] = ({"patch": 16}, {"colour": 1}, {"licence": None}, {"absent": -1})
+    for wrong in wrongs:
+        with subtests.test(f"{wrong}"), pytest.raises(ValidationError, match=next(iter(wrong))):
+            config(Path("nowhere"), **wrong)

@@ -145,17 +145,18 @@ def test_palette_masks_read_as_rgb(fake: Path) -> None:
     assert labels[0, 0] == 0
 
 
-@pytest.mark.parametrize("size", [256, 300, 320, 321, 509, 544, 643, 1126])
-def test_patches_reach_both_edges_and_leave_little_out(size: int) -> None:
-    first = starts(size, 256, 0)
-    covered = np.zeros(size, bool)
-    for at in first:
-        assert 0 <= at <= size - 256
-        covered[at : at + 256] = True
-    assert (~covered).sum() <= 64
-    if len(first) > 1:
-        assert (first[0], first[-1]) == (0, size - 256)
-        assert max(np.diff(first)) - min(np.diff(first)) <= 1
+def test_patches_reach_both_edges_and_leave_little_out(subtests: pytest.Subtests) -> None:
+    for size in (256, 300, 320, 321, 509, 544, 643, 1126):
+        with subtests.test(f"{size} pixels"):
+            first = starts(size, 256, 0)
+            covered = np.zeros(size, bool)
+            for at in first:
+                assert 0 <= at <= size - 256
+                covered[at : at + 256] = True
+            assert (~covered).sum() <= 64
+            if len(first) > 1:
+                assert (first[0], first[-1]) == (0, size - 256)
+                assert max(np.diff(first)) - min(np.diff(first)) <= 1
 
 
 def test_overlap_is_at_least_what_was_asked() -> None:
@@ -186,11 +187,11 @@ def test_backgrounds_are_no_samples() -> None:
     assert found(labels_from(["llll", "llll", "llll", "bbbb"])) == [("land", False), ("building", True)]
 
 
-@pytest.mark.parametrize(("depth", "sample"), [(4, False), (6, True)])
-def test_a_region_must_reach_into_the_patch(depth: int, sample: bool) -> None:
-    labels = np.zeros((PATCH, PATCH), np.uint8)
-    labels[-depth:, 10:40] = 3
-    assert found(labels) == [("building", sample)]
+def test_a_region_must_reach_into_the_patch() -> None:
+    for depth, sample in ((4, False), (6, True)):
+        labels = np.zeros((PATCH, PATCH), np.uint8)
+        labels[-depth:, 10:40] = 3
+        assert found(labels) == [("building", sample)], depth
 
 
 def test_a_road_across_the_patch_is_no_sliver() -> None:
@@ -199,11 +200,11 @@ def test_a_road_across_the_patch_is_no_sliver() -> None:
     assert found(labels) == [("road", True)]
 
 
-@pytest.mark.parametrize(("width", "sample"), [(2, False), (4, True)])
-def test_a_thread_is_no_sample(width: int, sample: bool) -> None:
-    labels = np.zeros((PATCH, PATCH), np.uint8)
-    labels[30 : 30 + width] = 5
-    assert found(labels, min_width=0.06) == [("road", sample)]
+def test_a_thread_is_no_sample() -> None:
+    for width, sample in ((2, False), (4, True)):
+        labels = np.zeros((PATCH, PATCH), np.uint8)
+        labels[30 : 30 + width] = 5
+        assert found(labels, min_width=0.06) == [("road", sample)], width
 
 
 def remove_root(root: Path) -> None:
@@ -270,31 +271,28 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_sources_are_named_and_nothing_is_written(
-    tmp_path: Path, fake: Path, spoil: Callable[[Path], None], message: str
-) -> None:
-    root = tmp_path / "dubai_aerial"
-    shutil.copytree(fake, root)
-    spoil(root)
-    (tmp_path / "data").mkdir()
-    with pytest.raises((SampleError, FileNotFoundError), match=message):
-        build(tmp_path / "data" / "dubai", config(root))
-    assert not list((tmp_path / "data").iterdir())
+def test_bad_sources_are_named_and_nothing_is_written(tmp_path: Path, fake: Path, subtests: pytest.Subtests) -> None:
+    for number, (case, (spoil, message)) in enumerate(BAD.items()):
+        with subtests.test(case):
+            root = shutil.copytree(fake, tmp_path / f"{number}" / "dubai_aerial")
+            spoil(root)
+            data = tmp_path / f"{number}" / "data"
+            data.mkdir()
+            with pytest.raises((SampleError, FileNotFoundError), match=message):
+                build(data / "dubai", config(root))
+            assert not list(data.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_a_config_that_makes_no_sense_is_refused(subtests: pytest.Subtests) -> None:
+    faults: list[tuple[dict[str, object], str]] = [
         ({"test": ("Tile 1",)}, r"\['Tile 1'\] are in more than one split"),
         ({"overlap": 64}, "overlap 64 is not smaller than patch 64"),
         ({"min_area": 0.9}, "need speck <= min_area < max_area"),
         ({"colour": "red"}, "colour"),
-    ],
-)
-def test_a_config_that_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        config(Path("nowhere"), **changes)
+    ]
+    for changes, message in faults:
+        with subtests.test(message), pytest.raises(ValidationError, match=message):
+            config(Path("nowhere"), **changes)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real imagery is not at {REAL}")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,30 +61,28 @@ def test_metrics_agree_with_a_plain_restatement_on_random_samples(rows: list[tup
     assert metrics.summary(table(rows)) == pytest.approx(restated(rows), abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("row", "iou"),
-    [
-        ((0, 0, 0), 1.0),  # both empty
-        ((7, 0, 0), 0.0),  # empty prediction
-        ((0, 7, 0), 0.0),  # empty truth
-        ((5, 5, 0), 0.0),  # apart
-        ((5, 5, 5), 1.0),
-        ((3, 3, 2), 0.5),  # exactly 0.5
-    ],
-)
-def test_iou_of_hand_made_masks(row: tuple[int, int, int], iou: float) -> None:
-    assert metrics.iou(table([row])).tolist() == [iou]
-    assert metrics.summary(table([row])) == pytest.approx(restated([row]))
+def test_iou_of_hand_made_masks(subtests: pytest.Subtests) -> None:
+    for case, row, iou in (
+        ("both empty", (0, 0, 0), 1.0),
+        ("empty prediction", (7, 0, 0), 0.0),
+        ("empty truth", (0, 7, 0), 0.0),
+        ("apart", (5, 5, 0), 0.0),
+        ("equal", (5, 5, 5), 1.0),
+        ("exactly 0.5", (3, 3, 2), 0.5),
+    ):
+        with subtests.test(case):
+            assert metrics.iou(table([row])).tolist() == [iou]
+            assert metrics.summary(table([row])) == pytest.approx(restated([row]))
 
 
-@pytest.mark.parametrize("tenths", [5, 6, 7, 8, 9])
-@pytest.mark.parametrize("scale", [1, 3, 7, 1_000_003])
-def test_an_iou_of_exactly_X_passes_X_and_one_pixel_less_does_not(tenths: int, scale: int) -> None:
-    union = 10 * scale
-    at = (union, tenths * scale, tenths * scale)
-    below = (union, tenths * scale - 1, tenths * scale - 1)
-    assert metrics.precision(table([at, below]), tenths / 10) == 0.5
-    assert metrics.summary(table([at, below]))[f"precision_0.{tenths}"] == 0.5
+def test_an_iou_of_exactly_X_passes_X_and_one_pixel_less_does_not(subtests: pytest.Subtests) -> None:
+    for tenths, scale in itertools.product((5, 6, 7, 8, 9), (1, 3, 7, 1_000_003)):
+        with subtests.test(f"0.{tenths}, {10 * scale} pixels"):
+            union = 10 * scale
+            at = (union, tenths * scale, tenths * scale)
+            below = (union, tenths * scale - 1, tenths * scale - 1)
+            assert metrics.precision(table([at, below]), tenths / 10) == 0.5
+            assert metrics.summary(table([at, below]))[f"precision_0.{tenths}"] == 0.5
 
 
 def test_miou_weighs_samples_alike_and_oiou_weighs_pixels() -> None:
@@ -138,17 +139,15 @@ def test_unknown_metric_is_refused_with_the_known_ones() -> None:
         metrics.terms(table([(1, 1, 1)]), "giou")
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_a_table_that_cannot_be_right_is_refused(subtests: pytest.Subtests) -> None:
+    faults: list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = [
         (lambda lines: lines.iloc[:0], "no rows"),
         (lambda lines: lines.drop(columns="union"), r"lacks the column.*union"),
         (lambda lines: lines.assign(score=1), r"unknown column.*score"),
         (lambda lines: lines.assign(sample_id="same"), "'same' more than once"),
         (lambda lines: lines.assign(union=lines["union"] + 1), r"'s0'.*contradict"),
         (lambda lines: lines.assign(intersection=99), r"'s0'.*contradict"),
-    ],
-)
-def test_a_table_that_cannot_be_right_is_refused(change, message: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ValueError, match=message):
-        metrics.summary(change(table([(3, 3, 2), (4, 4, 4)])))
+    ]
+    for change, message in faults:
+        with subtests.test(message), pytest.raises(ValueError, match=message):
+            metrics.summary(change(table([(3, 3, 2), (4, 4, 4)])))

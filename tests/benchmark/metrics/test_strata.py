@@ -15,9 +15,8 @@ from benchmark.expressions.writer import TEMPLATES
 from benchmark.metrics.strata import KINDS, STRATA, describe, expression_kind, load_strata, save_strata, strata
 
 
-@pytest.mark.parametrize(
-    ("expression", "kind"),
-    [
+def test_the_kind_is_read_from_the_words(subtests: pytest.Subtests) -> None:
+    for expression, kind in (
         ("The ship on the left", "position"),
         ("a tennis court at the top left of the image", "position"),
         ("the upper vehicle", "position"),
@@ -38,10 +37,9 @@ from benchmark.metrics.strata import KINDS, STRATA, describe, expression_kind, l
         ("the red roof building", "colour"),
         ("road marking", "category"),
         ("vehicle in the parking area", "category"),
-    ],
-)
-def test_the_kind_is_read_from_the_words(expression: str, kind: str) -> None:
-    assert expression_kind(expression) == kind
+    ):
+        with subtests.test(expression):
+            assert expression_kind(expression) == kind
 
 
 def test_every_wording_of_the_writer_is_of_its_kind() -> None:

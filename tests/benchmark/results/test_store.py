@@ -89,33 +89,34 @@ def test_a_failed_save_leaves_nothing_half_written(stored: results.StoredResult,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda d: d.update(mood="good"), r"result\.json, field mood: Extra inputs"),
-        (lambda d: d["run"].update(variant_name="x"), r"field run\.variant_name: Extra"),
-        (lambda d: d["train"].pop("steps"), r"field train\.steps: Field required"),
-        (lambda d: d["run"].update(seed=-1), r"field run\.seed"),
-        (lambda d: d["run"].update(variant="../x"), r"field run\.variant"),
-        (lambda d: d["eval"]["test"]["metrics"].update(miou=1.5), r"field eval\.test\.metrics\.miou"),
-        (lambda d: d["eval"]["test"]["metrics"].update(giou=0.5), r"eval\.test\.metrics names.*giou"),
-        (lambda d: d["eval"]["test"]["metrics"].pop("oiou"), r"eval\.test\.metrics names"),
-        (lambda d: d["eval"]["test"]["metrics"].update(oiou=0.123), r"oiou is 0\.123, samples\.parquet gives"),
-        (lambda d: d["eval"]["test"].update(samples=3), r"samples is 3, samples\.parquet gives 24"),
-        (lambda d: d["eval"].update(val=d["eval"].pop("test")), "no evaluation of the 'test' split"),
-        (lambda d: d.update(protocol_version="2.0"), r"protocol 2\.0, this code reads protocol 1\.0"),
-        (lambda d: d.update(protocol_version="2.0", new="field"), r"protocol 2\.0"),
-        (lambda d: d.pop("protocol_version"), "is not a result"),
-    ],
-)
-def test_a_result_that_cannot_be_right_is_refused(
-    copy: Path, change: Callable[[dict[str, Any]], object], message: str
-) -> None:
+BAD: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda d: d.update(mood="good"), r"result\.json, field mood: Extra inputs"),
+    (lambda d: d["run"].update(variant_name="x"), r"field run\.variant_name: Extra"),
+    (lambda d: d["train"].pop("steps"), r"field train\.steps: Field required"),
+    (lambda d: d["run"].update(seed=-1), r"field run\.seed"),
+    (lambda d: d["run"].update(variant="../x"), r"field run\.variant"),
+    (lambda d: d["eval"]["test"]["metrics"].update(miou=1.5), r"field eval\.test\.metrics\.miou"),
+    (lambda d: d["eval"]["test"]["metrics"].update(giou=0.5), r"eval\.test\.metrics names.*giou"),
+    (lambda d: d["eval"]["test"]["metrics"].pop("oiou"), r"eval\.test\.metrics names"),
+    (lambda d: d["eval"]["test"]["metrics"].update(oiou=0.123), r"oiou is 0\.123, samples\.parquet gives"),
+    (lambda d: d["eval"]["test"].update(samples=3), r"samples is 3, samples\.parquet gives 24"),
+    (lambda d: d["eval"].update(val=d["eval"].pop("test")), "no evaluation of the 'test' split"),
+    (lambda d: d.update(protocol_version="2.0"), r"protocol 2\.0, this code reads protocol 1\.0"),
+    (lambda d: d.update(protocol_version="2.0", new="field"), r"protocol 2\.0"),
+    (lambda d: d.pop("protocol_version"), "is not a result"),
+]
+
+
+def test_a_result_that_cannot_be_right_is_refused(copy: Path, subtests: pytest.Subtests) -> None:
     folder = copy.parent / RUN
-    edit(folder / "result.json", change)
-    with pytest.raises(ResultError, match=message) as caught:
-        load_result(folder)
-    assert str(folder) in str(caught.value)
+    good = (folder / "result.json").read_bytes()
+    for change, message in BAD:
+        with subtests.test(message):
+            (folder / "result.json").write_bytes(good)
+            edit(folder / "result.json", change)
+            with pytest.raises(ResultError, match=message) as caught:
+                load_result(folder)
+            assert str(folder) in str(caught.value)
 
 
 def test_a_later_minor_version_is_read(copy: Path) -> None:

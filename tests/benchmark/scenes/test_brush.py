@@ -8,11 +8,11 @@ import pytest
 from benchmark.scenes.brush import Brush, shade
 
 
-@pytest.mark.parametrize("radius", [5, 20, 50, 90])
-def test_a_disc_covers_its_area_at_every_size(radius: float) -> None:
-    brush = Brush(100.3, 99.8, radius)
-    brush.ellipse(0, 0, 1, 1, (200, 100, 50))
-    assert brush.stamp().alpha.sum() == pytest.approx(math.pi * radius**2, rel=0.06)
+def test_a_disc_covers_its_area_at_every_size() -> None:
+    for radius in (5, 20, 50, 90):
+        brush = Brush(100.3, 99.8, radius)
+        brush.ellipse(0, 0, 1, 1, (200, 100, 50))
+        assert brush.stamp().alpha.sum() == pytest.approx(math.pi * radius**2, rel=0.06)
 
 
 def test_a_drawing_lies_where_it_is_put() -> None:

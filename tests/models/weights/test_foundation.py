@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ COMMAND = "python -m experiments.foundation"
 
 
 @pytest.fixture
-def copy(weights: Path, tmp_path: Path) -> Path:
-    """A foundation folder that may be spoilt."""
-    return Path(shutil.copytree(weights, tmp_path / "weights"))
+def copy(weights: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Makes a foundation folder that may be spoilt."""
+    numbers = count()
+    return lambda: Path(shutil.copytree(weights, tmp_path / str(next(numbers))))
 
 
 def test_a_foundation_folder_holds_three_files(weights: Path) -> None:
@@ -41,33 +44,34 @@ def test_the_prompt_encoder_gets_the_image_s_frequencies(config: ModelConfig, we
     assert torch.equal(model.prompt_encoder.shared_embedding.positional_embedding, stored)
 
 
-def test_half_precision_files_are_loaded_as_float32(config: ModelConfig, copy: Path) -> None:
-    file = foundation_files(copy)["sam"]
+def test_half_precision_files_are_loaded_as_float32(config: ModelConfig, copy: Callable[[], Path]) -> None:
+    folder = copy()
+    file = foundation_files(folder)["sam"]
     save_tensors(file, {name: value.half() for name, value in load_tensors(file, "").items()})
-    assert {parameter.dtype for parameter in load_sam(config.sam, copy).parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in load_sam(config.sam, folder).parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("name", ["clip", "tokenizer", "sam"])
-def test_a_missing_file_is_named_with_the_command_that_makes_it(config: ModelConfig, copy: Path, name: str) -> None:
-    file = foundation_files(copy)[name]
-    file.unlink()
-    with pytest.raises(FileNotFoundError, match=f"{re.escape(str(file))}.*{COMMAND}"):
-        load_sam(config.sam, copy) if name == "sam" else load_clip(config.clip, copy)
+def test_a_missing_file_is_named_with_the_command_that_makes_it(
+    config: ModelConfig, copy: Callable[[], Path], subtests: pytest.Subtests
+) -> None:
+    for name in ("clip", "tokenizer", "sam"):
+        folder = copy()
+        file = foundation_files(folder)[name]
+        file.unlink()
+        with subtests.test(name), pytest.raises(FileNotFoundError, match=f"{re.escape(str(file))}.*{COMMAND}"):
+            load_sam(config.sam, folder) if name == "sam" else load_clip(config.clip, folder)
 
 
-@pytest.mark.parametrize("name", ["clip", "sam"])
-def test_a_truncated_file_is_named_with_the_command_that_makes_it(config: ModelConfig, copy: Path, name: str) -> None:
-    file = foundation_files(copy)[name]
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=f"{re.escape(str(file))}.*{COMMAND}"):
-        load_sam(config.sam, copy) if name == "sam" else load_clip(config.clip, copy)
-
-
-def test_a_truncated_tokenizer_is_named_with_the_command_that_makes_it(config: ModelConfig, copy: Path) -> None:
-    file = foundation_files(copy)["tokenizer"]
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=f"{re.escape(str(file))}.*{COMMAND}"):
-        load_clip(config.clip, copy)
+def test_a_truncated_file_is_named_with_the_command_that_makes_it(
+    config: ModelConfig, copy: Callable[[], Path], subtests: pytest.Subtests
+) -> None:
+    for name in ("clip", "tokenizer", "sam"):
+        folder = copy()
+        file = foundation_files(folder)[name]
+        file.write_bytes(file.read_bytes()[:-100])
+        error = ValueError if name == "tokenizer" else CheckpointError
+        with subtests.test(name), pytest.raises(error, match=f"{re.escape(str(file))}.*{COMMAND}"):
+            load_sam(config.sam, folder) if name == "sam" else load_clip(config.clip, folder)
 
 
 def test_weights_of_another_size_are_refused(config: ModelConfig, weights: Path) -> None:
@@ -79,8 +83,9 @@ def test_weights_of_another_size_are_refused(config: ModelConfig, weights: Path)
         load_clip(deeper, weights)
 
 
-def test_weights_of_the_other_model_are_refused(config: ModelConfig, copy: Path) -> None:
-    files = foundation_files(copy)
+def test_weights_of_the_other_model_are_refused(config: ModelConfig, copy: Callable[[], Path]) -> None:
+    folder = copy()
+    files = foundation_files(folder)
     shutil.copy(files["clip"], files["sam"])
     with pytest.raises(CheckpointError, match=r"sam\.safetensors: .*missing.*unexpected"):
-        load_sam(config.sam, copy)
+        load_sam(config.sam, folder)

@@ -7,7 +7,6 @@ by element, |official - ours| <= R x (|official| + mean |official|).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -17,118 +16,29 @@ import torch
 from segment_anything import sam_model_registry
 from torch import Tensor, nn
 
-from models.checkpoint import CheckpointError, fill
+from models.checkpoint import CheckpointError
 from models.config import SamConfig, SettingError
 from models.pixels import prepare_images
 from models.sam import Sam
 from models.weights.sam_official import official_sam, read_official_sam, transformers_names
 from models.zoo import MODELS
-from tests.tiny import draw_weights, random_image
+from tests.models.weights.official import (
+    PROMPTS,
+    SIDE,
+    TINY,
+    drawn,
+    official_answer,
+    our_answer,
+    ours_from,
+    random_official,
+    randomised,
+    sam_config,
+)
+from tests.tiny import random_image
 
 PARITY = 1e-4
-SIDE = 128
-TINY: dict[str, dict[str, Any]] = {
-    "vision": {
-        "image_size": SIDE,
-        "patch_size": 16,  # an 8 x 8 grid
-        "hidden_size": 48,
-        "output_channels": 32,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 3,
-        "window_size": 3,  # does not divide the grid
-        "global_attn_indexes": [1],
-        "num_pos_feats": 16,
-    },
-    "prompt_encoder": {"hidden_size": 32, "image_size": SIDE, "patch_size": 16},
-    "mask_decoder": {"hidden_size": 32, "mlp_dim": 48, "num_attention_heads": 4, "iou_head_hidden_dim": 24},
-}
-POINTS = torch.tensor([[[20.0, 30.0], [100.0, 90.5], [64.0, 5.0]], [[0.0, 0.0], [127.0, 127.0], [40.0, 80.0]]])
-BOXES = torch.tensor([[10.0, 20.0, 70.0, 90.0], [0.0, 64.0, 127.0, 127.0]])
-PROMPTS: dict[str, dict[str, Tensor]] = {  # two prompts each, in pixels of a 128 px input
-    "one point on the object": {"points": POINTS[:, :1], "labels": torch.ones(2, 1)},
-    "one point off it": {"points": POINTS[:, :1], "labels": torch.zeros(2, 1)},
-    "three points on and off": {"points": POINTS, "labels": torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])},
-    "a point that is none": {"points": POINTS, "labels": torch.tensor([[1.0, -1.0, 0.0], [-1.0, 1.0, -1.0]])},
-    "a box": {"boxes": BOXES},
-    "points and a box": {"points": POINTS, "labels": torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), "boxes": BOXES},
-    "a mask": {"masks": torch.zeros(2, 1, 1, 1)},  # drawn at the model's size
-    "a point and a mask": {"points": POINTS[:, :1], "labels": torch.ones(2, 1), "masks": torch.zeros(2, 1, 1, 1)},
-    "a box and a mask": {"boxes": BOXES, "masks": torch.zeros(2, 1, 1, 1)},
-}
 IMAGE = random_image(SIDE, SIDE, 0)
-EMBEDDINGS = ("pos_embed", "point_embed", "not_a_point", "no_mask", "iou_token", "mask_tokens")
-
-
-def sam_config(**mask_decoder: Any) -> SamConfig:
-    """A SAM of published shape and small size; its decoder's eps is the official code's."""
-    return SamConfig(**{**TINY, "mask_decoder": {**TINY["mask_decoder"], "layer_norm_eps": 1e-5, **mask_decoder}})
-
-
-def random_official(config: SamConfig, seed: int = 0) -> nn.Module:
-    return randomised(lambda: official_sam(config), seed)
-
-
-def randomised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """An official model in which every part matters: embeddings are drawn as large as what they are added to."""
-    torch.manual_seed(seed)
-    sam = build()
-    draw_weights(sam, seed)
-    with torch.no_grad():
-        for name, parameter in sam.named_parameters():
-            if any(part in name for part in EMBEDDINGS):
-                nn.init.normal_(parameter)
-    return sam.requires_grad_(False)
-
-
-def ours_from(state: Mapping[str, Tensor], config: SamConfig, attention: str = "sdpa") -> Sam:
-    sam = Sam(config, attention)
-    fill(sam.model, set(sam.distinct_state()), state, Path("converted"), "")
-    return sam.eval().requires_grad_(False)
-
-
-def drawn(prompt: Mapping[str, Tensor], config: SamConfig) -> dict[str, Tensor]:
-    """A prompt at the model's size: places scaled to its input, masks drawn on its mask grid."""
-    scaled = {name: value * config.image_side / SIDE for name, value in prompt.items() if name in ("points", "boxes")}
-    mask = 3 * torch.randn(2, 1, config.mask_side, config.mask_side, generator=torch.Generator().manual_seed(5))
-    return {**prompt, **scaled, **({"masks": mask} if "masks" in prompt else {})}
-
-
-def official_answer(sam: nn.Module, image: Tensor, prompt: Mapping[str, Tensor], many: bool) -> tuple[Tensor, Tensor]:
-    points = (prompt["points"], prompt["labels"]) if "points" in prompt else None
-    sparse, dense = sam.prompt_encoder(points=points, boxes=prompt.get("boxes"), masks=prompt.get("masks"))
-    return sam.mask_decoder(
-        image_embeddings=image,
-        image_pe=sam.prompt_encoder.get_dense_pe(),
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=many,
-    )
-
-
-def our_answer(sam: Sam, image: Tensor, prompt: Mapping[str, Tensor], many: bool) -> tuple[Tensor, Tensor]:
-    """Through our own methods where they can say it: not both a point and a box, nor several masks."""
-    if "points" in prompt and "boxes" in prompt:
-        points, labels, boxes = (prompt[name].unsqueeze(1) for name in ("points", "labels", "boxes"))
-        sparse = sam.model.prompt_encoder(points, labels, boxes, None)[0].squeeze(1)
-    elif "points" in prompt:
-        sparse = sam.embed_points(prompt["points"], prompt["labels"])
-    elif "boxes" in prompt:
-        sparse = sam.embed_boxes(prompt["boxes"])
-    else:
-        sparse = torch.empty(2, 0, sam.config.width)
-    dense = sam.embed_masks(prompt["masks"].squeeze(1)) if "masks" in prompt else sam.no_mask()
-    images = image.expand(2, -1, -1, -1)
-    if not many:
-        logits, quality = sam.decode(images, sparse, dense)
-        return logits.unsqueeze(1), quality.unsqueeze(1)
-    logits, quality = sam.model.mask_decoder(
-        image_embeddings=images,
-        image_positional_embeddings=sam.positional_encoding(*image.shape[-2:]),
-        sparse_prompt_embeddings=sparse.unsqueeze(1),
-        dense_prompt_embeddings=dense,
-        multimask_output=True,
-    )
-    return logits.squeeze(1), quality.squeeze(1)
+PUBLISHED = {f"rsrefseg-{size}": f"vit_{size}" for size in "blh"}
 
 
 def difference(official: Tensor, ours: Tensor) -> float:
@@ -179,19 +89,18 @@ def checkpoint(official: nn.Module, tmp_path_factory: pytest.TempPathFactory) ->
 # -------------------------------------------------------------------------------------------------------------- parity
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_the_converted_model_answers_as_the_official_one_does(
-    config: SamConfig, official: nn.Module, checkpoint: Path, attention: str
-) -> None:
-    assert_parity(official, ours_from(read_official_sam(config, checkpoint), config, attention), IMAGE, PARITY / 5)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_so_it_does_with_the_eps_of_transformers_configuration(tmp_path: Path, seed: int) -> None:
-    config = sam_config(layer_norm_eps=1e-6)
-    official = random_official(config, seed)
-    torch.save(official.state_dict(), tmp_path / "sam.pth")
-    assert_parity(official, ours_from(read_official_sam(config, tmp_path / "sam.pth"), config), IMAGE)
+def test_the_converted_model_answers_as_the_official_one_does(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    transformers_eps = {"layer_norm_eps": 1e-6}  # of transformers' configuration
+    for attention, changes, seed, parity in (
+        *(("sdpa", {}, 0, PARITY / 5), ("eager", {}, 0, PARITY / 5)),
+        *(("sdpa", transformers_eps, 1, PARITY), ("sdpa", transformers_eps, 2, PARITY)),
+    ):
+        with subtests.test(attention=attention, changes=changes, seed=seed):
+            config = sam_config(**changes)
+            official = random_official(config, seed)
+            torch.save(official.state_dict(), tmp_path / "sam.pth")
+            ours = ours_from(read_official_sam(config, tmp_path / "sam.pth"), config, attention)
+            assert_parity(official, ours, IMAGE, parity)
 
 
 def test_in_double_precision_the_two_are_one_function(config: SamConfig, official: nn.Module, checkpoint: Path) -> None:
@@ -226,7 +135,9 @@ def test_the_answers_compared_depend_on_every_weight(config: SamConfig, official
         found = []
         for name in ("three points on and off", "a box and a mask"):
             prompt = drawn(PROMPTS[name], config)
-            found += [part for many in (False, True) for part in official_answer(sam, image, prompt, many)]
+            points = (prompt["points"], prompt["labels"]) if "points" in prompt else None
+            sparse, dense = sam.prompt_encoder(points, prompt.get("boxes"), prompt.get("masks"))
+            found += sam.mask_decoder.predict_masks(image, sam.prompt_encoder.get_dense_pe(), sparse, dense)
         return torch.cat([part.flatten() for part in found])
 
     pixels = official.preprocess(IMAGE.float()).unsqueeze(0)
@@ -270,33 +181,29 @@ def test_every_official_weight_lands_in_one_of_ours_unchanged(
         assert torch.equal(theirs[key], found[name]), key
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        *(SamConfig.model_validate(MODELS[name]["sam"]) for name in ("mini", "rsrefseg-b", "rsrefseg-l", "rsrefseg-h")),
-        *(sam_config(iou_head_depth=depth) for depth in (2, 4, 5)),
-    ],
-    ids=["mini", "b", "l", "h", "scores by 2 layers", "by 4", "by 5"],
-)
-def test_at_any_size_the_names_and_shapes_are_ours(config: SamConfig) -> None:
-    with torch.device("meta"):
-        official, ours = official_sam(config).state_dict(), Sam(config).distinct_state()
-    names = transformers_names(official)
-    assert {names[key]: value.shape for key, value in official.items()} == {
-        key: value.shape for key, value in ours.items()
-    }
+def test_at_any_size_the_names_and_shapes_are_ours(subtests: pytest.Subtests) -> None:
+    sizes = {name: SamConfig.model_validate(MODELS[name]["sam"]) for name in ("mini", *PUBLISHED)}
+    for name, config in {**sizes, **{f"scores by {n} layers": sam_config(iou_head_depth=n) for n in (2, 4, 5)}}.items():
+        with subtests.test(name):
+            with torch.device("meta"):
+                official, ours = official_sam(config).state_dict(), Sam(config).distinct_state()
+            names = transformers_names(official)
+            assert {names[key]: value.shape for key, value in official.items()} == {
+                key: value.shape for key, value in ours.items()
+            }
 
 
-@pytest.mark.parametrize("size", ["b", "l", "h"])
-def test_at_the_published_sizes_the_official_model_is_the_registry_s(size: str) -> None:
-    with torch.device("meta"):
-        ours = official_sam(SamConfig.model_validate(MODELS[f"rsrefseg-{size}"]["sam"]))
-        registered = sam_model_registry[f"vit_{size}"]()
-    assert repr(ours) == repr(registered)
-    for (name, one), (_, other) in zip(ours.named_modules(), registered.named_modules(), strict=True):
-        assert settings(one) == settings(other), name
-    assert torch.equal(ours.pixel_mean, registered.pixel_mean)
-    assert torch.equal(ours.pixel_std, registered.pixel_std)
+def test_at_the_published_sizes_the_official_model_is_the_registry_s(subtests: pytest.Subtests) -> None:
+    for size, registered_as in PUBLISHED.items():
+        with subtests.test(size):
+            with torch.device("meta"):
+                ours = official_sam(SamConfig.model_validate(MODELS[size]["sam"]))
+                registered = sam_model_registry[registered_as]()
+            assert repr(ours) == repr(registered)
+            for (name, one), (_, other) in zip(ours.named_modules(), registered.named_modules(), strict=True):
+                assert settings(one) == settings(other), name
+            assert torch.equal(ours.pixel_mean, registered.pixel_mean)
+            assert torch.equal(ours.pixel_std, registered.pixel_std)
 
 
 def settings(module: nn.Module) -> dict[str, Any]:
@@ -368,17 +275,18 @@ def test_a_whole_pickled_model_is_refused(config: SamConfig, official: nn.Module
     assert "more than tensors (segment_anything.modeling" in message
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.1, 0.9, 0.9999])
-def test_a_truncated_file_is_refused(config: SamConfig, checkpoint: Path, tmp_path: Path, kept: float) -> None:
+def test_what_is_no_whole_file_of_torch_save_is_refused(
+    config: SamConfig, checkpoint: Path, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
     whole = checkpoint.read_bytes()
-    (tmp_path / "part.pth").write_bytes(whole[: int(kept * len(whole))])
-    assert "not a whole file of torch.save" in refusal(config, tmp_path / "part.pth")
-
-
-def test_a_file_with_a_hole_is_refused(config: SamConfig, checkpoint: Path, tmp_path: Path) -> None:
-    whole = checkpoint.read_bytes()
-    (tmp_path / "hole.pth").write_bytes(whole[:40_000] + whole[50_000:])
-    assert "not a whole file of torch.save" in refusal(config, tmp_path / "hole.pth")
+    for name, content in (
+        *((f"truncated, {kept} kept", whole[: int(kept * len(whole))]) for kept in (0.0, 0.1, 0.9, 0.9999)),
+        ("with a hole", whole[:40_000] + whole[50_000:]),
+        ("of another kind", b"<html>404 not found</html>"),
+    ):
+        with subtests.test(name):
+            (tmp_path / "part.pth").write_bytes(content)
+            assert "not a whole file of torch.save" in refusal(config, tmp_path / "part.pth")
 
 
 def test_one_changed_byte_is_seen(config: SamConfig, official: nn.Module, checkpoint: Path, tmp_path: Path) -> None:
@@ -389,11 +297,6 @@ def test_one_changed_byte_is_seen(config: SamConfig, official: nn.Module, checkp
     assert "damaged" in refusal(config, tmp_path / "bad.pth")
 
 
-def test_a_file_of_another_kind_is_refused(config: SamConfig, tmp_path: Path) -> None:
-    (tmp_path / "page.pth").write_text("<html>404 not found</html>")
-    assert "not a whole file of torch.save" in refusal(config, tmp_path / "page.pth")
-
-
 def test_a_missing_file_is_named_with_where_to_get_it(config: SamConfig, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pth: not found\. .*facebookresearch/segment-anything"):
         read_official_sam(config, tmp_path / "none.pth")
@@ -401,15 +304,17 @@ def test_a_missing_file_is_named_with_where_to_get_it(config: SamConfig, tmp_pat
         read_official_sam(config, tmp_path)
 
 
-def test_another_published_size_is_called_by_its_name(tmp_path: Path) -> None:
+def test_another_published_size_is_called_by_its_name(tmp_path: Path, subtests: pytest.Subtests) -> None:
     for width, layers, name in ((768, 12, "ViT-B"), (1024, 24, "ViT-L"), (1280, 32, "ViT-H")):
-        state = {f"image_encoder.blocks.{layer}.norm1.bias": torch.zeros(width) for layer in range(layers)}
-        state["image_encoder.patch_embed.proj.bias"] = torch.zeros(width)
-        other = "l" if name == "ViT-B" else "b"
-        config = SamConfig.model_validate(MODELS[f"rsrefseg-{other}"]["sam"])
-        message = refusal(config, tmp_path / "sam.pth", state)
-        assert f"holds SAM {name} (width {width}, {layers} layers); this model needs SAM ViT-{other.upper()}" in message
-        assert f"Give sam_vit_{other}_" in message
+        with subtests.test(name):
+            state = {f"image_encoder.blocks.{layer}.norm1.bias": torch.zeros(width) for layer in range(layers)}
+            state["image_encoder.patch_embed.proj.bias"] = torch.zeros(width)
+            other = "l" if name == "ViT-B" else "b"
+            config = SamConfig.model_validate(MODELS[f"rsrefseg-{other}"]["sam"])
+            message = refusal(config, tmp_path / "sam.pth", state)
+            needed = f"this model needs SAM ViT-{other.upper()}"
+            assert f"holds SAM {name} (width {width}, {layers} layers); {needed}" in message
+            assert f"Give sam_vit_{other}_" in message
 
 
 def test_another_size_is_given_in_numbers(checkpoint: Path) -> None:
@@ -419,36 +324,34 @@ def test_another_size_is_given_in_numbers(checkpoint: Path) -> None:
 
 
 def test_a_missing_key_an_unexpected_one_and_another_shape_are_named(
-    config: SamConfig, official: nn.Module, tmp_path: Path
+    config: SamConfig, official: nn.Module, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    state = official.state_dict()
-    token = state.pop("mask_decoder.iou_token.weight")
-    message = refusal(config, tmp_path / "sam.pth", state)
-    assert "Missing key" in message
-    assert "mask_decoder.iou_token.weight" in message
-    message = refusal(config, tmp_path / "sam.pth", {**official.state_dict(), "mask_decoder.hf_token.weight": token})
-    assert "Unexpected key" in message
-    assert "mask_decoder.hf_token.weight" in message
-    message = refusal(config, tmp_path / "sam.pth", {**official.state_dict(), "mask_decoder.iou_token.weight": token.T})
-    assert "size mismatch for mask_decoder.iou_token.weight" in message
+    state, key = official.state_dict(), "mask_decoder.iou_token.weight"
+    for content, said in (
+        ({name: value for name, value in state.items() if name != key}, ("Missing key", key)),
+        ({**state, "mask_decoder.hf_token.weight": state[key]}, ("Unexpected key", "mask_decoder.hf_token.weight")),
+        ({**state, key: state[key].T}, (f"size mismatch for {key}",)),
+    ):
+        with subtests.test(said[0]):
+            message = refusal(config, tmp_path / "sam.pth", content)
+            assert all(part in message for part in said)
 
 
 def test_a_message_stays_short_whatever_is_missing(config: SamConfig, tmp_path: Path) -> None:
     assert len(refusal(config, tmp_path / "sam.pth", {"some": torch.zeros(2)})) < 800
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        ({"model": {"weight": torch.zeros(2)}}, "'model' is dict"),
-        ({"weight": torch.zeros(2, dtype=torch.int64)}, "'weight' is torch.int64"),
-        ({1: torch.zeros(2)}, "1 is torch.float32"),
-        ([torch.zeros(2)], "holds one list"),
-        (torch.zeros(2), "holds one Tensor"),
-    ],
-)
-def test_what_is_no_state_of_weights_is_refused(config: SamConfig, tmp_path: Path, content: object, what: str) -> None:
-    assert what in refusal(config, tmp_path / "sam.pth", content)
+def test_what_is_no_state_of_weights_is_refused(config: SamConfig, tmp_path: Path, subtests: pytest.Subtests) -> None:
+    contents: dict[str, object] = {
+        "'model' is dict": {"model": {"weight": torch.zeros(2)}},
+        "'weight' is torch.int64": {"weight": torch.zeros(2, dtype=torch.int64)},
+        "1 is torch.float32": {1: torch.zeros(2)},
+        "holds one list": [torch.zeros(2)],
+        "holds one Tensor": torch.zeros(2),
+    }
+    for what, content in contents.items():
+        with subtests.test(what):
+            assert what in refusal(config, tmp_path / "sam.pth", content)
 
 
 def test_a_sam_that_the_official_code_cannot_be_is_refused_as_a_setting(checkpoint: Path) -> None:

@@ -18,22 +18,19 @@ def read(root: Path) -> Report:
     return load_report(root / "results", root / "params.yaml", root / "reports/generated/runs.csv")
 
 
-def test_figures_are_png_and_pdf_at_column_width(fake_results: Path, tmp_path: Path) -> None:
-    written = figures.save_all(read(fake_results), tmp_path)
-    assert [path.stem for path in written] == list(figures.CAPTIONS)
+def test_figures_are_png_and_pdf_at_column_width_without_dates(fake_place: Callable[..., Path], tmp_path: Path) -> None:
+    written = figures.save_all(read(fake_place(tmp_path, images=3)), tmp_path / "out")
+    assert [path.stem for path in written] == [*figures.CAPTIONS, "readme"]
     for path in written:
-        assert path.suffix == (".jpg" if path.stem in figures.SHEETS else ".png")
-        picture = Image.open(path.with_suffix(".png"))
-        dots = PHOTO_DPI * FULL_WIDTH if path.stem in figures.SHEETS else DPI * WIDTH
+        photographs = path.stem in (*figures.SHEETS, "readme")
+        assert path.suffix == (".jpg" if photographs else ".png")
+        picture, pdf = Image.open(path.with_suffix(".png")), path.with_suffix(".pdf").read_bytes()
+        dots = PHOTO_DPI * FULL_WIDTH if photographs else DPI * WIDTH
         assert picture.width == pytest.approx(dots, abs=1)
         assert np.asarray(picture.convert("L")).std() > 5
-        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_files_hold_no_date_or_program_name(fake_results: Path, tmp_path: Path) -> None:
-    for path in figures.save_all(read(fake_results), tmp_path):
-        assert Image.open(path.with_suffix(".png")).info.keys() <= {"dpi"}
-        assert not any(word in path.with_suffix(".pdf").read_bytes() for word in (b"CreationDate", b"Producer"))
+        assert picture.info.keys() <= {"dpi"}
+        assert pdf.startswith(b"%PDF")
+        assert not any(word in pdf for word in (b"CreationDate", b"Producer"))
 
 
 def test_a_variant_keeps_its_colour_and_marker_whatever_else_has_results(

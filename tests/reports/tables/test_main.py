@@ -75,7 +75,7 @@ def test_what_is_not_there_has_a_column_of_its_own_and_moves_no_other(
     place = table.header.index("N-acc")
     assert place == table.header.index("BIoU") + 1
     assert all(0 <= float(cells[place].text) <= 100 for cells in table.rows)
-    assert any(note.startswith("N-acc: share of the samples of what is not there") for note in table.notes)
+    assert any(note.startswith("N-acc: share of the no-target samples") for note in table.notes)
     usual = main_table(report.groups[0])
     assert "N-acc" not in usual.header
     assert not any("N-acc" in note for note in usual.notes)

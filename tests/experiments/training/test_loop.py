@@ -16,15 +16,21 @@ from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
 from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import miou
-from experiments import train
 from experiments.config import load_params, resolve
+from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
+from experiments.training import step as train_step
+from experiments.training.loop import fit as fit_model
+from experiments.training.losses import batch_loss
+from experiments.training.schedule import lr_ratio
+from experiments.training.step import TrainStep
 from models.rsrefseg import RSRefSeg
 from tests.tiny import tiny_config, write_foundation
 
 pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads 10 tokens
 QUIET = Console(quiet=True)
 TRACE = Path(__file__).with_name("loss_trace.json")
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +68,10 @@ def tiny_experiment(seed: int = 0, **train_settings: object) -> ExperimentConfig
     )
 
 
-def fit(dataset: Dataset, weights: Path, config: ExperimentConfig) -> tuple[RSRefSeg, train.Run]:
+def fit(dataset: Dataset, weights: Path, config: ExperimentConfig) -> tuple[RSRefSeg, TrainedRun]:
     set_seed(config.seed)
     model = RSRefSeg.from_foundation(config.model, weights)
-    return model, train.fit(model, dataset, config, Accelerator(cpu=True), QUIET)
+    return model, fit_model(model, dataset, config, Accelerator(cpu=True), QUIET)
 
 
 def test_the_same_seed_trains_the_same_weights_and_another_seed_does_not(dataset: Dataset, weights: Path) -> None:
@@ -102,7 +108,7 @@ def test_only_what_is_declared_trains(dataset: Dataset, weights: Path) -> None:
     set_seed(0)
     model = RSRefSeg.from_foundation(config.model, weights)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    train.fit(model, dataset, config, Accelerator(cpu=True), QUIET)
+    fit_model(model, dataset, config, Accelerator(cpu=True), QUIET)
     trained = set(model.trained_state())
     for name, value in model.state_dict().items():
         assert name in trained or torch.equal(value, before[name]), f"{name} changed but is not declared trained"
@@ -117,7 +123,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_lr_and_sample_ids(
         calls.append(batch.sample_ids)
         return logits.mean() * (math.nan if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(train, "batch_loss", third_is_nan)
+    monkeypatch.setattr(train_step, "batch_loss", third_is_nan)
     with pytest.raises(FloatingPointError, match=r"nan at step 3 \(lr [0-9.e-]+, samples train_") as caught:
         fit(dataset, weights, tiny_experiment())
     assert all(sample_id in str(caught.value) for sample_id in calls[2])
@@ -125,7 +131,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_lr_and_sample_ids(
 
 def test_the_rate_warms_up_linearly_and_ends_at_the_final_ratio() -> None:
     settings = tiny_experiment(epochs=10, warmup_epochs=2).train
-    rates = [train.lr_ratio(step, 10, settings) for step in range(101)]
+    rates = [lr_ratio(step, 10, settings) for step in range(101)]
     assert rates[0] == pytest.approx(1 / 21)
     assert rates[20] == pytest.approx(1)
     assert max(rates) == pytest.approx(1)
@@ -144,7 +150,7 @@ def test_the_loss_is_at_the_labels_size_and_a_mean_over_samples(dataset: Dataset
         )[0, 0].double()
         truth = torch.from_numpy(mask).double()
         by_hand.append(-(truth * full.sigmoid().log() + (1 - truth) * (1 - full.sigmoid()).log()).mean())
-    assert train.batch_loss(logits, batch, weights).item() == pytest.approx(5 * sum(by_hand).item() / len(by_hand))
+    assert batch_loss(logits, batch, weights).item() == pytest.approx(5 * sum(by_hand).item() / len(by_hand))
 
 
 def test_an_epoch_draws_anew_but_from_the_seed(dataset: Dataset) -> None:
@@ -161,44 +167,46 @@ def test_an_epoch_draws_anew_but_from_the_seed(dataset: Dataset) -> None:
     assert len(ids((0, 1))) == dataset.manifest.counts["train"]["images"]
 
 
-def test_twenty_steps_of_mini_follow_the_committed_loss_trace(dataset: Dataset) -> None:
+def test_twenty_steps_of_mini_follow_the_committed_trace(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refactor must leave this trace as it is; what changes the training on purpose writes it anew (see the file)."""
     committed = json.loads(TRACE.read_text(encoding="utf-8"))
-    assert loss_trace(dataset) == pytest.approx(committed["losses"], rel=2e-3)
+    with monkeypatch.context() as patch:
+        found = trace(dataset, patch)
+    assert found["losses"] == pytest.approx(committed["losses"], rel=2e-3)
+    assert found["lrs"] == pytest.approx(committed["lrs"], rel=1e-5)
+    assert found["val_miou"] == pytest.approx(committed["val_miou"], abs=5e-3)
 
 
-def loss_trace(dataset: Dataset, steps: int = 20) -> list[float]:
-    """The loss of each of the first steps of `rsrefseg` in size mini, as params.yaml has it, on 8 small scenes."""
-    root = Path(__file__).parents[2]
-    config = resolve(load_params(root / "params.yaml"), "synthetic", "mini", "rsrefseg", 0)
-    set_seed(0)
-    model = RSRefSeg.from_foundation(config.model, root / "weights" / "mini").train()
-    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-3)
+def trace(dataset: Dataset, patch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+    """Loss and rate of each of 20 steps of `fit`, and validation mIoU of each of 5 epochs: `rsrefseg` in size mini as
+    params.yaml has it, on 8 small scenes, two images a step, with a warm-up that ends within the first epoch."""
+    config = resolve(load_params(ROOT / "params.yaml"), "synthetic", "mini", "rsrefseg", 0)
+    settings = config.train.model_copy(update={"epochs": 5, "batch_images": 2, "warmup_epochs": 0.75})
+    config = config.model_copy(update={"train": settings})
     losses: list[float] = []
-    while len(losses) < steps:
-        for batch in batches(dataset, "train", 2, shuffle=(0, len(losses))):
-            loss = train.batch_loss(model(batch.images, batch.texts, batch.image_index), batch, config.train.loss)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-    return losses[:steps]
+    lrs: list[float] = []
+    update = TrainStep.update
+
+    def noted(step: TrainStep, loss: torch.Tensor) -> None:
+        losses.append(loss.item())
+        lrs.append(step.lr)
+        update(step, loss)
+
+    patch.setattr(TrainStep, "update", noted)
+    set_seed(0)
+    model = RSRefSeg.from_foundation(config.model, ROOT / "weights" / "mini")
+    run = fit_model(model, dataset, config, Accelerator(cpu=True), QUIET)
+    return {"losses": losses, "lrs": lrs, "val_miou": run.curve["val_miou"].dropna().tolist()}
 
 
-if __name__ == "__main__":  # python -m tests.experiments.test_train: write the trace anew
+if __name__ == "__main__":  # python -m tests.experiments.training.test_loop: write the trace anew
     import tempfile
 
+    torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp()) / "synthetic"
     build(folder, SyntheticConfig(train=8, val=3, test=2, side=96))
-    TRACE.write_text(
-        json.dumps(
-            {
-                "what": "loss of each of the first 20 steps, tests/experiments/test_train.py",
-                "write_anew": "python -m tests.experiments.test_train",
-                "losses": [round(value, 5) for value in loss_trace(load_dataset(folder))],
-            },
-            indent=1,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
+    with pytest.MonkeyPatch.context() as open_patch:
+        written = trace(load_dataset(folder), open_patch)
+    about = {"what": "20 steps of fit, test_loop.py", "write_anew": "python -m tests.experiments.training.test_loop"}
+    numbers = {name: [float(f"{value:.6g}") for value in values] for name, values in written.items()}
+    TRACE.write_text(json.dumps(about | numbers, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,110 @@
+"""The short tables: the README's, of one dataset, and the page's first, of all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.metrics.iou import precision_name
+from benchmark.metrics.statistics import paired_difference
+from benchmark.results.schema import METRICS
+from reports.groups import Group, Method, Report
+from reports.tables.main import SPREAD_NOTE, folder_of, interval_note, method_notes, seeds_note, with_interval
+from reports.tables.rendering import MISSING, Cell, Table, millions, percent, signed
+
+COLUMNS = ("oiou", precision_name(0.5))  # beside mIoU
+EMPTY = 0.95  # share of empty predictions from which a run counts as collapsed
+
+
+def headline_table(group: Group) -> Table:
+    """The variants and the best training-free baseline, in the metrics that are read first."""
+    best = best_control(group)
+    methods = [*group.trained, *([best] if best is not None else [])]
+    rows = []
+    for method in methods:
+        known = bool(method.results)
+        cells = [Cell(f"{method.title} (training-free)" if method.control else method.title)]
+        cells.append(Cell(with_interval(method) if known else MISSING))
+        cells += [Cell(percent(method.metrics[name]) if known else MISSING) for name in COLUMNS]
+        rows.append((*cells, Cell(millions(method.train_mean("parameters_trained")))))
+    samples, images = group.size
+    notes = (
+        f"{group.dataset}, test split: {samples:,} samples on {images:,} images, in %. {seeds_note(group)} "
+        f"{SPREAD_NOTE * (len(group.seeds) > 1)}{interval_note(group)} Last row: the best of the training-free "
+        "baselines.",
+        *method_notes(group),
+    )
+    return Table(
+        "headline",
+        folder_of(group),
+        f"Headline on {group.title}",
+        ("variant", "mIoU [95 %]", *(METRICS[name].title for name in COLUMNS), "trained parameters"),
+        tuple(rows),
+        notes,
+        pd.DataFrame([{"variant": method.title, **method.metrics} for method in methods]),
+        rule_before=len(group.trained),
+    )
+
+
+def summary_table(report: Report) -> Table:
+    """One row for each dataset and model: the best variant, and what it is worth."""
+    rows, numbers = [], []
+    for group in report.groups:
+        variant, control = best_variant(group), best_control(group)
+        runs = [one for method in group.trained for one in method.results]
+        collapsed = sum((one.lines["predicted_area"] == 0).mean() >= EMPTY for one in runs)
+        gain, said = None, MISSING
+        if variant is not None and control is not None:
+            gain, low, high = paired_difference(variant.lines, control.lines, over_seeds=True)
+            said = f"{signed(gain)} [{signed(low)}, {signed(high)}] over {control.name}"
+        rows.append(
+            (
+                Cell(group.title),
+                Cell(variant.title if variant is not None else MISSING),
+                Cell(with_interval(variant) if variant is not None else MISSING),
+                Cell(said),
+                Cell(", ".join(str(seed) for seed in group.seeds) or MISSING),
+                Cell(f"{collapsed} of {len(runs)}"),
+            )
+        )
+        numbers.append(
+            {"dataset": group.dataset, "model": group.model, "variant": variant.title if variant else None}
+            | {"miou": None if variant is None else round(100 * variant.metrics["miou"], 2)}
+            | {"gain": None if gain is None else round(100 * gain, 2), "collapsed": collapsed, "runs": len(runs)}
+        )
+    return Table(
+        "summary",
+        Path(),
+        "Summary",
+        ("dataset · model", "best variant", "mIoU [95 %]", "gain over the best baseline", "seeds", "collapsed runs"),
+        tuple(rows),
+        (
+            "In %; gains in percentage points of mIoU. Best variant: of the highest mean mIoU over seeds; best "
+            "baseline: of the training-free ones. A run has collapsed where at least "
+            f"{EMPTY:.0%} of its predictions are empty.",
+        ),
+        pd.DataFrame(numbers),
+    )
+
+
+def other_datasets(report: Report) -> str:
+    """One line of Markdown for each group but the first: what a reader of the headline must know of the others."""
+    lines = []
+    for group in report.groups[1:]:
+        variant, control = best_variant(group), best_control(group)
+        if variant is not None:
+            beside = f"; {control.name}, without training, {percent(control.metrics['miou'])}" if control else ""
+            lines.append(f"* {group.title}: best is {variant.title}, mIoU {with_interval(variant)}{beside}.")
+    return "\n".join(lines)
+
+
+def best_variant(group: Group) -> Method | None:
+    """The trained variant of the highest mean mIoU; None where no variant is complete."""
+    return max((one for one in group.trained if one.results), key=lambda one: one.metrics["miou"], default=None)
+
+
+def best_control(group: Group) -> Method | None:
+    """The training-free baseline of the highest mIoU; None without any."""
+    controls = (method for method in group.present if method.control)
+    return max(controls, key=lambda method: method.metrics["miou"], default=None)

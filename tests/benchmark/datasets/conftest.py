@@ -1,0 +1,64 @@
+"""Fakes of the published datasets in their real layouts, built once for all that read them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmark.data.samples import Dataset, SampleError, load_dataset
+from benchmark.datasets import DATASETS
+from tests.layouts import LAYOUTS, SIDE
+
+NAMES = ("refsegrs", "risbench", "rrsisd")
+SCENES = 3
+Faults = Mapping[str, tuple[str, Callable[[Path], object], str]]  # case -> dataset, what spoils it, the message
+
+
+@pytest.fixture(scope="session")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("fakes")
+    for name in NAMES:
+        LAYOUTS[name](folder / name, SCENES, SIDE)
+    return {name: folder / name for name in NAMES}
+
+
+def build(name: str, root: Path, folder: Path, **changes: Any) -> Dataset:
+    source = DATASETS[name]
+    config = source.config.model_validate({"root": str(root), "allow_count_mismatch": True, **changes})
+    source.build(folder / name, config)
+    return load_dataset(folder / name, root)
+
+
+@pytest.fixture(scope="session")
+def built(fakes: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
+    folder = tmp_path_factory.mktemp("built")
+    return {name: build(name, root, folder) for name, root in fakes.items()}
+
+
+def check_faults(faults: Faults, fakes: dict[str, Path], folder: Path, subtests: pytest.Subtests) -> None:
+    """Each fault is refused by its message, and nothing is written."""
+    for number, (case, (name, spoil, message)) in enumerate(faults.items()):
+        with subtests.test(case):
+            root = shutil.copytree(fakes[name], folder / f"{number}" / name)
+            spoil(root)
+            data = folder / f"{number}" / "data"
+            data.mkdir()
+            with pytest.raises((SampleError, FileNotFoundError), match=message):
+                build(name, root, data)
+            assert not list(data.iterdir())
+
+
+def cut(path: Path, share: float = 0.5) -> None:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def block(x1: int, y1: int, x2: int, y2: int, height: int = 20, width: int = 30) -> NDArray[np.bool_]:
+    mask = np.zeros((height, width), bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
