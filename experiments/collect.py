@@ -145,10 +145,10 @@ def describe(stored: StoredResult) -> str:
     """What MLflow shows beside a run, in Markdown."""
     result, run, training = stored.result, stored.result.run, stored.result.train
     test = result.eval[TEST_SPLIT]
-    kind = "control, nothing trained" if run.control else f"variant, seed {run.seed}"
+    kind = "training-free baseline" if run.control else f"variant, seed {run.seed}"
     lines = [f"**{run.variant}** ({kind}) on **{run.dataset}**, model **{run.model}**"]
     if run.outside is not None:
-        lines = [f"**{run.outside}** on **{run.dataset}**: masks that were made elsewhere, scored here"]
+        lines = [f"**{run.outside}** on **{run.dataset}**: an external submission, scored here"]
     lines.append(f"{test.samples:,} test samples on {test.images:,} images; protocol {result.protocol_version}")
     if training.best_epoch is not None:
         lines.append(

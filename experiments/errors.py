@@ -23,5 +23,5 @@ FAULTS = (
 
 
 def clear_errors(*more: type[Exception]) -> AbstractContextManager[None]:
-    """Inside, the faults of input end the command without a traceback; `more` are faults of one command alone."""
+    """Inside, faulty input ends the command without a traceback; `more` are errors of one command alone."""
     return ends_with(*FAULTS, *more)

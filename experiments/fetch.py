@@ -1,4 +1,4 @@
-"""Bring a dataset into the one table of samples.
+"""Turn a dataset into the one table of samples.
 
     python -m experiments.fetch --dataset synthetic
     python -m experiments.fetch --dataset refsegrs --offline
@@ -82,7 +82,7 @@ def _summary(dataset: Dataset) -> str:
     counts = ", ".join(f"{split} {count['samples']:,}" for split, count in dataset.manifest.counts.items())
     known = dataset.samples["category"].notna().mean()
     nothing = int((dataset.samples["mask_area"] == 0).sum())
-    absent = f", {nothing:,} of them of what is not there" if nothing else ""
+    absent = f", {nothing:,} of them no-target" if nothing else ""
     return f"{counts} samples{absent}; {known:.1%} with a category"
 
 

@@ -29,7 +29,7 @@ def main(
     only: Annotated[str | None, typer.Option(help="clip, sam or (of recipes) measure")] = None,
     weights: Annotated[Path, typer.Option(help="where the weights go")] = Path("weights"),
 ) -> None:
-    """Bring the foundation models of one size."""
+    """Pretrain or download the foundation models of one size."""
     with clear_errors():
         params = load_params()
         plan = params.foundation[pick("foundation", model, params.foundation)]

@@ -1,4 +1,4 @@
-"""Measure the masks of a model that was run elsewhere, with the same code as every run here.
+"""Score an external submission: the masks of a model that was run elsewhere, measured with the same code.
 
     python -m experiments.score --dataset rrsisd --predictions rmsin.jsonl --name "RMSIN (ours)"
 
@@ -90,7 +90,7 @@ def main(
     name: Annotated[str, typer.Option(help='what it is called in tables, for example "RMSIN (ours)"')],
     split: Annotated[str, typer.Option(help="train, val or test; only test is recorded")] = TEST_SPLIT,
 ) -> None:
-    """Score the masks of one outside model."""
+    """Score one external submission."""
     with clear_errors():
         params = load_params()
         data = open_dataset(params, dataset)

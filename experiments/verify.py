@@ -153,8 +153,8 @@ def print_comparison(console: Console, found: list[Comparison], tolerance: float
     counts = Counter(one.verdict for one in found)
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict])
     console.print(
-        f"{said or 'nothing to compare'}. In %; tolerance {100 * tolerance:g} points for trained runs, "
-        f"{100 * TOLERANCE_CONTROL:g} for controls.", highlight=False, soft_wrap=True,
+        f"{said or 'nothing to compare'}. In %; tolerance {100 * tolerance:g} percentage points for trained runs, "
+        f"{100 * TOLERANCE_CONTROL:g} for training-free baselines.", highlight=False, soft_wrap=True,
     )  # fmt: skip
 
 

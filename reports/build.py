@@ -117,16 +117,15 @@ def make_tables(report: Report) -> dict[tuple[str, str], list[Table]]:
 
 
 def readme_block(report: Report) -> str:
-    """Between the README's markers: one picture, the headline table of the first group, a line on each other one."""
+    """Between the README's markers: what its picture is, the first group's headline, a line on each other group."""
     picture = readme_example(report)
     parts = []
     if picture is not None:
         group, example = picture
         parts.append(
-            f"![{example.expression}]({FIGURES}/readme.jpg)\n\n"
-            f'A test image of `{group.dataset}` and "{example.expression}": the truth, and the mask of '
-            f"`{FULL}` in size `{group.model}` (IoU {example.iou:.2f}), where it gains most over the other variants. "
-            "Median, worst and random ones: [docs/results.md](docs/results.md).\n"
+            f'The picture: a test image of `{group.dataset}`, "{example.expression}", and the mask of `{FULL}` in size '
+            f"`{group.model}` (IoU {example.iou:.2f}) where it gains most over the other variants; median, worst and "
+            "random ones are in [docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
     if others := other_datasets(report):

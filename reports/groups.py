@@ -1,8 +1,8 @@
 """What a report is made from: groups of methods, each with its results.
 
-A method is a variant, a control or an outside model. A variant is complete when it has a result for every seed that any
-trained variant of its group has; an incomplete one is shown as missing, never as the mean of what is there. A control
-learns nothing, so one result of it is enough.
+A method is a variant, a control (a training-free baseline) or an external submission. A variant is complete when it has
+a result for every seed that any trained variant of its group has; an incomplete one is shown as missing, never as the
+mean of what is there. A control learns nothing, so one result of it is enough.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Method:
         return float(np.std([stored.metrics[metric] for stored in self.results], ddof=1))
 
     def train_mean(self, field: str) -> float | None:
-        """Mean over seeds of a field of the result's `train`; None where it is not known, as of an outside method."""
+        """Mean over seeds of a field of the result's `train`; None where unknown, as of an external submission."""
         if self.outside is not None or not self.results:
             return None
         values = [getattr(stored.result.train, field) for stored in self.results]
@@ -154,7 +154,7 @@ class Group:
 
     @cached_property
     def differences(self) -> dict[str, dict[str, Difference]]:
-        """Title of each other variant or outside method that has results -> COMPARED metric -> how far it is from the
+        """Title of every other variant or external submission with results -> COMPARED metric -> how far it is from the
         full model, on the same samples. None there without the full model."""
         others = [method for method in self.present if not method.control and method is not self.full]
         if self.full is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from dvc.cli import main as dvc
+from dvc.repo import Repo
 
 from tests.layouts import LAYOUTS
 
@@ -121,30 +122,27 @@ CHANGED = {  # a parameter -> the same
 }
 
 
-def stale(capsys: pytest.CaptureFixture[str]) -> set[str]:
+def stale(clone: Path) -> set[str]:
     """The stages that `dvc status` would run again, each by its name and, where that is not enough, its variant."""
-    capsys.readouterr()
-    assert dvc(["status", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    parts = [name.replace("-0", "").split("@") for name in found]
+    parts = [name.replace("-0", "").split("@") for name in Repo(str(clone)).status()]
     return {f"{name[0]}@{name[1].split('-')[-1]}" if name[0] in ("train", "evaluate") else name[0] for name in parts}
 
 
 def test_touching_a_file_runs_what_uses_it_and_nothing_else(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+    clone: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     monkeypatch.chdir(clone)
-    assert stale(capsys) == set()
+    assert stale(clone) == set()
     for name, expected in TOUCHED.items():
         text = (clone / name).read_text(encoding="utf-8")
         (clone / name).write_text(text + "\n", encoding="utf-8")
         with subtests.test(msg=name):
-            assert stale(capsys) == expected
+            assert stale(clone) == expected
         (clone / name).write_text(text, encoding="utf-8")
 
 
 def test_changing_a_parameter_runs_what_reads_it_and_nothing_else(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+    clone: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     monkeypatch.chdir(clone)
     before = (clone / "params.yaml").read_text(encoding="utf-8")
@@ -154,7 +152,7 @@ def test_changing_a_parameter_runs_what_reads_it_and_nothing_else(
         reduce(lambda mapping, part: mapping[part], path, params)[key] = [1]
         (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         with subtests.test(msg=name):
-            assert stale(capsys) == expected
+            assert stale(clone) == expected
     (clone / "params.yaml").write_text(before, encoding="utf-8")
 
 
@@ -182,6 +180,14 @@ def test_dvc_shows_the_metrics_and_the_curves(clone: Path) -> None:
     assert "weights/mini/foundation.json" in metrics
     run(clone, "dvc", "plots", "show", "--out", "plots")
     assert "curve.csv" in (clone / "plots" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_python_examples_of_the_documents_run(clone: Path, subtests: pytest.Subtests) -> None:
+    """The README's examples, and the docs' recipe for a metric of one's own."""
+    for document in ("README.md", "docs/architecture.md"):
+        for code in re.findall(r"```python\n(.*?)```", (clone / document).read_text(encoding="utf-8"), re.DOTALL):
+            with subtests.test(msg=f"{document}: {code[-60:]}"):
+                assert run(clone, sys.executable, "-c", code).strip()
 
 
 def test_another_variant_alone_is_trained_when_it_is_added(clone: Path) -> None:

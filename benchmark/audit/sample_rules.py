@@ -111,7 +111,7 @@ def _ragged(measured: Facts) -> Finding:
 
 def _empty(measured: Facts, no_target: bool) -> Finding:
     rows = measured.samples.loc[measured.samples["mask_pixels"] == 0, ["sample_id", "image"]].to_dict("records")
-    rule = "The mask has no pixel." + (" This dataset has expressions of what is not there." if no_target else "")
+    rule = "The mask has no pixel." + (" This dataset has no-target expressions." if no_target else "")
     checked = 0 if no_target else len(measured.samples)
     return finding(
         "empty masks", rule, "samples", checked, [] if no_target else [(0.0, of_row(r, "empty")) for r in rows]

@@ -19,7 +19,7 @@ class SampleError(ValueError):
 
 
 def brief(value: object) -> str:
-    """A value from a stranger's file as 60 characters at most.
+    """A value from an untrusted file as 60 characters at most.
 
     Never by its own str(): a few hundred bytes can hold lists within lists whose text would fill any memory.
     """

@@ -1,8 +1,8 @@
 """The table of samples: one row per (image, expression, mask), the same whatever the source looked like.
 
 A dataset is a folder: ``samples.parquet`` (this table), ``manifest.json`` (what it is, how many, its hashes) and
-``images/``, unless its images stay where they were fetched to: then the manifest says so, and who opens the dataset
-says where that is. Every row is validated once, when the table is saved (validation.py); later code trusts
+``images/``, unless its images stay where they were fetched to: then the manifest says so, and load_dataset() is told
+where that is. Every row is validated once, when the table is saved (validation.py); later code trusts
 it.
 """
 
@@ -107,7 +107,7 @@ def make_sample(
 ) -> dict[str, Any]:
     """One row of the table, everything that follows from the (H, W) mask filled in.
 
-    The mask must have a pixel, unless the expression is one of what is not there (``no_target``).
+    The mask must have a pixel, unless it is a no-target expression (``no_target``).
     """
     height, width = mask.shape
     if not mask.any() and not no_target:

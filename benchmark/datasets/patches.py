@@ -32,7 +32,7 @@ class PatchConfig(DatasetConfig):
 
     Areas are shares of a patch's pixels, lengths shares of its side, unless they say pixels. patch: null leaves images
     whole, and where they are. source, licence, citation: said in the dataset's manifest. multiple, absent: so many
-    expressions an image, at most, of several regions at once ("all ships") and of what is not there ("the ship" where
+    expressions an image, at most, of several regions at once ("all ships") and of no target ("the ship" where
     there is none: an empty mask).
     """
 

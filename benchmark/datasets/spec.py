@@ -35,8 +35,8 @@ class Drive(_Facts):
 class File(_Facts):
     """One file as it is published.
 
-    origin: where it can be brought from; None: by hand only. into: the folder under the root that it belongs into, or
-    is unpacked into if it is an archive. holds: what must be in an archive at one level; it is unpacked from there.
+    origin: where it can be downloaded from; None: by hand only. into: the folder under the root that it belongs in, or
+    is unpacked in if it is an archive. holds: what must be in an archive at one level; it is unpacked from there.
     size (bytes) and sha256: None where they are not published. needed: whether the reader reads it.
     """
 
@@ -49,7 +49,7 @@ class File(_Facts):
     needed: bool = True
 
     def lands(self) -> tuple[str, ...]:
-        """What is there, relative to the root, once the file is brought (and unpacked)."""
+        """What is there, relative to the root, once the file is downloaded (and unpacked)."""
         return tuple(f"{self.into}/{name}".removeprefix("./") for name in self.holds or (self.name,))
 
 

@@ -42,7 +42,7 @@ class SyntheticConfig(DatasetConfig):
     per_region: int = Field(default=2, ge=1)  # expressions, at most
     per_image: int = Field(default=4, ge=1)
     multiple: int = Field(default=0, ge=0)  # expressions of several objects, an image at most
-    absent: int = Field(default=0, ge=0)  # expressions of what is not there, an image at most
+    absent: int = Field(default=0, ge=0)  # no-target expressions, an image at most
     seed: int = Field(default=0, ge=0)
 
 

@@ -1,4 +1,4 @@
-"""Expressions of several regions at once, and of what is not there: what "generalized" referring expression
+"""Expressions of several regions at once, and no-target ones: what "generalized" referring expression
 segmentation (Liu, Ding, Jiang: GRES, CVPR 2023) adds to the one region of benchmark/expressions/writer.py.
 
 The proof is the same one, by three-valued verdicts (predicates.py) on every region of a scene, those that are

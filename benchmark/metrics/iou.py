@@ -36,9 +36,7 @@ def side_columns(side: int) -> tuple[str, str]:
 
 
 METRIC_NAMES = ("miou", "oiou", *(precision_name(x) for x in THRESHOLDS))
-NO_TARGET = (
-    "no_target_accuracy"  # of the samples whose expression is of what is not there; measured where there are any
-)
+NO_TARGET = "no_target_accuracy"  # of the no-target samples; measured where there are any
 BOUNDARY = "boundary_iou"  # measured where the boundaries are
 
 

@@ -1,4 +1,4 @@
-"""Unpacks archives that strangers made: nothing leaves the folder, nothing points elsewhere, nothing fills the disk.
+"""Unpacks untrusted archives: nothing leaves the folder, nothing points elsewhere, nothing fills the disk.
 
 Refused before a byte is written: absolute paths and paths with "..", links, devices and pipes, encrypted members, two
 members of one name, a file that is a folder as well, names that no file system takes, more than MAX_MEMBERS members or

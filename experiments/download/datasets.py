@@ -30,7 +30,7 @@ PATIENCE = 5.0  # seconds until a server that does not answer counts as not ther
 
 
 class MissingFilesError(FileNotFoundError):
-    """Files of a dataset that are not there and were not brought; the message says how to get them by hand."""
+    """Files of a dataset that are missing and could not be downloaded; the message says how to get them by hand."""
 
 
 def download_dataset(spec: Spec, root: Path, offline: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Files of one repository of the Hugging Face hub at one commit, each checked against the hub's own checksum.
 
 They lie in the hub's cache, where every program of the machine finds them (HF_HOME says where, HF_ENDPOINT names a
-mirror). What is there is taken from there, and no server is asked: a commit never changes. What is not is brought over
+mirror). What is there is taken from there, and no server is asked: a commit never changes. The rest comes over
 plain HTTP, which every mirror speaks: huggingface_hub 2.4 throws the beginning of a file away when its process ends,
 and gigabytes over a bad line would never arrive. Here the beginning stays in the cache as <checksum>.incomplete and the
 next call goes on from its end; huggingface_hub then only links the whole file into its place.
@@ -49,7 +49,7 @@ from models.checkpoint import CheckpointError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
-ATTEMPTS = 5  # that bring not one byte, a second apart
+ATTEMPTS = 5  # without a single byte, a second apart
 LATER = (429, 500, 502, 503, 504)  # answers of a server that is worth asking again
 
 
@@ -58,12 +58,12 @@ class HubError(FileNotFoundError):
 
 
 def fetch(repository: str, revision: str, names: Sequence[str], place: str) -> dict[str, Path]:
-    """The files `names` of one commit, brought if they are not in the cache.
+    """The files `names` of one commit, downloaded if they are not in the cache.
 
     Args:
         repository: owner/name.
         revision: the commit, 40 hexadecimal digits.
-        names: files, the small ones first: what is wrong shows before gigabytes are brought.
+        names: files, the small ones first: what is wrong shows before gigabytes are downloaded.
         place: the key of params.yaml that asks for them, for the messages.
 
     Returns:
@@ -81,12 +81,12 @@ def fetch(repository: str, revision: str, names: Sequence[str], place: str) -> d
                 _check(Path(cached), _checksum(Path(cached), hf_hub_url(repository, name, revision=revision)))
                 files[name] = Path(cached)
             else:
-                files[name] = _bring(repository, revision, name)
+                files[name] = _obtain(repository, revision, name)
     return files
 
 
 def fetch_dataset(repository: str, revision: str, name: str) -> Path:
-    """One file of a dataset's repository, brought if it is not in the cache.
+    """One file of a dataset's repository, downloaded if it is not in the cache.
 
     Args:
         revision: a commit, or a branch, which is asked for its commit first.
@@ -103,7 +103,7 @@ def fetch_dataset(repository: str, revision: str, name: str) -> Path:
         if isinstance(cached, str):
             _check(Path(cached), _checksum(Path(cached), url))
             return Path(cached)
-        return _bring(repository, revision, name, "dataset")
+        return _obtain(repository, revision, name, "dataset")
 
 
 def cached_dataset(repository: str, revision: str, name: str) -> Path | None:
@@ -148,7 +148,7 @@ def _check(file: Path, checksum: str) -> None:
         )
 
 
-def _bring(repository: str, revision: str, name: str, kind: str = "model") -> Path:
+def _obtain(repository: str, revision: str, name: str, kind: str = "model") -> Path:
     """Download one file, check it and put it into the cache. kind: of repository, as the hub calls it."""
     url = hf_hub_url(repository, name, revision=revision, repo_type=kind)
     metadata = get_hf_file_metadata(url)

@@ -105,7 +105,7 @@ def percent(share: float) -> str:
 
 
 def signed(share: float) -> str:
-    """A difference of shares in points of %, with its sign."""
+    """A difference of shares in percentage points, with its sign."""
     text = f"{100 * share:+.2f}"
     return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
 

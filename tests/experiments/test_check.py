@@ -29,9 +29,10 @@ def test_the_committed_params_pass(
     assert "5 runs and 3 controls" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
+def test_a_fault_is_named_before_anything_runs(
+    subtests: pytest.Subtests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for old, new, message in (
         ("local_only, no_dense", "local_onyl, no_dense", "did you mean 'local_only'"),
         ("seeds: [0]", "seeds: []", "run.seeds = []"),
         ("seeds: [0]", "seeds: [-1]", "run.seeds.0 = -1"),
@@ -39,19 +40,11 @@ def test_the_committed_params_pass(
         ("foundation:\n  mini:", "foundation:\n  rsrefseg-b-x:", "did you mean 'rsrefseg-b'"),
         ("models: [mini]", "models: [rsrefseg-b-clop]", "did you mean 'rsrefseg-b-clip'"),
         ("rsrefseg: {}", "rsrefseg: {}\n  whole_image: {}", "a control has this name"),
-    ],
-)
-def test_a_fault_is_named_before_anything_runs(
-    old: str,
-    new: str,
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit, match="1"):
-        checked(tmp_path, monkeypatch, old, new)
-    assert message in " ".join(capsys.readouterr().err.split())
+    ):
+        with subtests.test(msg=new):
+            with pytest.raises(SystemExit, match="1"):
+                checked(tmp_path, monkeypatch, old, new)
+            assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_model_without_foundation_weights_is_named_before_anything_runs(

@@ -115,7 +115,8 @@ def edit_params(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     params = yaml.safe_load((workplace / "params.yaml").read_text())
     params["datasets"] |= datasets
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    shutil.copytree(workplace / "raw", tmp_path / "raw")
+    if not (tmp_path / "raw").exists():
+        shutil.copytree(workplace / "raw", tmp_path / "raw")
     monkeypatch.chdir(tmp_path)
 
 
@@ -130,9 +131,14 @@ def test_counts_are_checked_unless_the_flag_allows_others(
     assert Path("data/refsegrs/manifest.json").is_file()
 
 
-@pytest.mark.parametrize(
-    ("name", "own", "message"),
-    [
+def test_settings_that_cannot_be_used_are_named(
+    subtests: pytest.Subtests,
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faults: list[tuple[str, dict[str, Any], str]] = [
         (
             "mine",
             {"root": "raw/coco"},
@@ -157,21 +163,13 @@ def test_counts_are_checked_unless_the_flag_allows_others(
             {"kind": "masks", "root": "elsewhere", "classes": COLOURS, **OWN},
             "elsewhere does not exist: it needs",
         ),
-    ],
-)
-def test_settings_that_cannot_be_used_are_named(
-    workplace: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    own: dict[str, Any],
-    message: str,
-) -> None:
-    edit_params(workplace, tmp_path, monkeypatch, **{name: own})
-    said = error(capsys, dataset=name, offline=True)
-    assert re.search(message, said, re.DOTALL), said
-    assert not list(Path("data").glob("*"))
+    ]
+    for name, own, message in faults:
+        with subtests.test(msg=f"{name}: {own}"):
+            edit_params(workplace, tmp_path, monkeypatch, **{name: own})
+            said = error(capsys, dataset=name, offline=True)
+            assert re.search(message, said, re.DOTALL), said
+            assert not list(Path("data").glob("*"))
 
 
 def test_counts_may_be_allowed_only_where_some_are_published(

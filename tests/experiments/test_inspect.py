@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import torch
 
 from experiments import inspect
 from experiments.config import load_params
-from experiments.cost.estimate import memory_of_forward, memory_of_step, shapes_of
+from experiments.cost.memory import Memory
 from experiments.cost.timing import Work, measure
+from experiments.settings import TrainConfig
 from models.rsrefseg import RSRefSeg
 
 ROOT = Path(__file__).parents[2]
@@ -31,19 +32,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def numbers(file: Path, model: str = "mini", **options: Any) -> dict[str, Any]:
-    """What the command writes with --json."""
-    inspect.main(model, json_file=file, **options)
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the command says and writes about the paper's model in a bare folder, 80 columns wide; read only."""
+    folder, file = tmp_path_factory.mktemp("told"), Path("new/costs.json")
+    shutil.copy(ROOT / "params.yaml", folder)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "80")
+        inspect.main("rsrefseg-b", variant="no_lora", json_file=file)
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        assert {str(path) for path in Path().rglob("*")} == {"params.yaml", "new", str(file)}
+    return {**found, "printed": printed.getvalue()}
 
 
-def test_the_command_prints_all_costs_of_the_paper_s_model_in_a_bare_folder(project: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
-    command = [sys.executable, "-m", "experiments.inspect", "--model", "rsrefseg-b", "--variant", "no_lora"]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+def test_the_command_prints_all_costs_of_the_paper_s_model(told: dict[str, Any]) -> None:
+    lines = [" ".join(line.split()) for line in told["printed"].splitlines()]
     assert "CLIP vision 412,987,248 0 0" in lines
     assert "SAM image encoder 89,670,912 0 0" in lines
     assert "all 958,589,586 5,642,700 0" in lines
@@ -51,28 +55,72 @@ def test_the_command_prints_all_costs_of_the_paper_s_model_in_a_bare_folder(proj
     assert "all 1,638.53 59.26 0.00" in lines
     assert any(line.startswith("training step 3.834 0.0") for line in lines)
     assert "a multiply-add counted as 2" in " ".join(lines)
-    assert "…" not in done.stdout  # nothing is cut off at 80 columns
-    assert {path.name for path in project.iterdir()} == {"params.yaml"}
+    assert "…" not in told["printed"]  # nothing is cut off at 80 columns
 
 
-def test_the_file_holds_every_number_and_the_settings_they_are_of(project: Path) -> None:
-    found = numbers(project / "new" / "costs.json", batch_images=2, expressions=3)
-    assert (found["model"], found["variant"], found["batch_images"], found["expressions_per_image"]) == (
-        "mini", "rsrefseg", 2, 3,
+def test_the_file_holds_every_number_and_the_settings_they_are_of(told: dict[str, Any]) -> None:
+    assert (told["model"], told["variant"], told["batch_images"], told["expressions_per_image"]) == (
+        "rsrefseg-b", "no_lora", 1, 1,
     )  # fmt: skip
-    assert found["compute"]["attention"] == "sdpa"
+    assert told["compute"]["precision"] == "bfloat16"
+    assert told["parameters"]["CLIP vision"] == {"total": 412_987_248, "trained": 0, "adapters": 0}
+    assert told["flops"]["SAM image encoder"]["image"] == pytest.approx(972.08e9, rel=1e-5)
+    assert told["memory"]["training step"]["weights"] == pytest.approx(3.834e9, rel=1e-3)
+    assert set(told["memory"]) == {"forward", "training step"}
+    assert told["measured"] is None
+
+
+Options = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def numbers(project: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """What is written about `mini`, with what takes long left out: memory says what it was asked about instead."""
+
+    def of_forward(model: RSRefSeg, images: int, expressions: int) -> Memory:
+        return Memory(1, len(model.config.compute.gradient_checkpointing), images, expressions)
+
+    def of_step(model: RSRefSeg, settings: TrainConfig, images: int, expressions: int) -> Memory:
+        return Memory(settings.epochs, len(model.config.compute.gradient_checkpointing), images, expressions)
+
+    monkeypatch.setattr(inspect, "count_flops", lambda _: {})
+    monkeypatch.setattr(inspect, "memory_of_forward", of_forward)
+    monkeypatch.setattr(inspect, "memory_of_step", of_step)
+
+    def run(**options: Any) -> dict[str, Any]:
+        inspect.main("mini", json_file=project / "costs.json", **options)
+        found: dict[str, Any] = json.loads((project / "costs.json").read_text(encoding="utf-8"))
+        return found
+
+    return run
+
+
+def test_memory_is_that_of_all_images_with_their_expressions(numbers: Options) -> None:
+    found = numbers(batch_images=2, expressions=3)
+    epochs = load_params().models["mini"]["train"]["epochs"]
+    assert found["memory"]["forward"] == asdict(Memory(1, 0, 2, 6))
+    assert found["memory"]["training step"] == asdict(Memory(epochs, 0, 2, 6))
+    assert (found["batch_images"], found["expressions_per_image"]) == (2, 3)
     assert found["parameters"]["CLIP vision"] == {"total": 916_352, "trained": 65_536, "adapters": 65_536}
-    assert found["flops"]["SAM image encoder"]["image"] == 991_494_144
-    assert set(found["memory"]) == {"forward", "training step"}
-    assert found["measured"] is None
 
 
-def test_memory_is_that_of_all_images_with_their_expressions(project: Path) -> None:
-    found = numbers(project / "costs.json", batch_images=2, expressions=3)["memory"]
-    config = inspect.chosen(load_params(), None, "mini", "rsrefseg")
-    with shapes_of(config.model) as model:
-        assert found["forward"] == asdict(memory_of_forward(model, 2, 6))
-        assert found["training step"] == asdict(memory_of_step(model, config.train, 2, 6))
+def test_the_checkpointing_option_means_all_encoders_or_none(numbers: Options) -> None:
+    for option, encoders in ((True, ["clip_vision", "clip_text", "sam"]), (False, [])):
+        found = numbers(gradient_checkpointing=option)
+        assert found["compute"]["gradient_checkpointing"] == encoders
+        assert found["compute"]["attention"] == "sdpa"
+        assert [memory["gradients"] for memory in found["memory"].values()] == [len(encoders)] * 2
+
+
+def test_measuring_runs_the_model_and_says_how_long_and_how_large(
+    numbers: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = numbers(measured="forward", repeats=2)["measured"]
+    assert measured["work"] == "forward"
+    assert len(measured["seconds"]) == 2
+    assert all(seconds > 0 for seconds in measured["seconds"])
+    assert measured["peak_memory_mb"] > 10
+    assert "Measured forward: " in " ".join(capsys.readouterr().out.split())
 
 
 def test_options_replace_the_configured_way_of_running(project: Path) -> None:
@@ -86,14 +134,6 @@ def test_options_replace_the_configured_way_of_running(project: Path) -> None:
     assert changed.model_copy(update={"compute": config.compute}) == config
 
 
-def test_the_checkpointing_option_means_all_encoders_or_none(project: Path) -> None:
-    told = {
-        option: numbers(project / "costs.json", gradient_checkpointing=option)["compute"]["gradient_checkpointing"]
-        for option in (True, False)
-    }
-    assert told == {True: ["clip_vision", "clip_text", "sam"], False: []}
-
-
 def test_a_dataset_counts_only_when_it_is_named(project: Path) -> None:
     text = (project / "params.yaml").read_text(encoding="utf-8")
     old, new = "overlay: {train: {epochs: 4}}", "overlay: {lora: null, train: {epochs: 4}}"
@@ -104,20 +144,18 @@ def test_a_dataset_counts_only_when_it_is_named(project: Path) -> None:
     assert inspect.chosen(params, "dubai", "mini", "rsrefseg").model.lora is None
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_an_unknown_name_is_refused_with_the_nearest(
+    subtests: pytest.Subtests, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, message in (
         ({"model": "rsrefsg-b"}, "unknown model 'rsrefsg-b'; did you mean 'rsrefseg-b'?"),
         ({"variant": "no_lroa"}, "unknown variant 'no_lroa'; did you mean 'no_lora'?"),
         ({"dataset": "dubia"}, "unknown dataset 'dubia'; did you mean 'dubai'?"),
-    ],
-)
-def test_an_unknown_name_is_refused_with_the_nearest(
-    project: Path, capsys: pytest.CaptureFixture[str], options: dict[str, str], message: str
-) -> None:
-    with pytest.raises(SystemExit, match="1"):
-        inspect.main(**{"model": "mini", **options})  # type: ignore[arg-type]
-    assert message in " ".join(capsys.readouterr().err.split())
+    ):
+        with subtests.test(msg=message):
+            with pytest.raises(SystemExit, match="1"):
+                inspect.main(**{"model": "mini", **options})  # type: ignore[arg-type]
+            assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_outside_the_project_the_command_says_where_to_run_it(
@@ -127,17 +165,6 @@ def test_outside_the_project_the_command_says_where_to_run_it(
     with pytest.raises(SystemExit, match="1"):
         inspect.main("mini")
     assert "params.yaml: not found; run from the project's folder" in " ".join(capsys.readouterr().err.split())
-
-
-def test_measuring_runs_the_model_and_says_how_long_and_how_large(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    measured = numbers(project / "costs.json", measured="forward", repeats=2)["measured"]
-    assert measured["work"] == "forward"
-    assert len(measured["seconds"]) == 2
-    assert all(seconds > 0 for seconds in measured["seconds"])
-    assert measured["peak_memory_mb"] > 10
-    assert "Measured forward: " in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(("work", "learns"), [("forward", False), ("step", True)])

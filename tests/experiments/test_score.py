@@ -99,7 +99,7 @@ def test_a_scored_model_stands_in_the_tables_and_costs_are_not_known(
     (group,) = load_report(Path("results"), Path("params.yaml"), Path("runs.csv")).groups
     table = explain_outside(main_table(group))
     cells = next(cells for cells in table.rows if cells[0].text == "RMSIN (ours) †")
-    assert any(note.startswith("†: not run here") for note in table.notes)
+    assert any(note.startswith("†: external submission; its masks were scored here") for note in table.notes)
     assert [cell.text for cell in cells[-3:]] == ["–", "–", "–"]
     assert not any(cell.bold for cell in cells)
     costs = cost_table(group)
@@ -122,9 +122,12 @@ def test_of_another_split_nothing_is_recorded(place: Dataset, capsys: pytest.Cap
     assert find_results(Path("results")) == []
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
+def test_faulty_lines_are_named_and_nothing_is_recorded(
+    subtests: pytest.Subtests, place: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_lines(Path("masks.jsonl"), answers(place))
+    whole = path.read_text()
+    faults: list[tuple[Callable[[str], str], str]] = [
         (lambda text: text.replace('"test_0_0"', '"nobody"'), "1 sample.* not in split 'test'.*'nobody'"),
         (lambda text: text.split("\n", 1)[1], r"1 of 12 samples .* no mask, for example 'test_0_0'"),
         (lambda text: text + text.split("\n", 1)[0] + "\n", r"line 13: sample 'test_0_0' is there already"),
@@ -135,19 +138,16 @@ def test_of_another_split_nothing_is_recorded(place: Dataset, capsys: pytest.Cap
         (lambda text: "7\n" + text, "line 1: the line"),
         (lambda text: text.replace('"counts": "', '"counts": "~', 1), "line 1, sample 'test_0_0'"),
         (lambda text: "", "12 of 12 samples"),
-    ],
-)  # fmt: skip
-def test_faulty_lines_are_named_and_nothing_is_recorded(
-    place: Dataset, capsys: pytest.CaptureFixture[str], spoil: Callable[[str], str], message: str
-) -> None:
-    path = write_lines(Path("masks.jsonl"), answers(place))
-    path.write_text(spoil(path.read_text()))
-    with pytest.raises(SampleError, match=message):
-        read_submission(place, "test", path)
-    with pytest.raises(SystemExit):
-        score.main("synthetic", path, "RMSIN")
-    assert "masks.jsonl" in capsys.readouterr().err
-    assert not Path("results/synthetic/outside").exists()
+    ]  # fmt: skip
+    for spoil, message in faults:
+        with subtests.test(msg=message):
+            path.write_text(spoil(whole))
+            with pytest.raises(SampleError, match=message):
+                read_submission(place, "test", path)
+            with pytest.raises(SystemExit):
+                score.main("synthetic", path, "RMSIN")
+            assert "masks.jsonl" in capsys.readouterr().err
+            assert not Path("results/synthetic/outside").exists()
 
 
 def test_faulty_folders_are_named(place: Dataset) -> None:
@@ -173,9 +173,9 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
         read_submission(place, "test", Path("nowhere"))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_wrong_options_are_clear(subtests: pytest.Subtests, place: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = {"dataset": "synthetic", "predictions": write_lines(Path("masks.jsonl"), answers(place)), "name": "RMSIN"}
+    faults: list[tuple[dict[str, str], str]] = [
         ({"split": "testing"}, "choose one of train, val, test"),
         ({"name": "模型"}, "no letter or digit"),
         ({"name": "a" * 41}, "give up to 40 letters, digits, spaces"),
@@ -184,13 +184,10 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
         ({"name": "a|b"}, "give up to 40 letters, digits, spaces"),
         ({"dataset": "rrsisd"}, "rrsisd"),
         ({"dataset": "nothing"}, "nothing"),
-    ],
-)
-def test_wrong_options_are_clear(
-    place: Dataset, capsys: pytest.CaptureFixture[str], options: dict[str, str], message: str
-) -> None:
-    usual = {"dataset": "synthetic", "predictions": write_lines(Path("masks.jsonl"), answers(place)), "name": "RMSIN"}
-    with pytest.raises(SystemExit):
-        score.main(**{**usual, **options})  # type: ignore[arg-type]
-    assert message in " ".join(capsys.readouterr().err.split())
-    assert not Path("results/synthetic/outside").exists()
+    ]
+    for options, message in faults:
+        with subtests.test(msg=str(options)):
+            with pytest.raises(SystemExit):
+                score.main(**{**usual, **options})  # type: ignore[arg-type]
+            assert message in " ".join(capsys.readouterr().err.split())
+            assert not Path("results/synthetic/outside").exists()

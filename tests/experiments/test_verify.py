@@ -29,16 +29,15 @@ def changed(stored: StoredResult, by: float, metric: str = "miou") -> StoredResu
     return replace(stored, result=result)
 
 
-@pytest.mark.parametrize(
-    ("by", "verdict"),
-    [(0.0, "same"), (-1e-6 / 2, "same"), (2e-6, "within"), (-0.03, "within"), (-0.030002, "off"), (0.04, "off")],
-)
-def test_the_tolerance_is_absolute_and_both_ways(committed: Results, by: float, verdict: str) -> None:
+def test_the_tolerance_is_absolute_and_both_ways(subtests: pytest.Subtests, committed: Results) -> None:
     key = next(key for key in committed if key[2] == "no_lora")
-    found = compare_results(committed, {**committed, key: changed(committed[key], by)})
-    verdicts = {(one.run, one.metric): one.verdict for one in found}
-    assert verdicts.pop((" · ".join(map(str, key)), "miou")) == verdict
-    assert set(verdicts.values()) == {"same"}
+    steps = [(0.0, "same"), (-1e-6 / 2, "same"), (2e-6, "within"), (-0.03, "within"), (-0.030002, "off"), (0.04, "off")]
+    for by, verdict in steps:
+        with subtests.test(msg=f"{by:+}"):
+            found = compare_results(committed, {**committed, key: changed(committed[key], by)})
+            verdicts = {(one.run, one.metric): one.verdict for one in found}
+            assert verdicts.pop((" · ".join(map(str, key)), "miou")) == verdict
+            assert set(verdicts.values()) == {"same"}
 
 
 def test_a_control_has_a_tolerance_of_its_own(committed: Results) -> None:

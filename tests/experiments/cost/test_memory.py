@@ -53,14 +53,14 @@ def learner(compute: str = "sdpa", lora: bool = True) -> ModelConfig:
 
 
 @cache
-def estimates(compute: str = "sdpa", lora: bool = True) -> dict[str, Memory]:
+def estimates(compute: str, /) -> dict[str, Memory]:
     """Of two images and four expressions; read only."""
-    with shapes_of(learner(compute, lora)) as model:
+    with shapes_of(learner(compute)) as model:
         return {"forward": memory_of_forward(model, 2, 4), "step": memory_of_step(model, SETTINGS, 2, 4)}
 
 
-def step_of(compute: str = "sdpa", lora: bool = True) -> Memory:
-    return estimates(compute, lora)["step"]
+def step_of(compute: str) -> Memory:
+    return estimates(compute)["step"]
 
 
 def allocated(config: ModelConfig, work: str) -> int:
@@ -116,7 +116,8 @@ def test_checkpointing_lowers_and_eager_attention_raises_the_memory_of_a_step() 
 
 
 def test_what_is_frozen_keeps_no_activations() -> None:
-    assert step_of(lora=False).activations < 0.5 * step_of().activations
+    with shapes_of(learner(lora=False)) as model:
+        assert memory_of_step(model, SETTINGS, 2, 4).activations < 0.5 * step_of("sdpa").activations
 
 
 def test_activations_grow_with_the_batch_and_estimating_twice_gives_the_same() -> None:
@@ -128,7 +129,7 @@ def test_activations_grow_with_the_batch_and_estimating_twice_gives_the_same() -
 
 
 def test_weights_gradients_and_optimiser_are_of_the_declared_sizes() -> None:
-    step, forward = step_of(), estimates()["forward"]
+    step, forward = step_of("sdpa"), estimates("sdpa")["forward"]
     with shapes_of(learner()) as model:
         counts, tensors = count_parameters(model), len(list(model.parameters()))
     parameters, trained = (sum(getattr(count, what) for count in counts.values()) for what in ("total", "trained"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import stat
 import struct
 import tarfile
@@ -40,16 +41,16 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("name", "make"), [("a.zip", make_zip), ("a.tar.gz", make_tar)])
-@pytest.mark.parametrize("prefix", ["", "RefSegRS/", "some/where/deep/"])
-def test_what_is_needed_is_found_at_whatever_depth_it_lies(
-    tmp_path: Path, name: str, make: Callable[[Path, dict[str, bytes], str], Path], prefix: str
-) -> None:
-    archive = make(tmp_path / name, CONTENT, prefix)
-    unpack(archive, tmp_path / "root", HOLDS)
-    assert files(tmp_path / "root") == CONTENT
-    unpack(archive, tmp_path / "root", HOLDS)  # again: replaced
-    assert files(tmp_path / "root") == CONTENT
+def test_what_is_needed_is_found_at_whatever_depth_it_lies(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    kinds = (("a.zip", make_zip), ("a.tar.gz", make_tar))
+    for (name, make), depth in itertools.product(kinds, ("", "RefSegRS/", "some/where/deep/")):
+        with subtests.test(msg=f"{depth}{name}"):
+            place = tmp_path / f"{name} {len(depth)}"
+            place.mkdir()
+            archive = make(place / name, CONTENT, depth)
+            for _ in range(2):  # again: replaced
+                unpack(archive, place / "root", HOLDS)
+                assert files(place / "root") == CONTENT
 
 
 def special(kind: bytes, **more: object) -> Callable[[Path], Path]:
@@ -199,17 +200,17 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "message"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_archive_is_refused_and_leaves_nothing(
-    tmp_path: Path, make: Callable[[Path], Path], message: str
-) -> None:
-    (tmp_path / "archive").mkdir()
-    archive = make(tmp_path / "archive")
-    before = set(tmp_path.rglob("*"))
-    with pytest.raises(InputError, match=message):
-        unpack(archive, tmp_path / "deep" / "root", HOLDS, max_bytes=100_000)
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} <= before
-    assert not Path("/tmp/evil").exists()
+def test_a_hostile_archive_is_refused_and_leaves_nothing(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for number, (name, (make, message)) in enumerate(HOSTILE.items()):
+        with subtests.test(msg=name):
+            place = tmp_path / str(number)
+            (place / "archive").mkdir(parents=True)
+            archive = make(place / "archive")
+            before = set(tmp_path.rglob("*"))
+            with pytest.raises(InputError, match=message):
+                unpack(archive, place / "deep" / "root", HOLDS, max_bytes=100_000)
+            assert {path for path in tmp_path.rglob("*") if path.is_file()} <= before
+            assert not Path("/tmp/evil").exists()
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])

@@ -1,10 +1,9 @@
-"""The hub is a server on this machine that speaks as much of its protocol as is needed: small files come from it, large
-ones by a redirection from another host, each with the checksum by which it is known. Where the environment is what is
-tested the client is another process, for huggingface_hub reads it when it is imported."""
+"""The hub is a server on this machine. Where the environment is what is tested the client is another process, for
+huggingface_hub reads it when it is imported."""
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -12,22 +11,21 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
+from experiments.download import hub as download
 from experiments.download.hub import HubError, cached_dataset, fetch, fetch_dataset
 from models.checkpoint import CheckpointError
+from tests.experiments.download.fake_hub import COMMIT, FILES, LARGE, REPOSITORY, FakeHub, Handler, checksum
 
 ROOT = Path(__file__).parents[3]
-REPOSITORY, COMMIT = "owner/model", "0123456789abcdef0123456789abcdef01234567"
-FILES = {"config.json": b'{"model_type": "fake"}', "model.safetensors": bytes(range(256)) * 8192}  # 2 MiB
-LARGE = "model.safetensors"
-PLACE = "foundation.rsrefseg-b.clip"
+PLACE = "foundation.rsrefseg-b.source.clip"
 CLIENT = f"""
 import json
 from experiments.download import hub
@@ -37,119 +35,6 @@ try:
 except hub.HubError as error:
     print(json.dumps({{"error": str(error)}}))
 """
-
-
-def checksum(name: str, content: bytes) -> str:
-    """As the hub knows a file: SHA-256 of a large one, git's SHA-1 of a small one."""
-    if name == LARGE:
-        return hashlib.sha256(content).hexdigest()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-@dataclass
-class Request:
-    """What the server was asked, and how much of a body it sent."""
-
-    method: str
-    path: str
-    range: str | None
-    authorized: bool
-    sent: int = 0
-
-
-@dataclass
-class FakeHub:
-    """The server's content and its faults."""
-
-    content: dict[str, bytes] = field(default_factory=lambda: dict(FILES))  # what it sends
-    etag: dict[str, str] = field(default_factory=lambda: {name: checksum(name, body) for name, body in FILES.items()})
-    commit: str = COMMIT
-    cut_at: int | None = None  # the next body of the large file ends here, without a word
-    stall: bool = False  # instead, nothing more comes
-    ranges: bool = True
-    requests: list[Request] = field(default_factory=list)
-    address: str = ""
-    released: threading.Event = field(default_factory=threading.Event)
-
-    def bodies(self, name: str = "") -> list[Request]:
-        """The downloads of one file, or all."""
-        ends = f"/{self.etag[LARGE]}" if name == LARGE else f"/{name}"
-        return [one for one in self.requests if one.sent and (not name or one.path.endswith(ends))]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    hub: FakeHub
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
-        if self.path.startswith("/api/"):  # huggingface_hub's own curiosity about who calls it
-            return self.refuse(404, "RepoNotFound")
-        authorized = "Authorization" in self.headers
-        self.seen = Request(self.command, self.path, self.headers.get("Range"), authorized)
-        self.hub.requests.append(self.seen)
-        if self.path.startswith("/cdn/"):
-            return self.body(LARGE)
-        repository, _, rest = self.path.strip("/").partition("/resolve/")
-        revision, _, name = rest.partition("/")
-        if repository == f"datasets/{REPOSITORY}":
-            repository, revision = REPOSITORY, COMMIT if revision == "main" else revision
-        if repository == "owner/gated":
-            return self.refuse(403, "GatedRepo")
-        if repository != REPOSITORY:
-            return self.refuse(401, "RepoNotFound")
-        if revision != COMMIT:
-            return self.refuse(404, "RevisionNotFound")
-        if name not in self.hub.content:
-            return self.refuse(404, "EntryNotFound")
-        if name != LARGE:
-            return self.body(name)
-        self.send_response(302)
-        port = self.server.server_address[1]
-        self.send_header("Location", f"http://localhost:{port}/cdn/{self.hub.etag[name]}")
-        self.send_header("X-Repo-Commit", self.hub.commit)
-        self.send_header("X-Linked-Etag", f'"{self.hub.etag[name]}"')
-        self.send_header("X-Linked-Size", str(len(self.hub.content[name])))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def refuse(self, status: int, code: str) -> None:
-        self.send_response(status)
-        self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def body(self, name: str) -> None:
-        whole = self.hub.content[name]
-        asked = self.headers.get("Range") if self.hub.ranges else None
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-        self.send_response(206 if asked else 200)
-        if asked:
-            self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
-        self.send_header("Content-Length", str(len(whole) - start))
-        self.send_header("X-Repo-Commit", self.hub.commit)
-        self.send_header("ETag", f'"{self.hub.etag[name]}"')
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        end = len(whole)
-        if name == LARGE and self.hub.cut_at is not None:
-            end, self.hub.cut_at = self.hub.cut_at, None
-        self.wfile.write(whole[start:end])
-        self.wfile.flush()
-        self.seen.sent = end - start
-        if end < len(whole):
-            if self.hub.stall:
-                self.hub.released.wait(60)
-            self.close_connection = True
 
 
 @pytest.fixture
@@ -188,6 +73,7 @@ def cache(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     template = "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + template)
+    monkeypatch.setattr(download, "time", SimpleNamespace(sleep=lambda _: None))  # between two tries
     return tmp_path
 
 
@@ -213,18 +99,9 @@ def closed_port() -> str:
 # ----------------------------------------------------------------------------------------------------- other processes
 
 
-def test_files_are_brought_once_and_then_need_no_server(hub: FakeHub, tmp_path: Path) -> None:
-    first = client(tmp_path, hub.address)
-    assert content(first) == FILES
-    assert [one.sent for one in hub.bodies()] == [len(body) for body in FILES.values()]
-    asked = len(hub.requests)
-    assert client(tmp_path, hub.address) == first
-    assert len(hub.requests) == asked
-    assert client(tmp_path, closed_port(), HF_HUB_OFFLINE="1") == first
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_download_that_was_killed_goes_on_in_the_next_process(hub: FakeHub, tmp_path: Path, ranges: bool) -> None:
+def test_a_download_that_was_killed_goes_on_in_the_next_process_and_then_needs_no_server(
+    hub: FakeHub, tmp_path: Path
+) -> None:
     hub.cut_at, hub.stall = 1_000_000, True
     command, env = [sys.executable, "-c", CLIENT], environment(tmp_path, hub.address)
     killed = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
@@ -234,25 +111,42 @@ def test_a_download_that_was_killed_goes_on_in_the_next_process(hub: FakeHub, tm
         time.sleep(0.05)
     killed.kill()
     killed.wait()
-    hub.ranges = ranges
-    assert content(client(tmp_path, hub.address)) == FILES
+    first = client(tmp_path, hub.address)
+    assert content(first) == FILES
     _, second = hub.bodies(LARGE)
     assert second.range == "bytes=1000000-"
-    assert second.sent == len(FILES[LARGE]) - (1_000_000 if ranges else 0)
+    assert second.sent == len(FILES[LARGE]) - 1_000_000
     assert not part.exists()
-
-
-@pytest.mark.parametrize("offline", ["0", "1"])
-def test_without_a_network_the_message_comes_in_seconds_and_says_what_to_do(tmp_path: Path, offline: str) -> None:
-    address, started = closed_port(), time.monotonic()
-    message = client(tmp_path, address, HF_HUB_OFFLINE=offline)["error"]
-    assert time.monotonic() - started < 20  # a process that imports torch, and one refused connection
-    why = "HF_HUB_OFFLINE" if offline == "1" else f"{address} cannot be reached"
-    for part in (REPOSITORY, COMMIT, *FILES, why, f"{PLACE}: {{folder: PATH}}"):
-        assert part in message
+    assert len(hub.bodies("config.json")) == 1  # it was there already
+    assert client(tmp_path, closed_port(), HF_HUB_OFFLINE="1") == first
 
 
 # -------------------------------------------------------------------------------------------------------- this process
+
+
+def test_files_are_brought_once(hub: FakeHub, cache: Path) -> None:
+    assert get() == FILES
+    assert [one.sent for one in hub.bodies()] == [len(body) for body in FILES.values()]
+    asked = len(hub.requests)
+    assert get() == FILES
+    assert len(hub.requests) == asked
+
+
+def test_without_a_network_the_message_comes_in_seconds_and_says_what_to_do(
+    subtests: pytest.Subtests, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = closed_port()
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    for offline, why in ((False, f"{address} cannot be reached"), (True, "HF_HUB_OFFLINE")):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        with subtests.test(msg=why):
+            started = time.monotonic()
+            with pytest.raises(HubError) as refused:
+                get()
+            assert time.monotonic() - started < 20
+            for part in (REPOSITORY, COMMIT, *FILES, why, f"{PLACE}: {{folder: PATH}}"):
+                assert part in str(refused.value)
 
 
 def test_the_cache_is_the_one_huggingface_hub_keeps(hub: FakeHub, cache: Path) -> None:
@@ -288,6 +182,29 @@ def test_a_cut_download_goes_on_where_it_stopped(hub: FakeHub, cache: Path) -> N
     assert second.range == "bytes=1000000-"
 
 
+def test_a_server_that_knows_no_ranges_sends_the_whole_file_again(hub: FakeHub, cache: Path) -> None:
+    hub.cut_at, hub.ranges = 1_000_000, False
+    assert get() == FILES
+    assert [(one.range, one.sent) for one in hub.bodies(LARGE)] == [
+        (None, 1_000_000), ("bytes=1000000-", len(FILES[LARGE])),
+    ]  # fmt: skip
+
+
+def test_a_server_that_only_stumbles_is_given_up_and_what_came_is_kept(hub: FakeHub, cache: Path) -> None:
+    part = blobs(cache) / f"{hub.etag[LARGE]}.incomplete"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(FILES[LARGE][:700])
+    hub.busy = True
+    with pytest.raises(
+        HubError, match=r"(?s)cut off .*; 700 of 2,097,152 bytes are kept and the next run goes on from"
+    ):
+        get()
+    assert len([one for one in hub.requests if one.path.startswith("/cdn/")]) == download.ATTEMPTS
+    hub.busy = False
+    assert get() == FILES
+    assert [one.range for one in hub.bodies(LARGE)] == ["bytes=700-"]
+
+
 def test_a_beginning_of_another_file_does_no_harm(hub: FakeHub, cache: Path) -> None:
     part = blobs(cache) / f"{hub.etag[LARGE]}.incomplete"
     part.parent.mkdir(parents=True)
@@ -312,22 +229,21 @@ def test_other_bytes_of_the_right_length_are_refused_and_not_kept(hub: FakeHub, 
     assert get() == FILES
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("offline", [False, True])
 def test_a_damaged_file_of_the_cache_is_refused_and_says_what_to_delete(
-    hub: FakeHub, cache: Path, name: str, offline: bool, monkeypatch: pytest.MonkeyPatch
+    subtests: pytest.Subtests, hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get()
-    blob = blobs(cache) / hub.etag[name]
-    damaged = blob.read_bytes()[:-1] + b"?"
-    blob.write_bytes(damaged)
-    with monkeypatch.context() as patch:
-        patch.setattr(constants, "HF_HUB_OFFLINE", offline)
-        with pytest.raises(CheckpointError, match=f"{name}: damaged") as refused:
-            get()
-    for part in (hub.etag[name], checksum(name, damaged), f"Delete {blob}"):
-        assert part in str(refused.value)
-    blob.unlink()
+    for name, offline in itertools.product(FILES, (False, True)):
+        assert get() == FILES
+        blob = blobs(cache) / hub.etag[name]
+        damaged = blob.read_bytes()[:-1] + b"?"
+        blob.write_bytes(damaged)
+        with subtests.test(msg=f"{name}, offline {offline}"), monkeypatch.context() as patch:
+            patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+            with pytest.raises(CheckpointError, match=f"{name}: damaged") as refused:
+                get()
+            for part in (hub.etag[name], checksum(name, damaged), f"Delete {blob}"):
+                assert part in str(refused.value)
+        blob.unlink()
     assert get() == FILES
 
 
@@ -355,20 +271,16 @@ def test_a_copied_cache_without_links_is_checked_against_the_hub(
         get()
 
 
-@pytest.mark.parametrize(
-    ("repository", "revision", "name", "said"),
-    [
+def test_what_the_hub_does_not_have_or_give_is_said_plainly(subtests: pytest.Subtests, cache: Path) -> None:
+    for repository, revision, name, said in (
         ("owner/unheard_of", COMMIT, "config.json", "knows no such repository"),
         ("owner/gated", COMMIT, "config.json", "accept their terms on its page and set HF_TOKEN"),
         (REPOSITORY, COMMIT[::-1], "config.json", "the repository has no such commit"),
         (REPOSITORY, COMMIT, "tokenizer.json", "tokenizer.json: the repository has no such file at that commit"),
-    ],
-)
-def test_what_the_hub_does_not_have_or_give_is_said_plainly(
-    cache: Path, repository: str, revision: str, name: str, said: str
-) -> None:
-    with pytest.raises(HubError, match=f"^{repository} at {revision}: .*{said}.*{PLACE}"):
-        fetch(repository, revision, [name], PLACE)
+    ):
+        match = f"^{repository} at {revision}: .*{said}.*{PLACE}"
+        with subtests.test(msg=said), pytest.raises(HubError, match=match):
+            fetch(repository, revision, [name], PLACE)
 
 
 def test_a_server_that_is_no_mirror_of_the_hub_is_refused(hub: FakeHub, cache: Path) -> None:
