@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from experiments.config import dataset_config, fingerprint, load_params, merged, resolve
+from experiments.cost.random_weights import build
 from experiments.settings import ConfigError, ExperimentConfig, Params, nearest
-from models.clip import Clip
 from models.config import SettingError
-from models.rsrefseg import RSRefSeg
-from models.sam import Sam
 from models.zoo import CONTROLS, MODELS
-from tests.tiny import VARIANTS, tiny_tokenizer
+from tests.tiny import VARIANTS
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 REAL: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
@@ -109,7 +106,7 @@ def test_an_unknown_key_of_a_foundation_model_is_refused(subtests: pytest.Subtes
             data["variants"]["rsrefseg"] = {part: {inner: {"hiden_size": 8}}}
             params = load_params(write(tmp_path, data))
             with pytest.raises(SettingError, match=r"hiden_size.*did you mean hidden_size"):
-                build(resolve(params, DATASET, MODEL, "rsrefseg", 0), tmp_path)
+                build(resolve(params, DATASET, MODEL, "rsrefseg", 0).model)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_known_one(subtests: pytest.Subtests, tmp_path: Path) -> None:
@@ -288,12 +285,6 @@ def test_resolving_changes_no_named_size() -> None:
 # ------------------------------------------------------------------------------------------------------------ variants
 
 
-def build(config: ExperimentConfig, folder: Path) -> RSRefSeg:
-    torch.manual_seed(0)
-    parts = config.model
-    return RSRefSeg(parts, clip=Clip(parts.clip, tiny_tokenizer(folder)), sam=Sam(parts.sam))
-
-
 def test_the_variants_of_the_tests_are_those_of_the_study() -> None:
     assert REAL["variants"] == VARIANTS
 
@@ -309,12 +300,12 @@ def test_no_two_variants_resolve_to_the_same_run(subtests: pytest.Subtests) -> N
                 assert one not in seen[:number], list(params.variants)[number]
 
 
-def test_every_variant_builds_the_model_it_resolves_to(tmp_path: Path) -> None:
+def test_every_variant_builds_the_model_it_resolves_to() -> None:
     params = load_params(PARAMS_FILE)
     built: dict[str, dict[str, Any]] = {}
     for variant in params.variants:
         config = resolve(params, DATASET, MODEL, variant, 0)
-        network = build(config, tmp_path)
+        network = build(config.model)
         assert network.config == config.model
         built[variant] = {name: (tuple(p.shape), p.requires_grad) for name, p in network.named_parameters()}
         built[variant]["prompter's cells"] = config.model.prompter_grid

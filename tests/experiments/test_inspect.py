@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import shutil
 from collections.abc import Callable
@@ -32,22 +30,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the command says and writes about the paper's model in a bare folder, 80 columns wide; read only."""
-    folder, file = tmp_path_factory.mktemp("told"), Path("new/costs.json")
-    shutil.copy(ROOT / "params.yaml", folder)
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
-        patch.chdir(folder)
-        patch.setenv("COLUMNS", "80")
-        inspect.main("rsrefseg-b", variant="no_lora", json_file=file)
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        assert {str(path) for path in Path().rglob("*")} == {"params.yaml", "new", str(file)}
-    return {**found, "printed": printed.getvalue()}
-
-
-def test_the_command_prints_all_costs_of_the_paper_s_model(told: dict[str, Any]) -> None:
-    lines = [" ".join(line.split()) for line in told["printed"].splitlines()]
+def test_the_command_prints_all_costs_of_the_paper_s_model(paper_costs: dict[str, Any]) -> None:
+    lines = [" ".join(line.split()) for line in paper_costs["printed"].splitlines()]
     assert "CLIP vision 412,987,248 0 0" in lines
     assert "SAM image encoder 89,670,912 0 0" in lines
     assert "all 958,589,586 5,642,700 0" in lines
@@ -55,19 +39,18 @@ def test_the_command_prints_all_costs_of_the_paper_s_model(told: dict[str, Any])
     assert "all 1,638.53 59.26 0.00" in lines
     assert any(line.startswith("training step 3.834 0.0") for line in lines)
     assert "a multiply-add counted as 2" in " ".join(lines)
-    assert "…" not in told["printed"]  # nothing is cut off at 80 columns
+    assert "…" not in paper_costs["printed"]  # nothing is cut off at 80 columns
 
 
-def test_the_file_holds_every_number_and_the_settings_they_are_of(told: dict[str, Any]) -> None:
-    assert (told["model"], told["variant"], told["batch_images"], told["expressions_per_image"]) == (
-        "rsrefseg-b", "no_lora", 1, 1,
-    )  # fmt: skip
-    assert told["compute"]["precision"] == "bfloat16"
-    assert told["parameters"]["CLIP vision"] == {"total": 412_987_248, "trained": 0, "adapters": 0}
-    assert told["flops"]["SAM image encoder"]["image"] == pytest.approx(972.08e9, rel=1e-5)
-    assert told["memory"]["training step"]["weights"] == pytest.approx(3.834e9, rel=1e-3)
-    assert set(told["memory"]) == {"forward", "training step"}
-    assert told["measured"] is None
+def test_the_file_holds_every_number_and_the_settings_they_are_of(paper_costs: dict[str, Any]) -> None:
+    settings = [paper_costs[name] for name in ("model", "variant", "batch_images", "expressions_per_image")]
+    assert settings == ["rsrefseg-b", "no_lora", 1, 1]
+    assert paper_costs["compute"]["precision"] == "bfloat16"
+    assert paper_costs["parameters"]["CLIP vision"] == {"total": 412_987_248, "trained": 0, "adapters": 0}
+    assert paper_costs["flops"]["SAM image encoder"]["image"] == pytest.approx(972.08e9, rel=1e-5)
+    assert paper_costs["memory"]["training step"]["weights"] == pytest.approx(3.834e9, rel=1e-3)
+    assert set(paper_costs["memory"]) == {"forward", "training step"}
+    assert paper_costs["measured"] is None
 
 
 Options = Callable[..., dict[str, Any]]

@@ -45,11 +45,20 @@ CASES = [  # every compute where it changes what lives; a forward keeps nothing 
 def learner(compute: str = "sdpa", lora: bool = True) -> ModelConfig:
     """Small, but with what is large in the large ones: depth, relative positions, images."""
     config = tiny_config({"compute": COMPUTES[compute], **({} if lora else {"lora": None})})
-    vision = {**config.sam.vision, "image_size": 128, "use_rel_pos": True, "num_hidden_layers": 5}
+    vision = {**config.sam.vision, "image_size": 128, "use_rel_pos": True, "num_hidden_layers": 3}
     prompts = {**config.sam.prompt_encoder, "image_size": 128}
     return config.model_copy(
         update={"sam": config.sam.model_copy(update={"vision": vision, "prompt_encoder": prompts})}
     )
+
+
+def shallow(**parts: Any) -> ModelConfig:
+    """One layer of everything: where depth does not matter."""
+    plain = tiny_config(parts).model_dump(by_alias=True)
+    for part in (plain["clip"]["vision"], plain["clip"]["text"], plain["sam"]["vision"]):
+        part["num_hidden_layers"] = 1
+    plain["sam"]["vision"]["global_attn_indexes"] = [0]
+    return ModelConfig.model_validate(plain)
 
 
 @cache
@@ -121,7 +130,7 @@ def test_what_is_frozen_keeps_no_activations() -> None:
 
 
 def test_activations_grow_with_the_batch_and_estimating_twice_gives_the_same() -> None:
-    with shapes_of(tiny_config()) as model:
+    with shapes_of(shallow()) as model:
         small, large, again = (memory_of_step(model, SETTINGS, images, 2 * images) for images in (1, 2, 1))
     assert small == again
     assert large.activations == pytest.approx(2 * small.activations, rel=0.1)
@@ -141,8 +150,7 @@ def test_weights_gradients_and_optimiser_are_of_the_declared_sizes() -> None:
 
 
 def test_the_optimiser_has_its_state_also_where_its_own_step_is_the_peak() -> None:
-    config = tiny_config({"lora": {"rank": 512}, "compute": COMPUTES["checkpointing"]})
-    with shapes_of(config) as model:
+    with shapes_of(shallow(lora={"rank": 512}, compute=COMPUTES["checkpointing"])) as model:
         trained = sum(count.trained for count in count_parameters(model).values())
         memory = memory_of_step(model, SETTINGS, 1, 1)
     assert memory.activations < memory.gradients

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.metrics.iou import BOUNDARY, METRIC_NAMES
-from benchmark.metrics.statistics import paired_difference
+from benchmark.metrics.statistics import bootstrap_interval, paired_difference
 from reports.build import make_tables
 from reports.groups import Report
 from reports.load import load_report
@@ -79,6 +79,13 @@ def test_what_is_not_there_has_a_column_of_its_own_and_moves_no_other(
     usual = main_table(report.groups[0])
     assert "N-acc" not in usual.header
     assert not any("N-acc" in note for note in usual.notes)
+
+
+def test_intervals_over_several_seeds_are_over_the_seeds_too(gappy: Report) -> None:
+    method = gappy.groups[0].trained[0]
+    assert len(method.lines) == 2
+    assert method.intervals["miou"] == bootstrap_interval(method.lines, over_seeds=True)
+    assert method.intervals["miou"] != bootstrap_interval(method.lines)
 
 
 def test_a_missing_variant_is_a_dash_in_every_cell_and_empty_in_csv(gappy: Report, tmp_path: Path) -> None:
