@@ -57,11 +57,10 @@ def download_weights(
     """
     report = _read_report(folder)
     with ExitStack() as stack:
-        places = {
-            part: _fetch(getattr(sources, part), part, f"foundation.{model}.source.{part}", stack) for part in parts
-        }
+        keys = {part: f"foundation.{model}.source.{part}" for part in parts}
+        places = {part: _fetch(getattr(sources, part), part, keys[part], stack) for part in parts}
         for part, place in places.items():
-            report["sources"][part] = _describe(place, getattr(sources, part), f"foundation.{model}.source.{part}")
+            report["sources"][part] = _describe(place, getattr(sources, part), keys[part])
         files = {
             name: stack.enter_context(replacing(file))
             for name, file in foundation_files(folder).items()
