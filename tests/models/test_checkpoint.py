@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import pickle
 import struct
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.files import sha256
 from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors
 
 REMEDY = "Make it again: some command"
@@ -136,8 +134,3 @@ def test_keys_and_shapes_must_be_exactly_those_of_the_model(subtests: pytest.Sub
             with pytest.raises(CheckpointError, match=said):
                 fill(module, {"weight", "bias"}, tensors, Path("w.safetensors"), REMEDY)
             assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
-
-
-def test_sha256_is_of_the_file_s_bytes(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"abc")
-    assert sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()

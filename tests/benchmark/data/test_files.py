@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from benchmark.data.files import replacing, write_all
+from benchmark.data.files import replacing, sha256, write_all
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -28,6 +29,11 @@ def test_several_files_are_written_together_or_not_at_all(tmp_path: Path) -> Non
     with pytest.raises(TypeError):
         write_all({tmp_path / "a": b"2", tmp_path / "b": "no bytes"})  # type: ignore[dict-item]
     assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())] == [("a", b"1"), ("b", b"1")]
+
+
+def test_sha256_is_of_the_file_s_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
 
 
 def fill(part: Path, kind: str, text: str, broken: bool = False) -> None:
