@@ -165,10 +165,12 @@ def test_runs_csv_was_read_back_out_of_mlflow_and_says_what_the_files_say(clone:
 
 def test_the_report_is_there_and_the_readme_holds_its_tables(clone: Path) -> None:
     generated = clone / "reports" / "generated"
-    block = (generated / "tables" / "readme.md").read_text(encoding="utf-8")
-    assert block in (clone / "README.md").read_text(encoding="utf-8")
-    assert all(name in block for name in (*VARIANTS, *CONTROLS))
-    assert (generated / "index.html").stat().st_size > 10_000
+    tables = generated / "tables" / "synthetic" / "mini"
+    for table, document in (("headline", "README.md"), ("main", "docs/results.md")):
+        block = (tables / f"{table}.md").read_text(encoding="utf-8")
+        assert block in (clone / document).read_text(encoding="utf-8")
+        assert all(name in block for name in (*VARIANTS, *CONTROLS))
+    assert "held against what MLflow gave back" in (generated / "index.html").read_text(encoding="utf-8")
     figures = {path.suffix for path in (generated / "figures").rglob("*.*")}
     assert figures == {".png", ".pdf", ".jpg"}
 
@@ -215,5 +217,5 @@ def test_a_published_dataset_runs_by_one_setting_on_a_fake_of_its_files(clone: P
     assert manifest["images_in"] == "root"
     assert result["data"]["counts"] == manifest["counts"]
     assert result["eval"]["test"]["samples"] == manifest["counts"]["test"]["samples"]
-    assert "### refsegrs · mini" in (clone / "README.md").read_text(encoding="utf-8")
+    assert "## refsegrs · mini" in (clone / "docs/results.md").read_text(encoding="utf-8")
     assert "up to date" in run(clone, "dvc", "repro")
