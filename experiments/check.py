@@ -10,8 +10,9 @@ import itertools
 import typer
 from rich import print
 
-from experiments.config import dataset_config, load_params, pick, resolve
+from experiments.config import PARAMS, dataset_config, load_params, pick, resolve
 from experiments.errors import clear_errors
+from experiments.settings import ConfigError
 
 
 def main() -> None:
@@ -24,6 +25,12 @@ def main() -> None:
         points = list(itertools.product(run.datasets, run.models, run.variants, run.seeds))
         for model in run.models:
             pick("foundation", model, params.foundation)
+            for part in ("clip", "sam"):
+                if part not in params.models[model]:
+                    raise ConfigError(
+                        f"{PARAMS}: models.{model} has no {part}; write `{part}: {{}}` where nothing changes: DVC watches "
+                        "it by itself"
+                    )
         for point in points:
             resolve(params, *point)
         print(f"params.yaml: {len(points)} runs and {len(run.controls)} controls for each dataset and model")

@@ -40,6 +40,7 @@ def test_a_fault_is_named_before_anything_runs(
         ("foundation:\n  mini:", "foundation:\n  rsrefseg-b-x:", "did you mean 'rsrefseg-b'"),
         ("models: [mini]", "models: [rsrefseg-b-clop]", "did you mean 'rsrefseg-b-clip'"),
         ("rsrefseg: {}", "rsrefseg: {}\n  whole_image: {}", "a control has this name"),
+        ("    clip: {}\n", "", "models.mini has no clip; write `clip: {}`"),
     ):
         with subtests.test(msg=new):
             with pytest.raises(SystemExit, match="1"):
