@@ -28,8 +28,8 @@ def main() -> None:
             for part in ("clip", "sam"):
                 if part not in params.models[model]:
                     raise ConfigError(
-                        f"{PARAMS}: models.{model} has no {part}; write `{part}: {{}}` where nothing changes: DVC watches "
-                        "it by itself"
+                        f"{PARAMS}: models.{model} has no {part}; write `{part}: {{}}` where nothing changes: DVC "
+                        "watches it by itself"
                     )
         for point in points:
             resolve(params, *point)
