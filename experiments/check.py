@@ -26,10 +26,10 @@ def main() -> None:
         for model in run.models:
             pick("foundation", model, params.foundation)
             for part in ("clip", "sam"):
-                if part not in params.models[model]:
+                if params.models[model].get(part) is None:
                     raise ConfigError(
                         f"{PARAMS}: models.{model} has no {part}; write `{part}: {{}}` where nothing changes: DVC "
-                        "watches it by itself"
+                        "tracks this key separately"
                     )
         for point in points:
             resolve(params, *point)

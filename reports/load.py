@@ -70,11 +70,13 @@ def load_selection(params: Path) -> Selection:
         raise FileNotFoundError(
             f"{params} does not exist; run from the project's folder or name the file with --params"
         )
-    content: dict[str, Any] = yaml.safe_load(params.read_text(encoding="utf-8"))
     try:
+        content: dict[str, Any] = yaml.safe_load(params.read_text(encoding="utf-8"))
         chosen = {key: tuple(content["run"][key]) for key in ("datasets", "models", "variants", "controls", "seeds")}
         known = {f"known_{key}": tuple(content[key]) for key in ("datasets", "models", "variants")}
         return Selection(**chosen, **known)
+    except yaml.YAMLError as error:
+        raise ResultError(f"{params}: not valid YAML: {error}") from error
     except (KeyError, TypeError) as error:
         raise ResultError(
             f"{params}: key {error} is missing or not a list; the report needs run.*, datasets, models and variants"
@@ -90,8 +92,15 @@ def check_runs(stored: Sequence[StoredResult], runs: Path) -> None:
     """
     if not runs.is_file():
         raise FileNotFoundError(f"{runs} does not exist; run `python -m experiments.collect` first")
-    table = pd.read_csv(runs, dtype={"dataset": str, "model": str, "variant": str, "fingerprint": str})
-    rows = {(row["dataset"], row["model"], row["variant"], int(row["seed"])): row for row in table.to_dict("records")}
+    try:
+        table = pd.read_csv(runs, dtype={"dataset": str, "model": str, "variant": str, "fingerprint": str})
+        rows = {
+            (row["dataset"], row["model"], row["variant"], int(row["seed"])): row for row in table.to_dict("records")
+        }
+    except (KeyError, ValueError) as error:  # another table, or none
+        raise ResultError(
+            f"{runs} is not the table of collected runs ({error}); run `python -m experiments.collect` again"
+        ) from error
     wanted = {run_key(one.result.run): one for one in stored}
     if different := sorted(set(rows) ^ set(wanted)):
         where = f"{runs} but not in the results" if different[0] in rows else f"the results but not in {runs}"

@@ -34,6 +34,7 @@ from benchmark.results.schema import METRICS, PROTOCOL_VERSION, TEST_SPLIT, Coun
 
 CURVE_COLUMNS = ("epoch", "step", "loss", "lr", "val_miou")
 PREDICTION_COLUMNS = ("sample_id", "prediction")
+EXAMPLES = 6  # masks of a result that was made before all were kept
 
 
 class ResultError(ValueError):
@@ -207,11 +208,16 @@ def _check(
             f"it needs {list(PREDICTION_COLUMNS)}"
         )
     stated = dict(zip(lines["sample_id"], lines["predicted_area"], strict=True))
+    if predictions["sample_id"].duplicated().any() or EXAMPLES < len(predictions) < len(lines):
+        raise ResultError(
+            f"{folder / 'predictions.parquet'} has {len(predictions)} rows for {len(lines)} samples; each has one: "
+            "evaluate again"
+        )
     for name, counts in zip(predictions["sample_id"], predictions["prediction"], strict=True):
         try:
-            area = int(run_lengths(counts)[1::2].sum())
+            area = int(run_lengths(str(counts))[1::2].sum())
         except ValueError as error:
-            raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
+            raise ResultError(f"{folder / 'predictions.parquet'}, sample {name!r}: {error}; evaluate again") from error
         if area != stated.get(name):
             raise ResultError(
                 f"{folder}: sample {name!r} has {area} pixels in predictions.parquet and predicted_area "

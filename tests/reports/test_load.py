@@ -115,3 +115,25 @@ def test_params_without_a_key_are_refused(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("run: {datasets: [a]}\nvariants: {}\n")
     with pytest.raises(ResultError, match=r"params\.yaml: key 'models' is missing"):
         load_selection(tmp_path / "params.yaml")
+
+
+def test_a_table_or_a_parameter_file_that_is_none_is_a_clear_error(
+    fake_place: Callable[..., Path], tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    root = fake_place(tmp_path, images=3)
+    runs, params = root / "reports/generated/runs.csv", root / "params.yaml"
+    for name, text in (
+        ("no table", ""), ("no seed", runs.read_text().replace("seed", "sed", 1)),
+        ("a seed in words", runs.read_text().replace(",0,", ",zero,")),
+    ):  # fmt: skip
+        spoilt = tmp_path / "spoilt.csv"
+        spoilt.write_text(text)
+        with (
+            subtests.test(msg=name),
+            pytest.raises(ResultError, match=r"spoilt\.csv is not the table of collected runs"),
+        ):
+            load_report(root / "results", params, spoilt)
+    for text, message in (("run: [", "not valid YAML"), ("", "is missing or not a list")):
+        params.write_text(text)
+        with subtests.test(msg=message), pytest.raises(ResultError, match=message):
+            load_report(root / "results", params)

@@ -73,6 +73,27 @@ def test_saving_replaces_the_old_result_and_leaves_nothing_else(stored: results.
     assert load_result(folder).curve is None
 
 
+def test_masks_that_are_incomplete_repeated_or_none_are_refused(
+    stored: results.StoredResult, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    folder = tmp_path / "0"
+    save_result(folder, stored.result, stored.lines, stored.curve, stored.predictions)
+    masks = stored.predictions
+    numbers = masks.assign(prediction=range(len(masks)))
+    for name, table, message in (
+        ("incomplete", masks.iloc[:-1], "rows for 24 samples; each has one"),
+        ("repeated", pd.concat([masks, masks.iloc[:1]]), "25 rows for 24 samples"),
+        ("null", masks.assign(prediction=None), "is no compressed run-length code"),
+        ("numbers", numbers, "predictions.parquet"),
+        ("of another sample", masks.assign(prediction=masks["prediction"].iloc[::-1].tolist()), "predicted_area"),
+    ):
+        table.to_parquet(folder / "predictions.parquet", index=False)
+        with subtests.test(msg=name), pytest.raises(ResultError, match=message):
+            load_result(folder)
+    masks.iloc[:6].to_parquet(folder / "predictions.parquet", index=False)  # as before all were kept
+    assert len(load_result(folder).predictions) == 6
+
+
 def test_a_failed_save_leaves_nothing_half_written(stored: results.StoredResult, tmp_path: Path) -> None:
     assert stored.curve is not None
     with pytest.raises(ResultError, match="columns"):
@@ -80,7 +101,7 @@ def test_a_failed_save_leaves_nothing_half_written(stored: results.StoredResult,
     with pytest.raises(ResultError, match="miou"):
         save_result(tmp_path / "0", stored.result, stored.lines.iloc[1:], stored.curve, stored.predictions.iloc[1:])
     with pytest.raises(ResultError, match=r"predictions\.parquet is not of the samples of samples\.parquet"):
-        save_result(tmp_path / "0", stored.result, stored.lines, stored.curve, stored.predictions.iloc[1:])
+        save_result(tmp_path / "0", stored.result, stored.lines, stored.curve, stored.predictions.iloc[:6])
     other = stored.predictions.assign(prediction=stored.predictions["prediction"].iloc[::-1].tolist())
     with pytest.raises(ResultError, match=r"pixels in predictions\.parquet and predicted_area"):
         save_result(tmp_path / "0", stored.result, stored.lines, stored.curve, other)
