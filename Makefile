@@ -28,7 +28,7 @@ lint: $(READY)
 	mypy
 
 test: lint ## lint, types and the tests, a file at a time on each of two cores
-	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests # the longest first
+	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)
 	pytest -m slow

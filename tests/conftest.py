@@ -30,6 +30,12 @@ from benchmark.results.truth import save_examples, save_truth
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline first: it takes minutes, and the other worker does everything else in the meantime."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 FAKE_VARIANTS = {"rsrefseg": 0.9, "no_lora": 0.7, "global_only": 0.75, "local_only": 0.6, "no_dense_prompt": 0.8}
 FAKE_CONTROLS = {"whole_image": 0.0, "clip_heat_map": 0.25, "heat_map_point": 0.4}
 SIDE = 64

@@ -95,7 +95,7 @@ def test_the_readme_gets_the_headline_and_the_document_every_dataset(built: Path
         assert text.endswith(f"{END}\n\nthe end\n")
         assert "old table" not in text
     assert (root / "reports/generated/tables/fake_scenes/tiny/headline.md").read_text() in headline
-    assert "* fake_tiles · tiny: best is " in headline
+    assert "* fake_tiles · tiny: rsrefseg has mIoU " in headline
     assert [headline.count(name) for name in ("| no_lora |", "(training-free)", "P@0.9")] == [1, 1, 0]
     assert whole.index("## fake_scenes · tiny") < whole.index("## fake_tiles · tiny")
     assert "dvc exp run -S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.seeds=[0]'" in whole
