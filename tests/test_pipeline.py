@@ -86,7 +86,6 @@ def test_a_second_repro_does_nothing_and_says_so(clone: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
 
 
-COUNTS = "datasets.refsegrs.allow_count_mismatch=true"  # of the fake files
 EACH_RUN = {"train@rsrefseg", "train@no_lora", "evaluate@rsrefseg", "evaluate@no_lora"}
 TOUCHED = {  # a file -> the stages that must run again, and no others
     "models/weights/sam_official.py": set(),  # reads published weights
