@@ -13,10 +13,12 @@ from models.config import Part
 
 
 class Recipe(Part):
-    """How long and how fast one foundation model is pretrained, on scenes drawn as they are needed."""
+    """How long and how fast one foundation model is pretrained, on how many drawn scenes, at first on plain ones."""
 
     steps: Annotated[int, Field(ge=1)]
     batch_scenes: Annotated[int, Field(ge=1)]
+    scenes: Annotated[int, Field(ge=1)]
+    plain_steps: Annotated[int, Field(ge=0)] = 0
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     seed: int

@@ -10,8 +10,8 @@ from typing import Any
 MINI_CLIP: dict[str, Any] = {
     "family": "siglip",
     "vision": {
-        "image_size": 128,
-        "patch_size": 8,
+        "image_size": 192,
+        "patch_size": 12,
         "hidden_size": 128,
         "intermediate_size": 512,
         "num_hidden_layers": 4,

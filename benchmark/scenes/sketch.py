@@ -103,6 +103,7 @@ class Sketch:
         self.side = image.shape[0]
         self.labels = np.zeros(image.shape[:2], dtype=np.int16)
         self._objects: list[tuple[str | None, str | None, int]] = []  # category (None: scenery), colour, whole area
+        self._grounds = 0  # so many of them, the first, are surfaces that objects may stand on
 
     def window(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice]:
         """Rows and columns of a box in pixels, cut to the image."""
@@ -110,8 +111,8 @@ class Sketch:
         return slice(top, max(math.ceil(y1), top)), slice(left, max(math.ceil(x1), left))
 
     def free(self, x0: float, y0: float, x1: float, y1: float) -> bool:
-        """Whether no object shows within the box."""
-        return not self.labels[self.window(x0, y0, x1, y1)].any()
+        """Whether no object shows within the box; a surface is none."""
+        return not (self.labels[self.window(x0, y0, x1, y1)] > self._grounds).any()
 
     def contrast(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> float:
         """How far the mean of the box is from the colour, 0..441."""
@@ -146,6 +147,13 @@ class Sketch:
         self.image[there] += stamp.paint[here]
         self._objects.append((category, colour, int((stamp.alpha >= VISIBLE).sum())))
         self.labels[there][alpha >= VISIBLE] = len(self._objects)
+
+    def ground(self, where: NDArray[np.bool_], paint: Image32, category: str) -> None:
+        """Cover the pixels of `where` (H, W) with paint (H, W, 3) as a surface, before any object is laid."""
+        self.image[where] = paint[where]
+        self._objects.append((category, None, int(where.sum())))
+        self._grounds = len(self._objects)
+        self.labels[where] = self._grounds
 
     def regions(self, smallest: int = 12, visible: float = 0.5) -> list[Region]:
         """The objects that show, in the order they were laid.

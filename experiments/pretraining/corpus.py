@@ -1,37 +1,76 @@
-"""What the foundation models of `mini` learn from: drawn everyday scenes, made as they are needed, never seen twice."""
+"""What the foundation models of `mini` learn from: drawn everyday scenes, each made when it is first needed and then
+kept, for drawing one takes as long as learning from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.expressions.regions import Region
+from benchmark.expressions.writer import Expression, write_expressions
 from benchmark.scenes.everyday.scene import draw_scene
-from benchmark.scenes.sketch import Scene
+from experiments.foundation_settings import Recipe
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One batch of scenes: images (uint8 CHW) and every region with the index of its scene."""
+    """One batch of scenes: images (uint8 CHW), expressions of each, and every region with the index of its scene."""
 
     images: list[Tensor]
-    scenes: list[Scene]
+    expressions: list[list[Expression]]
     regions: list[Region]
     scene_of: list[int]
 
 
 def draw_batch(seed: Sequence[int], count: int, side: int) -> Drawn:
     """`count` scenes that depend on `seed` alone."""
-    scenes = [draw_scene(np.random.default_rng([*seed, index]), side) for index in range(count)]
+    return _together([_draw((*seed, index), side) for index in range(count)])
+
+
+def pick_batch(seed: Sequence[int], recipe: Recipe, side: int) -> Drawn:
+    """A batch of the scenes to learn from, chosen by `seed`, whose last number is the step: plain ones at first."""
+    chosen = np.random.default_rng(seed).integers(recipe.scenes, size=recipe.batch_scenes).tolist()
+    return _together([_kept(index, side, seed[-1] <= recipe.plain_steps) for index in chosen])
+
+
+class _Packed(NamedTuple):
+    """A scene in little memory: which region each pixel is of (uint8, 0: none), and what each region is."""
+
+    image: np.ndarray
+    number: np.ndarray
+    said: list[tuple[str, str | None, bool]]
+    expressions: list[Expression]
+
+
+def _draw(seed: Sequence[int], side: int, plain: bool = False) -> _Packed:
+    rng = np.random.default_rng(seed)
+    scene = draw_scene(rng, side, plain)
+    number = np.zeros((side, side), np.uint8)
+    for place, region in enumerate(scene.regions, start=1):
+        number[region.mask] = place
+    said = [(region.category, region.colour, region.target) for region in scene.regions]
+    return _Packed(scene.image, number, said, write_expressions(scene.regions, rng, per_region=3))
+
+
+@cache
+def _kept(index: int, side: int, plain: bool) -> _Packed:
+    return _draw((0, index), side, plain)
+
+
+def _together(scenes: Sequence[_Packed]) -> Drawn:
     return Drawn(
         images=[torch.from_numpy(scene.image).permute(2, 0, 1).contiguous() for scene in scenes],
-        scenes=scenes,
-        regions=[region for scene in scenes for region in scene.regions],
-        scene_of=[index for index, scene in enumerate(scenes) for _ in scene.regions],
+        expressions=[scene.expressions for scene in scenes],
+        regions=[
+            Region(scene.number == place, *words) for scene in scenes for place, words in enumerate(scene.said, start=1)
+        ],
+        scene_of=[index for index, scene in enumerate(scenes) for _ in scene.said],
     )
 
 

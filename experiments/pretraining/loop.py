@@ -13,7 +13,7 @@ from experiments.foundation_settings import Recipe
 
 
 def train(
-    model: torch.nn.Module, recipe: Recipe, loss_of: Callable[[Sequence[int], int], Tensor], title: str
+    model: torch.nn.Module, recipe: Recipe, loss_of: Callable[[Sequence[int], Recipe], Tensor], title: str
 ) -> Iterator[tuple[int, float]]:
     """AdamW, 5 % linear warm-up, cosine to a hundredth. Yields (step, mean loss) every 50 steps.
 
@@ -42,7 +42,7 @@ def train(
     with Progress(*columns) as progress:
         task = progress.add_task(title, total=recipe.steps)
         for step in range(1, recipe.steps + 1):
-            loss = loss_of((recipe.seed, step), recipe.batch_scenes)
+            loss = loss_of((recipe.seed, step), recipe)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"{title}: the loss is {loss.item()} at step {step}; lower the learning rate")
             optimizer.zero_grad(set_to_none=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def pretrain_clip(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> 
     clip = Clip(config.clip, tokenizer)
     torch.nn.init.constant_(clip.model.logit_scale, np.log(10.0))  # SigLIP's start: a scale of 10, a bias of -10,
     torch.nn.init.constant_(clip.model.logit_bias, -4.0)  # but here one patch in ten is positive, not one in a batch
-    for step, loss in train(clip, recipe.clip, lambda seed, count: clip_loss(clip, seed, count), "CLIP"):
+    for step, loss in train(clip, recipe.clip, partial(clip_loss, clip), "CLIP"):
         print(f"CLIP step {step} loss {loss:.4f}")
     files = foundation_files(folder)
     with replacing(files["tokenizer"]) as words, replacing(files["clip"]) as weights:
@@ -52,7 +53,7 @@ def pretrain_sam(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> N
     """Train SAM and write sam.safetensors."""
     torch.manual_seed(recipe.sam.seed)
     sam = Sam(config.sam)
-    for step, loss in train(sam, recipe.sam, lambda seed, count: sam_loss(sam, seed, count), "SAM"):
+    for step, loss in train(sam, recipe.sam, partial(sam_loss, sam), "SAM"):
         print(f"SAM step {step} loss {loss:.4f}")
     with replacing(foundation_files(folder)["sam"]) as weights:
         save_tensors(weights, {key: value.half() for key, value in sam.distinct_state().items()})

@@ -14,6 +14,7 @@ from models.clip import Clip
 from models.sam import Sam
 
 CATEGORIES = tuple(SHAPES)
+ALIAS = {category: category for category in SHAPES} | {s.also: category for category, s in SHAPES.items() if s.also}
 
 
 @torch.no_grad()
@@ -33,7 +34,8 @@ def clip_quality(clip: Clip, scenes: int, seed: int = 10**6) -> dict[str, float]
         for region in drawn.regions:
             share = torch.from_numpy(coverage(region.mask, cells))
             pooled_C = normalize((visual_CHW * share).sum((1, 2)), dim=0)
-            named.append(CATEGORIES[int((phrase_KC @ pooled_C).argmax())] == region.category)
+            if region.category in ALIAS:
+                named.append(CATEGORIES[int((phrase_KC @ pooled_C).argmax())] == ALIAS[region.category])
         expressions = write_expressions(drawn.regions, np.random.default_rng([seed, index]), per_region=1)
         if not expressions:
             continue

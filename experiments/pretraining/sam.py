@@ -6,23 +6,41 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import interpolate
 
-from experiments.pretraining.corpus import Drawn, coverage, draw_batch
+from experiments.foundation_settings import Recipe
+from experiments.pretraining.corpus import Drawn, coverage, pick_batch
 from experiments.training.losses import dice_loss
 from models.sam import Sam
 
 PROMPTS = ("point", "box", "mask", "mask and point")
+SHARES = (0.4, 0.15, 0.2, 0.25)  # of the steps
 
 
-def sam_loss(sam: Sam, seed: Sequence[int], batch_scenes: int, most_prompts: int = 6) -> Tensor:
+@torch.no_grad()
+def fresh_start(sam: Sam) -> None:
+    """Weights from which a small SAM learns points at once.
+
+    transformers draws them with a standard deviation of 0.02, which at a width of 64 leaves every attention flat: Xavier
+    instead. And the decoder's keys begin as its queries: positions that are alike, a point and its cell, then attend to
+    each other before anything is learnt.
+    """
+    for module in sam.model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+    for name, module in sam.model.mask_decoder.transformer.named_modules():
+        if name.endswith(("attn_token_to_image", "attn_image_to_token")):
+            module.k_proj.weight.copy_(module.q_proj.weight)
+
+
+def sam_loss(sam: Sam, seed: Sequence[int], recipe: Recipe, most_prompts: int = 6) -> Tensor:
     """BCE and dice of the masks that one kind of prompt gives, and the error of the decoder's own IoU estimate."""
-    drawn = draw_batch(seed, batch_scenes, sam.config.image_side)
-    rng = np.random.default_rng([*seed, batch_scenes])
+    drawn = pick_batch(seed, recipe, sam.config.image_side)
+    rng = np.random.default_rng([*seed, recipe.batch_scenes])
     chosen = np.flatnonzero(_rank_in_scene(drawn.scene_of, rng) < most_prompts)
-    kind = PROMPTS[rng.choice(len(PROMPTS), p=(0.35, 0.15, 0.3, 0.2))]
+    kind = PROMPTS[rng.choice(len(PROMPTS), p=SHARES)]
     logits, quality, truth = prompted(sam, sam.encode(drawn.images), drawn, chosen, kind, rng)
     target = truth_on_grid(truth, logits.shape[-1])
     with torch.no_grad():
@@ -43,8 +61,12 @@ def prompted(
         sparse = sam.embed_points(points.unsqueeze(1), torch.ones(len(masks), 1))
     if "box" in kind:
         sparse = sam.embed_boxes(torch.tensor(np.stack([_loose_box(mask, rng) for mask in masks]), dtype=torch.float32))
+    if kind == "mask":  # with or without a filling of "not a point", as AttnPrompter may give it
+        sparse = sam.no_point().expand(len(masks), int(rng.integers(0, 17)), -1)
     if "mask" in kind:
         coarse = torch.from_numpy(np.stack([_coarse_logits(mask, rng) for mask in masks])).unsqueeze(1)
+        if kind == "mask and point":  # the mask fades, so that what it says is looked for in the point
+            coarse = coarse * float(rng.uniform())
         side = sam.config.mask_side
         dense = sam.embed_masks(interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False).squeeze(1))
     logits, quality = sam.decode(image_BChw[scene_N], sparse, dense)

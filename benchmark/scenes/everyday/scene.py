@@ -6,11 +6,15 @@ model that learnt here has met words of the target domain but not its look. Draw
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-from benchmark.scenes.brush import Brush, Image32
+from benchmark.scenes.brush import Brush, Image32, Stamp
+from benchmark.scenes.everyday.landscape import SURFACES, landscape
 from benchmark.scenes.everyday.shapes import SHAPES
 from benchmark.scenes.sketch import Scene, Sketch, blend, choose, fill, finish, noise, tint
 
@@ -18,25 +22,53 @@ SMALLEST, LARGEST = 0.05, 0.45  # longer side of an object, as a share of the im
 OBJECTS = (3, 10)
 ROOM = 0.48  # share of the image that objects' boxes may take together
 CONTRAST = 95.0  # least distance of an object's colour from what is behind it
+LANDSCAPES = 0.35  # share of scenes
+ALSO = 0.5  # share of scenes in which what has two names is called by the second
+
+# everything that a region may be called
+_ALSO = [shape.also for shape in SHAPES.values() if shape.also is not None]
+CATEGORIES = tuple(dict.fromkeys([*SHAPES, *_ALSO, *(name for names in SURFACES.values() for name in names)]))
 
 
-def draw_scene(rng: np.random.Generator, side: int = 128) -> Scene:
-    """One scene of 3 to 10 objects on a background of side x side pixels; masks are disjoint."""
+def draw_scene(rng: np.random.Generator, side: int = 128, plain: bool = False) -> Scene:
+    """One scene of side x side pixels: 3 to 10 objects, in a third of them fewer and a landscape; disjoint masks.
+
+    A plain one is as a child would draw it: no landscape, nothing without a name, even paint, and no camera.
+    """
     while True:
-        sketch = Sketch(_background(rng, side))
-        wanted = int(rng.integers(OBJECTS[0], OBJECTS[1] + 1))
-        _place(rng, sketch, wanted)
+        land = not plain and rng.random() < LANDSCAPES
+        sketch = landscape(rng, side) if land else Sketch(_background(rng, side))
+        if not plain:
+            _litter(rng, sketch)
+        _place(rng, sketch, int(rng.integers(OBJECTS[0] - 2 * land, OBJECTS[1] + 1 - 4 * land)), plain)
         regions = sketch.regions()
         if len(regions) >= OBJECTS[0]:
-            return Scene(finish(sketch.image, rng, grain=float(rng.uniform(1, 6))), regions)
+            grain = float(rng.uniform(1, 6))
+            return Scene(finish(sketch.image, rng, grain) if plain else _photograph(rng, sketch.image), regions)
 
 
-def _place(rng: np.random.Generator, sketch: Sketch, wanted: int) -> None:
+def _litter(rng: np.random.Generator, sketch: Sketch) -> None:
+    """Things without a name: specks, bars and blobs in muted colours."""
+    for _ in range(int(rng.integers(0, 7))):
+        size = sketch.side * float(rng.uniform(0.01, 0.06))
+        x, y = rng.uniform(size, sketch.side - size, 2).tolist()
+        brush = Brush(x, y, size, float(rng.uniform(0, math.pi)))
+        colour = rng.uniform(30, 230) + rng.uniform(-25, 25, 3)
+        if rng.integers(2):
+            brush.ellipse(0, 0, 1, float(rng.uniform(0.3, 1)), np.clip(colour, 0, 255))
+        else:
+            brush.rect(-1, -float(rng.uniform(0.1, 0.8)), 1, float(rng.uniform(0.1, 0.8)), np.clip(colour, 0, 255))
+        sketch.lay(brush.stamp())
+
+
+def _place(rng: np.random.Generator, sketch: Sketch, wanted: int, plain: bool) -> None:
     """Lay up to `wanted` objects, large ones first, several of one category more often than chance would."""
     side = sketch.side
     spread = math.log(LARGEST / SMALLEST)
     sizes = sorted((SMALLEST * math.exp(float(rng.uniform()) * spread) * side for _ in range(wanted)), reverse=True)
     few = [choose(rng, list(SHAPES)) for _ in range(int(rng.integers(2, max(3, wanted))))]
+    called = {category: SHAPES[category].also if rng.random() < ALSO else None for category in sorted(set(few))}
+    sun, dark = rng.uniform(-0.12, 0.12, 2).tolist(), float(rng.uniform(0.1, 0.45))
     colours: list[str] = []
     room = ROOM * side * side
     for size in sizes:
@@ -61,11 +93,34 @@ def _place(rng: np.random.Generator, sketch: Sketch, wanted: int) -> None:
             brush = Brush(x, y, size / 2 / max(shape.extent), angle, shape.extent, mirror=bool(rng.integers(2)))
             shape.draw(brush, colour, rng)
             stamp = brush.stamp(light=0.12)
-            sketch.shadow(stamp, 0.05 * size, 0.04 * size, 0.25)
-            sketch.lay(stamp, category, name)
+            if not plain:
+                stamp = _worn(rng, stamp)
+            sketch.shadow(stamp, sun[0] * size, sun[1] * size, dark)
+            sketch.lay(stamp, called[category] or category, name)
             colours.append(name)
             room -= width * height
             break
+
+
+def _worn(rng: np.random.Generator, stamp: Stamp) -> Stamp:
+    """A stamp whose paint is uneven, as that of real things."""
+    height, width = stamp.alpha.shape
+    rough = noise(rng, max(height, width), (2, 8), fall=0.8)[:height, :width]
+    return Stamp(stamp.paint * (1 + np.float32(rng.uniform(0, 0.16)) * rough)[..., None], stamp.alpha, stamp.x, stamp.y)
+
+
+def _photograph(rng: np.random.Generator, image: Image32) -> NDArray[np.uint8]:
+    """What a camera makes of it: shade, exposure, a colour cast, blur, noise, and in half of them JPEG."""
+    side = image.shape[0]
+    shade = np.clip(noise(rng, side, (2, 4)) * 2, 0, 1) * np.float32(rng.uniform(0, 0.35))
+    image = image * (1 - shade)[..., None] * np.float32(rng.uniform(0.75, 1.2))
+    image = image * rng.uniform(0.94, 1.06, 3).astype(np.float32) + np.float32(rng.uniform(-10, 20))
+    shot = finish(image, rng, grain=float(rng.uniform(1, 8)), blur=float(rng.uniform(0, 1)))
+    if rng.integers(2):
+        return shot
+    packed = io.BytesIO()
+    Image.fromarray(shot).save(packed, "jpeg", quality=int(rng.integers(50, 96)))
+    return np.array(Image.open(packed))
 
 
 WALLS = (

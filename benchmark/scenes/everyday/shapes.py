@@ -17,11 +17,13 @@ BRIGHT = ("red", "blue", "green", "yellow", "white", "orange", "purple", "pink")
 
 @dataclass(frozen=True)
 class Shape:
-    """How a category is drawn, the half width and half height it fills, and the colour words it comes in."""
+    """How a category is drawn, the half width and half height it fills, the colour words it comes in, and what else it
+    is called."""
 
     draw: Callable[[Brush, Colour, np.random.Generator], None]
     extent: Point = (1.0, 1.0)
     colours: tuple[str, ...] = ANY
+    also: str | None = None
 
 
 SHAPES: dict[str, Shape] = {
@@ -30,7 +32,7 @@ SHAPES: dict[str, Shape] = {
     "cup": Shape(indoors.cup, (1.0, 0.95)),
     "house": Shape(outdoors.house),
     "tree": Shape(outdoors.tree, (0.82, 1.0), ("green", "orange", "yellow", "red", "pink")),
-    "car": Shape(outdoors.car, (1.0, 0.6)),
+    "car": Shape(outdoors.car, (1.0, 0.6), also="vehicle"),
     "sailboat": Shape(outdoors.sailboat),
     "star": Shape(indoors.star),
     "book": Shape(indoors.book, (0.75, 1.0)),
@@ -54,14 +56,14 @@ SHAPES: dict[str, Shape] = {
     "cactus": Shape(outdoors.cactus, (0.76, 1.0), ("green",)),
     "tennis racket": Shape(indoors.racket, (0.5, 1.0)),
     "fish tank": Shape(indoors.fish_tank, (1.0, 0.76), ("black", "white", "gray", "red", "blue", "brown")),
-    "toy train": Shape(outdoors.toy_train, (1.0, 0.93)),
-    "toy windmill": Shape(outdoors.toy_windmill, (0.8, 1.02)),
+    "toy train": Shape(outdoors.toy_train, (1.0, 0.93), also="train"),
+    "toy windmill": Shape(outdoors.toy_windmill, (0.8, 1.02), also="windmill"),
     "golf flag": Shape(outdoors.golf_flag, (0.64, 1.0)),
     "balloon": Shape(outdoors.balloon, (0.58, 1.0)),
     "butterfly": Shape(outdoors.butterfly, (1.0, 0.88), BRIGHT),
     "drum": Shape(indoors.drum, (0.97, 0.9)),
     "scissors": Shape(indoors.scissors, (0.68, 1.0)),
-    "toy airplane": Shape(outdoors.toy_airplane, (1.02, 0.66)),
-    "toy ship": Shape(outdoors.toy_ship, (1.0, 0.86)),
-    "toy bridge": Shape(outdoors.toy_bridge, (1.0, 0.62)),
+    "toy airplane": Shape(outdoors.toy_airplane, (1.02, 0.66), also="airplane"),
+    "toy ship": Shape(outdoors.toy_ship, (1.0, 0.86), also="ship"),
+    "toy bridge": Shape(outdoors.toy_bridge, (1.0, 0.62), also="bridge"),
 }

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from benchmark.expressions.writer import Region
 from experiments.foundation_settings import Recipe
-from experiments.pretraining.clip import _patch_owner, _phrases, clip_loss
-from experiments.pretraining.corpus import coverage, draw_batch
+from experiments.pretraining.clip import _patch_owner, _phrases, _words, clip_loss
+from experiments.pretraining.corpus import coverage, draw_batch, pick_batch
 from experiments.pretraining.loop import train
 from experiments.pretraining.sam import PROMPTS, _coarse_logits, _loose_box, _point_in, prompted, sam_loss
 from models.clip import Clip
@@ -15,6 +17,9 @@ from models.sam import Sam
 from tests.tiny import tiny_config, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads 10 tokens
+
+
+RECIPE = Recipe(steps=40, batch_scenes=2, scenes=3, lr=3e-3, weight_decay=0.0, seed=0)
 
 
 def box_mask(side: int, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
@@ -27,6 +32,15 @@ def test_scenes_depend_on_their_seed_alone() -> None:
     first, again, other = draw_batch((0, 1), 2, 64), draw_batch((0, 1), 2, 64), draw_batch((0, 2), 2, 64)
     assert all(torch.equal(a, b) for a, b in zip(first.images, again.images, strict=True))
     assert not torch.equal(first.images[0], other.images[0])
+
+
+def test_a_batch_is_of_the_scenes_to_learn_from_and_of_no_others() -> None:
+    def seen(*seeds: int) -> set[bytes]:
+        return {bytes(image.numpy()) for seed in seeds for image in pick_batch((0, seed), RECIPE, 64).images}
+
+    assert len(seen(*range(12))) == RECIPE.scenes
+    assert seen(5) == seen(5)
+    assert not seen(*range(12)) & {bytes(image.numpy()) for image in draw_batch((10**6, 0), 4, 64).images}
 
 
 def test_coverage_is_the_share_of_a_cell_that_is_covered() -> None:
@@ -53,6 +67,25 @@ def test_a_phrase_is_true_of_exactly_the_regions_it_names() -> None:
             assert column.tolist() == expected, phrase
 
 
+def test_a_word_is_true_where_the_objects_name_or_colour_holds_it(tmp_path: Path) -> None:
+    """Of its own scene; words that name nothing are asked for nothing."""
+    drawn = draw_batch((0, 7), 2, 64)
+    clip = Clip(tiny_config().clip, tiny_tokenizer(tmp_path))
+    scene = drawn.scene_of.index(1)
+    there = drawn.regions[scene]
+    which, token, truth = _words(clip, ["the left of", f"the {there.category} on the left"], [1, 1], drawn)
+    spoken = there.category.split()
+    expected = [
+        [place == 1 and word in (*region.category.split(), region.colour) for region, place in named]
+        for word in spoken
+        for named in [list(zip(drawn.regions, drawn.scene_of, strict=True))]
+    ]
+    words = clip.tokens.tokenizer(f"the {there.category} on the left").encodings[0].word_ids
+    assert set(which.tolist()) == {1}
+    for position, row in zip(token.tolist(), truth.tolist(), strict=True):
+        assert row == expected[words[position] - 1]
+
+
 def test_prompts_lie_where_they_should() -> None:
     rng = np.random.default_rng(0)
     mask = box_mask(64, 20, 12, 40, 24)
@@ -65,11 +98,11 @@ def test_prompts_lie_where_they_should() -> None:
         assert mask[np.unravel_index(heat.argmax(), heat.shape)[0] * 4 + 2].any()
 
 
-def test_both_losses_reach_every_part_they_train(tmp_path: object) -> None:
+def test_both_losses_reach_every_part_they_train(tmp_path: Path) -> None:
     config = tiny_config()
     torch.manual_seed(0)
-    clip, sam = Clip(config.clip, tiny_tokenizer(tmp_path)), Sam(config.sam)  # type: ignore[arg-type]
-    clip_loss(clip, (0, 0), 2).backward()
+    clip, sam = Clip(config.clip, tiny_tokenizer(tmp_path)), Sam(config.sam)
+    clip_loss(clip, (0, 0), RECIPE).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in clip.model.vision_model.parameters())
     drawn = draw_batch((0, 0), 2, config.sam.image_side)
     for kind in PROMPTS:
@@ -82,8 +115,7 @@ def test_both_losses_reach_every_part_they_train(tmp_path: object) -> None:
 
 def test_pretraining_lowers_the_loss_and_stops_when_it_is_not_finite() -> None:
     sam = Sam(tiny_config().sam)
-    recipe = Recipe(steps=40, batch_scenes=1, lr=3e-3, weight_decay=0.0, seed=0)
-    losses = [loss for _, loss in train(sam, recipe, lambda _, count: sam_loss(sam, (0, 0), count), "SAM")]
-    assert losses[-1] < sam_loss(Sam(tiny_config().sam), (0, 0), 1).item()
+    losses = [loss for _, loss in train(sam, RECIPE, lambda _, recipe: sam_loss(sam, (0, 0), recipe), "SAM")]
+    assert losses[-1] < sam_loss(Sam(tiny_config().sam), (0, 0), RECIPE).item()
     with pytest.raises(FloatingPointError, match="step 1"):
-        next(train(sam, recipe, lambda *_: torch.tensor(float("nan"), requires_grad=True), "SAM"))
+        next(train(sam, RECIPE, lambda *_: torch.tensor(float("nan"), requires_grad=True), "SAM"))
