@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,14 +19,21 @@ from torch import Tensor
 from benchmark.data.loader import batches, count_batches
 from benchmark.data.samples import Dataset
 from benchmark.evaluator import evaluate
+from benchmark.metrics.collapse import Collapse, find_collapse
 from benchmark.metrics.iou import miou
 from benchmark.results.schema import Training
+from benchmark.results.store import NOT_COLLAPSED
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig
 from experiments.training.step import TrainStep
 from models.rsrefseg import RSRefSeg
 
 LOG_EVERY = 10  # steps that one line of curve.csv averages
+ADVICE = {  # what to try first, by kind of collapse (benchmark/metrics/collapse.py)
+    "empty": "less train.loss.bce beside train.loss.dice (small objects make empty masks cheap)",
+    "full": "a lower train.lr, a longer train.warmup_epochs",
+    "constant": "a longer train.warmup_epochs, more train.epochs; look whether the variant reads its text",
+}
 COLUMNS = (
     TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
 )  # fmt: skip
@@ -35,15 +43,24 @@ COLUMNS = (
 class History:
     """What a training has seen so far: the lines of curve.csv, and the best epoch with its weights."""
 
-    curve: list[dict[str, float | int | None]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
+    warned: bool = False
     best_value: float = -1.0
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)
 
-    def note(self, epoch: int, loss: float | None, lr: float | None, val_miou: float | None = None) -> None:
+    def note(
+        self,
+        epoch: int,
+        loss: float | None,
+        lr: float | None,
+        val_miou: float | None = None,
+        collapsed: str | None = None,
+    ) -> None:
         """Add a line to the curve."""
-        self.curve.append({"epoch": epoch, "step": self.step, "loss": loss, "lr": lr, "val_miou": val_miou})
+        line = {"epoch": epoch, "step": self.step, "loss": loss, "lr": lr}
+        self.curve.append({**line, "val_miou": val_miou, "collapsed": collapsed})
 
 
 def fit(
@@ -88,8 +105,12 @@ def fit(
                 if history.step % LOG_EVERY == 0:
                     history.note(epoch, sum(recent) / len(recent), lr)
                     recent.clear()
-            _validate(model, dataset, config, epoch, history, workers)
-            console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}")
+            collapse = _validate(model, dataset, config, epoch, history, workers)
+            said = f", collapsed: {collapse.title}" if collapse else ""
+            console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}{said}")
+            if collapse and not history.warned:
+                console.print(collapse_warning(collapse, epoch, settings.epochs), style="bold yellow", highlight=False)
+                history.warned = True
     return TrainedRun(
         config=config,
         state=history.best_state,
@@ -111,16 +132,31 @@ def fit(
 
 def _validate(
     model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, epoch: int, history: History, workers: int
-) -> None:
-    """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far."""
+) -> Collapse | None:
+    """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far.
+
+    Returns:
+        How the predictions collapsed, if they did. It decides nothing.
+    """
     model.eval()
-    lines = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers).lines
-    value = miou(lines)
+    measured = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers)
+    value, collapse = miou(measured.lines), find_collapse(measured.lines, measured.masks)
     last = history.curve[-1] if history.curve else {"loss": None, "lr": None}
-    history.note(epoch, last["loss"], last["lr"], round(value, 6))
+    history.note(epoch, last["loss"], last["lr"], round(value, 6), collapse.kind if collapse else NOT_COLLAPSED)
     if value > history.best_value:
         history.best_value, history.best_epoch = value, epoch
         history.best_state = {name: tensor.detach().clone() for name, tensor in model.trained_state().items()}
+    return collapse
+
+
+def collapse_warning(collapse: Collapse, epoch: int, epochs: int) -> str:
+    """What a validation shows, whether it may pass, and what to try."""
+    left = epochs - epoch
+    return (
+        f"warning: the validation of epoch {epoch} has collapsed: {collapse.title} ({collapse.share:.1%}). "
+        + (f"It may pass in the {left} epoch(s) left; if it stays, try " if left else "Try ")
+        + f"{ADVICE[collapse.kind]}, or another seed. A run that ends so is marked in every table."
+    )
 
 
 def peak_memory_mb() -> float:

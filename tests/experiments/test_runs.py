@@ -64,7 +64,7 @@ def experiment(variant: str = "rsrefseg", **train: Any) -> ExperimentConfig:
 
 
 def trained_run(model: RSRefSeg, config: ExperimentConfig) -> TrainedRun:
-    rows = [(1, 1, 0.9, 1e-3, None), (1, 2, 0.8, 9e-4, 0.25), (2, 4, 0.5, 1e-5, 0.3)]
+    rows = [(1, 1, 0.9, 1e-3, None, None), (1, 2, 0.8, 9e-4, 0.25, "empty"), (2, 4, 0.5, 1e-5, 0.3, "no")]
     training = Training(
         epochs=2,
         steps=4,

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,6 +95,34 @@ def test_the_best_epoch_is_the_best_validation_miou_of_the_function_that_reports
     lines = evaluate(model.eval(), dataset, "val", batch_images=1).lines
     assert miou(lines) == pytest.approx(by_epoch.max(), abs=1e-6)
     assert run.training.best_value == pytest.approx(by_epoch.max(), abs=1e-6)
+
+
+def test_a_collapsed_validation_is_warned_of_once_noted_in_the_curve_and_changes_nothing(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(config: ExperimentConfig) -> tuple[str, TrainedRun]:
+        stream = io.StringIO()
+        set_seed(config.seed)
+        model = RSRefSeg.from_foundation(config.model, weights)
+        run = fit_model(model, dataset, config, Accelerator(cpu=True), Console(file=stream, width=500))
+        return stream.getvalue(), run
+
+    config = tiny_experiment(epochs=3)
+    as_it_is = printed(config)[1]
+    predict = RSRefSeg.predict
+
+    def nothing(model: RSRefSeg, *asked: Any) -> list[Any]:
+        return [mask & False for mask in predict(model, *asked)]
+
+    monkeypatch.setattr(RSRefSeg, "predict", nothing)
+    text, run = printed(config)
+    assert run.curve.dropna(subset="val_miou")["collapsed"].tolist() == ["empty"] * 3
+    assert run.curve[run.curve["val_miou"].isna()]["collapsed"].isna().all()
+    assert text.count("warning: the validation of epoch 1 has collapsed: empty masks (100.0%)") == 1
+    assert text.count("warning") == 1
+    assert "2 epoch(s) left; if it stays, try less train.loss.bce" in text
+    assert text.count("val mIoU 0.0000, collapsed: empty masks") == 3
+    assert run.curve["loss"].equals(as_it_is.curve["loss"])
 
 
 def test_training_never_reads_the_test_split(dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
