@@ -227,13 +227,21 @@ def fake_place() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def fake_result() -> Callable[..., None]:
+    """make_fake_result, for tests that want one run to be another."""
+    return make_fake_result
+
+
+@pytest.fixture(scope="session")
 def fake_runs() -> Callable[[Path, Path], None]:
     """write_fake_runs, for tests that change results."""
     return write_fake_runs
 
 
 def _spoilt(truth: npt.NDArray[np.bool_], quality: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """The truth shifted, more for a worse method; everything for quality 0."""
+    """The truth shifted, more for a worse method; everything for quality 0, nothing for one below."""
+    if quality < 0:
+        return np.zeros_like(truth)
     if quality == 0:
         return np.ones_like(truth)
     shift = rng.normal(0, 12 * (1 - quality), size=2).round().astype(int)
@@ -246,6 +254,6 @@ def _fake_curve(steps: int, quality: float, rng: np.random.Generator) -> pd.Data
     epoch = np.ceil(3 * step / steps).astype(int)
     ends = np.append(epoch[1:] != epoch[:-1], True)
     loss = 2 * np.exp(-2 * step / steps) + 1 - quality + rng.normal(0, 0.1, size=steps)
-    miou = np.where(ends, quality * epoch / 4, np.nan)
+    miou = np.where(ends, max(0, quality) * epoch / 4, np.nan)
     columns = (epoch, step, loss, np.full(steps, 1e-3), miou, np.where(ends, "no", None))
     return pd.DataFrame(dict(zip(CURVE_COLUMNS, columns, strict=True)))
