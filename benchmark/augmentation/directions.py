@@ -134,7 +134,10 @@ RULES: Sequence[_Rule] = (
     _rule(rf"to\s+the\s+{_H}\s+of{_DETERMINED}", "{above}"),
     _rule(rf"{_H}\s+of{_DETERMINED}", "{above}"),
     _rule(rf"located\s+(?P<d>above|below){_DETERMINED}", "on the {left} of"),
-    _unsure(r"(?:fly(?:ing)?|flies|hover\w*|pass\w*|cross\w*|suspended|elevated|raised|built|float\w*)\s+above"),
+    _unsure(
+        r"(?:fly(?:ing)?|flies|hover\w*|pass\w*|cross\w*|suspended|elevated|raised|built|float\w*)\s+above",
+        LEFT_RIGHT,
+    ),
     _rule(rf"(?P<d>above|below){_DETERMINED}", "to the {left} of"),
     # parts of something, and the ship that is there
     _rule(rf"{_H}{_HAND}[\s-]+(?=edge)", "{top} "),

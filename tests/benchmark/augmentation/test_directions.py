@@ -91,20 +91,52 @@ def test_sentences_of_several_and_of_none_are_rewritten_as_surely() -> None:
         ("an upper ship", "an upper ship", "a left ship"),
         ("a left ship", "a right ship", "a lower ship"),
         ("the second ship from the left", "the second ship from the right", "the second ship from the bottom"),
-        ("the second largest ship on the left", "the second largest ship on the right", "the second largest ship at the bottom"),
-        ("the ship on the left of the image", "the ship on the right of the image", "the ship at the bottom of the image"),
-        ("the car on the left side of the road", "the car on the right side of the road", "the car on the lower side of the road"),
+        (
+            "the second largest ship on the left",
+            "the second largest ship on the right",
+            "the second largest ship at the bottom",
+        ),
+        (
+            "the ship on the left of the image",
+            "the ship on the right of the image",
+            "the ship at the bottom of the image",
+        ),
+        (
+            "the car on the left side of the road",
+            "the car on the right side of the road",
+            "the car on the lower side of the road",
+        ),
         ("the car on the right-hand side", "the car on the left-hand side", "the car on the upper side"),
-        ("the car located on the left of the road", "the car located on the right of the road", "the car located below the road"),
-        ("the ship at the top and right", "the ship at the top and left", "the ship on the left and above"),
+        (
+            "the car located on the left of the road",
+            "the car located on the right of the road",
+            "the car located below the road",
+        ),
+        ("the ship at the top and right", "the ship at the top and left", "the ship at the top and left"),
         ("the tank in the left-top corner", "the tank in the right-top corner", "the tank in the left-bottom corner"),
-        ("the northeastern tank, west of the dam", "the northwestern tank, east of the dam", "the northwestern tank, south of the dam"),
-        ("a horizontal road parked along vertically", "a horizontal road parked along vertically", "a vertical road parked along horizontally"),
+        (
+            "the northeastern tank, west of the dam",
+            "the northwestern tank, east of the dam",
+            "the northwestern tank, south of the dam",
+        ),
+        (
+            "a horizontal road parked along vertically",
+            "a horizontal road parked along vertically",
+            "a vertical road parked along horizontally",
+        ),
         ("the road from left to right", "the road from right to left", "the road from bottom to top"),
-        ("the house right next to the left one", "the house right next to the right one", "the house right next to the lower one"),
-        ("the road at a right angle to the ship on the right", "the road at a right angle to the ship on the left", "the road at a right angle to the ship at the top"),
+        (
+            "the house right next to the left one",
+            "the house right next to the right one",
+            "the house right next to the lower one",
+        ),
+        (
+            "the road at a right angle to the ship on the right",
+            "the road at a right angle to the ship on the left",
+            "the road at a right angle to the ship at the top",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_words_of_the_field(text: str, mirrored: str, turned: str) -> None:
     assert rewrite(text, LEFT_RIGHT) == mirrored
     assert rewrite(text, QUARTER) == turned
