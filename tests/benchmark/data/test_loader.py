@@ -110,6 +110,22 @@ def test_samples_that_are_left_out_or_rewritten_stay_with_their_own_image_and_ma
     assert not {name for name in batch.sample_ids if name.endswith("_0")}
 
 
+def test_no_two_images_draw_alike(dataset: Dataset) -> None:
+    draws: list[float] = []
+
+    def spy(
+        image: NDArray[np.uint8],
+        masks: Sequence[NDArray[np.bool_]],
+        texts: Sequence[str],
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]], list[str], list[int]]:
+        draws.append(rng.random())
+        return image, list(masks), list(texts), list(range(len(texts)))
+
+    assert sum(len(batch.images) for batch in batches(dataset, "train", 2, shuffle=(0, 0), augment=spy)) == 5
+    assert len(set(draws)) == 5
+
+
 def test_changing_images_without_a_draw_is_refused(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="give shuffle="):
         next(batches(dataset, "train", 2, augment=Augmentation(["flip"])))
