@@ -6,8 +6,17 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from benchmark.augmentation.augment import AUGMENTATIONS
 from experiments.foundation_settings import FoundationConfig
 from models.config import ModelConfig, Part
 
@@ -50,7 +59,8 @@ class LossConfig(Part):
 
 class TrainConfig(Part):
     """Fine-tuning. Epochs of images: every step takes `batch_images` images, each with at most
-    `expressions_per_image` of its expressions (drawn anew each epoch; null takes all)."""
+    `expressions_per_image` of its expressions (drawn anew each epoch; null takes all). augment: which of AUGMENTATIONS
+    change training images; their order says nothing."""
 
     epochs: Annotated[int, Field(ge=1)]
     warmup_epochs: Annotated[float, Field(ge=0)]
@@ -61,6 +71,22 @@ class TrainConfig(Part):
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     loss: LossConfig
+    augment: tuple[str, ...] = ()
+
+    @field_validator("augment")
+    @classmethod
+    def _known_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in AUGMENTATIONS:
+                raise ValueError(f"unknown augmentation {name!r}{nearest(name, AUGMENTATIONS)}")
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is there twice; name each once")
+        return tuple(name for name in AUGMENTATIONS if name in names)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """No augmentation is not written, so that the configurations of results without it read as they always did."""
+        return {name: value for name, value in plain(self).items() if name != "augment" or value}
 
 
 class EvaluateConfig(Part):

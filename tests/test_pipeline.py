@@ -101,6 +101,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "models/mini.py": {"foundation", *EACH_RUN, "control", "cases"},
     "models/prompter.py": {*EACH_RUN, "control", "cases"},
     "models/baselines.py": {"control"},
+    "benchmark/augmentation/directions.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
     "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},

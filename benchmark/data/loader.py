@@ -6,10 +6,13 @@ the speed: batches come in one order, with the same contents, and the first bad 
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,12 +24,19 @@ from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
 
 AHEAD = 2  # batches that are decoded before they are asked for
 
+# (H, W, 3) image, masks, sentences, random generator -> the same changed, and which of the samples are kept
+Augment = Callable[
+    [NDArray[np.uint8], Sequence[NDArray[np.bool_]], Sequence[str], np.random.Generator],
+    tuple[NDArray[np.uint8], list[NDArray[np.bool_]], list[str], list[int]],
+]
+
 
 @dataclass(frozen=True)
 class Batch:
     """B images and N samples of them; everything but `images` has one entry for each sample.
 
     images: uint8 (3, h, w), each at its own size · image_index: in [0, B) · masks: bool (h, w) at the image's own size.
+    Of an augmented image all of it is as changed: pixels, size, texts and masks.
     """
 
     images: list[Tensor]
@@ -45,6 +55,7 @@ def batches(
     *,
     shuffle: tuple[int, int] | None = None,
     expressions_per_image: int | None = None,
+    augment: Augment | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Every image of a split once, with its samples.
@@ -54,15 +65,19 @@ def batches(
         batch_images: images a batch; the last batch may be smaller.
         shuffle: (seed, epoch) from which the order is drawn; None keeps the table's.
         expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle`.
+        augment: changes each image together with its samples, by what is drawn from (seed, epoch, image_id); needs
+            `shuffle`.
         workers: threads that decode ahead; 0 decodes when a batch is asked for.
 
     Raises:
         SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
             named.
-        ValueError: `expressions_per_image` without `shuffle`, which would leave out the same samples every time.
+        ValueError: `expressions_per_image` or `augment` without `shuffle`, which would draw the same every time.
     """
     if expressions_per_image is not None and shuffle is None:
         raise ValueError("expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them")
+    if augment is not None and shuffle is None:
+        raise ValueError("augment changes images at random: give shuffle=(seed, epoch) to draw how")
     groups = [rows for _, rows in dataset.split(split).groupby("image_id", sort=False)]
     if shuffle is not None:
         rng = np.random.default_rng(shuffle)
@@ -70,18 +85,19 @@ def batches(
         if expressions_per_image is not None:
             groups = [rows.iloc[rng.permutation(len(rows))[:expressions_per_image]] for rows in groups]
     parts = [groups[first : first + batch_images] for first in range(0, len(groups), batch_images)]
+    decode = partial(_decode, dataset, augment, shuffle)
     if workers == 0:
-        yield from (_batch([_decode(dataset, rows) for rows in part], part) for part in parts)
+        yield from (_batch([decode(rows) for rows in part]) for part in parts)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[tuple[list[Future[_Decoded]], list[pd.DataFrame]]] = deque()
+    waiting: deque[list[Future[_Decoded]]] = deque()
     try:
         for part in parts:
-            waiting.append(([pool.submit(_decode, dataset, rows) for rows in part], part))
+            waiting.append([pool.submit(decode, rows) for rows in part])
             if len(waiting) > AHEAD:
-                yield _batch(*_finished(waiting.popleft()))
+                yield _batch([future.result() for future in waiting.popleft()])
         while waiting:
-            yield _batch(*_finished(waiting.popleft()))
+            yield _batch([future.result() for future in waiting.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -91,16 +107,17 @@ def count_batches(dataset: Dataset, split: str, batch_images: int) -> int:
     return -(-int(dataset.split(split)["image_id"].nunique()) // batch_images)
 
 
-_Decoded = tuple[Tensor, list[NDArray[np.bool_]]]
+class _Decoded(NamedTuple):
+    """An image (3, h, w) and its samples: their rows, and of each the text and the mask."""
+
+    image: Tensor
+    rows: pd.DataFrame
+    texts: list[str]
+    masks: list[NDArray[np.bool_]]
 
 
-def _finished(work: tuple[list[Future[_Decoded]], list[pd.DataFrame]]) -> tuple[list[_Decoded], list[pd.DataFrame]]:
-    futures, part = work
-    return [future.result() for future in futures], part
-
-
-def _decode(dataset: Dataset, rows: pd.DataFrame) -> _Decoded:
-    """The image of some samples, and the mask of each."""
+def _decode(dataset: Dataset, augment: Augment | None, shuffle: tuple[int, int] | None, rows: pd.DataFrame) -> _Decoded:
+    """The image of some samples, changed or as it is, and the mask of each."""
     try:
         image = read_image(dataset.images / rows["image"].iloc[0])
     except (SampleError, FileNotFoundError) as error:
@@ -109,16 +126,22 @@ def _decode(dataset: Dataset, rows: pd.DataFrame) -> _Decoded:
         decode_mask(counts, height, width)
         for counts, height, width in zip(rows["mask"], rows["height"], rows["width"], strict=True)
     ]
-    return torch.from_numpy(image).permute(2, 0, 1).contiguous(), masks
+    texts = rows["expression"].tolist()
+    if augment is not None and shuffle is not None:
+        digest = hashlib.sha256(str(rows["image_id"].iloc[0]).encode()).digest()
+        rng = np.random.default_rng([*shuffle, int.from_bytes(digest[:8], "big")])
+        image, masks, texts, kept = augment(image, masks, texts, rng)
+        rows = rows.iloc[kept]
+    return _Decoded(torch.from_numpy(image).permute(2, 0, 1).contiguous(), rows, texts, masks)
 
 
-def _batch(decoded: list[_Decoded], groups: list[pd.DataFrame]) -> Batch:
-    samples = pd.concat(groups)
+def _batch(decoded: list[_Decoded]) -> Batch:
+    samples = pd.concat([one.rows for one in decoded])
     return Batch(
-        images=[image for image, _ in decoded],
-        texts=samples["expression"].tolist(),
-        image_index=[index for index, rows in enumerate(groups) for _ in range(len(rows))],
-        masks=[mask for _, masks in decoded for mask in masks],
+        images=[one.image for one in decoded],
+        texts=[text for one in decoded for text in one.texts],
+        image_index=[index for index, one in enumerate(decoded) for _ in one.texts],
+        masks=[mask for one in decoded for mask in one.masks],
         sample_ids=samples["sample_id"].tolist(),
         image_ids=samples["image_id"].tolist(),
         categories=[value if isinstance(value, str) else None for value in samples["category"]],

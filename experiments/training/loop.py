@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
+from benchmark.augmentation.augment import Augmentation
 from benchmark.data.loader import batches, count_batches
 from benchmark.data.samples import Dataset
 from benchmark.evaluator import evaluate
@@ -82,6 +83,7 @@ def fit(
     settings, started = config.train, time.perf_counter()
     per_epoch = count_batches(dataset, "train", settings.batch_images)
     step, history = TrainStep(model, settings, per_epoch, accelerator), History()
+    augment = Augmentation(settings.augment) if settings.augment else None
     with Progress(*COLUMNS, console=console) as progress:
         task = progress.add_task(config.variant, total=settings.epochs * per_epoch)
         for epoch in range(1, settings.epochs + 1):
@@ -89,7 +91,7 @@ def fit(
             recent: list[float] = []
             for batch in batches(
                 dataset, "train", settings.batch_images, shuffle=(config.seed, epoch),
-                expressions_per_image=settings.expressions_per_image, workers=workers,
+                expressions_per_image=settings.expressions_per_image, augment=augment, workers=workers,
             ):  # fmt: skip
                 lr, loss = step.lr, step.loss(batch)
                 history.step += 1

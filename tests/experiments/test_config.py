@@ -329,6 +329,26 @@ def test_a_resolved_configuration_survives_its_own_json() -> None:
     assert (plain["dataset"], plain["model_name"], plain["variant"], plain["seed"]) == (DATASET, MODEL, "local_only", 3)
 
 
+def test_augmentation_is_named_known_and_written_only_where_there_is_some(
+    subtests: pytest.Subtests, tmp_path: Path
+) -> None:
+    refuses_each(
+        subtests,
+        tmp_path,
+        (("train", "augment"), ["flap"], r"train\.augment.*unknown augmentation 'flap'; did you mean 'flip'\?"),
+        (("train", "augment"), ["flip", "flip"], r"train\.augment.*'flip' is there twice"),
+        (("train", "augment"), "flip", r"train\.augment"),
+        (("train", "augment"), None, r"train\.augment"),
+    )
+    data, found = real(), []
+    for names in ([], ["scale", "flip"], ["flip", "scale"]):
+        data["train"]["augment"] = names
+        found.append(resolve(load_params(write(tmp_path, data)), DATASET, MODEL, "rsrefseg", 0).plain())
+    assert "augment" not in found[0]["train"]  # a result from before there was any is no other configuration
+    assert found[1] == found[2]
+    assert found[1]["train"]["augment"] == ["flip", "scale"]
+
+
 def test_a_fingerprint_covers_everything_a_run_depends_on() -> None:
     params = load_params(PARAMS_FILE)
     plain = resolve(params, DATASET, MODEL, "rsrefseg", 0).plain()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,35 @@ def test_training_never_reads_the_test_split(dataset: Dataset, weights: Path, mo
     monkeypatch.setattr(Dataset, "split", lambda self, name: asked.append(name) or split(self, name))
     fit(dataset, weights, tiny_experiment(epochs=1))
     assert set(asked) == {"train", "val"}
+
+
+def test_training_batches_are_augmented_and_no_others(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Batch]] = {"train": [], "val": []}
+
+    def spy(dataset: Dataset, split: str, *args: int, **settings: Any) -> Iterator[Batch]:
+        for batch in batches(dataset, split, *args, **settings):
+            seen[split].append(batch)
+            yield batch
+
+    monkeypatch.setattr("experiments.training.loop.batches", spy)
+    monkeypatch.setattr("benchmark.evaluator.batches", spy)
+    fit(dataset, weights, tiny_experiment(epochs=2, augment=["flip", "turn", "colour", "scale"]))
+    said = dataset.samples.set_index("sample_id")["expression"]
+    changed = {
+        split: sum(
+            text != said[sample_id]
+            for batch in read
+            for text, sample_id in zip(batch.texts, batch.sample_ids, strict=True)
+        )
+        for split, read in seen.items()
+    }
+    assert changed["train"] > 0
+    assert seen["val"]
+    assert changed["val"] == 0
+    assert {image.shape[1] for batch in seen["val"] for image in batch.images} == {96}
+    assert len({image.shape[1] for batch in seen["train"] for image in batch.images}) > 1
 
 
 def test_only_what_is_declared_trains(dataset: Dataset, weights: Path) -> None:
