@@ -98,6 +98,8 @@ class PrompterConfig(Part):
 
     A switch is true or false: a word that looks like one ("False") is refused, not guessed at. `formulation` says whose
     equations (models/prompter.py). `grid` is the side to which CLIP's map is resized first; null keeps it as it is.
+    `start` is what the convolutions begin with (models/prompter.py): the released code's Kaiming weights, torch's own, or
+    weights with which every sparse prompt says "no point here" to SAM.
     """
 
     formulation: Literal["released", "paper"] = "released"
@@ -106,6 +108,7 @@ class PrompterConfig(Part):
     dense: StrictBool = True
     downsample: Literal[2, 4, 8] = 4
     grid: Annotated[int, Field(ge=1)] | None = None
+    start: Literal["released", "torch", "silent"] = "released"
 
     @model_validator(mode="after")
     def _some_text(self) -> Self:
