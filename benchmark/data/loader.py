@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
 
+Unit = Literal["images", "pairs"]
 AHEAD = 2  # batches that are decoded before they are asked for
 
 
@@ -41,35 +43,40 @@ class Batch:
 def batches(
     dataset: Dataset,
     split: str,
-    batch_images: int,
+    size: int,
     *,
+    of: Unit = "images",
     shuffle: tuple[int, int] | None = None,
     expressions_per_image: int | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Every image of a split once, with its samples.
+    """Every image of a split once, with its samples; or every sample once, an image as often as samples need it.
 
     Args:
         dataset, split: what to read.
-        batch_images: images a batch; the last batch may be smaller.
+        size: images, or pairs, a batch; the last batch may be smaller.
+        of: what is counted and drawn. Pairs of one batch that share an image share its place in `images`.
         shuffle: (seed, epoch) from which the order is drawn; None keeps the table's.
-        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle`.
+        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle` and
+            batches of images.
         workers: threads that decode ahead; 0 decodes when a batch is asked for.
 
     Raises:
         SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
             named.
-        ValueError: `expressions_per_image` without `shuffle`, which would leave out the same samples every time.
+        ValueError: `expressions_per_image` without `shuffle`, which would leave out the same samples every time, or
+            with batches of pairs, which take every sample.
     """
-    if expressions_per_image is not None and shuffle is None:
-        raise ValueError("expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them")
-    groups = [rows for _, rows in dataset.split(split).groupby("image_id", sort=False)]
-    if shuffle is not None:
-        rng = np.random.default_rng(shuffle)
-        groups = [groups[index] for index in rng.permutation(len(groups))]
-        if expressions_per_image is not None:
-            groups = [rows.iloc[rng.permutation(len(rows))[:expressions_per_image]] for rows in groups]
-    parts = [groups[first : first + batch_images] for first in range(0, len(groups), batch_images)]
+    if expressions_per_image is not None and (shuffle is None or of == "pairs"):
+        raise ValueError(
+            "expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them, and batches of images"
+        )
+    rng = None if shuffle is None else np.random.default_rng(shuffle)
+    parts = (
+        _parts_of_pairs(dataset.split(split), size, rng)
+        if of == "pairs"
+        else _parts_of_images(dataset.split(split), size, rng, expressions_per_image)
+    )
     if workers == 0:
         yield from (_batch([_decode(dataset, rows) for rows in part], part) for part in parts)
         return
@@ -86,9 +93,33 @@ def batches(
         pool.shutdown(cancel_futures=True)
 
 
-def count_batches(dataset: Dataset, split: str, batch_images: int) -> int:
+def count_batches(dataset: Dataset, split: str, size: int, of: Unit = "images") -> int:
     """How many batches `batches` makes of a split."""
-    return -(-int(dataset.split(split)["image_id"].nunique()) // batch_images)
+    samples = dataset.split(split)
+    return -(-(len(samples) if of == "pairs" else int(samples["image_id"].nunique())) // size)
+
+
+def _by_image(samples: pd.DataFrame) -> list[pd.DataFrame]:
+    return [rows for _, rows in samples.groupby("image_id", sort=False)]
+
+
+def _parts_of_images(
+    samples: pd.DataFrame, size: int, rng: np.random.Generator | None, limit: int | None
+) -> list[list[pd.DataFrame]]:
+    """The samples of each batch's images, image by image; at most `limit` of each."""
+    groups = _by_image(samples)
+    if rng is not None:
+        groups = [groups[index] for index in rng.permutation(len(groups))]
+        if limit is not None:
+            groups = [rows.iloc[rng.permutation(len(rows))[:limit]] for rows in groups]
+    return [groups[first : first + size] for first in range(0, len(groups), size)]
+
+
+def _parts_of_pairs(samples: pd.DataFrame, size: int, rng: np.random.Generator | None) -> list[list[pd.DataFrame]]:
+    """Each batch's samples, image by image."""
+    if rng is not None:
+        samples = samples.iloc[rng.permutation(len(samples))]
+    return [_by_image(samples.iloc[first : first + size]) for first in range(0, len(samples), size)]
 
 
 _Decoded = tuple[Tensor, list[NDArray[np.bool_]]]
