@@ -166,10 +166,8 @@ def describe(stored: StoredResult) -> str:
         lines.append(f"**Collapsed**: {collapse.title} ({collapse.share:.1%}); its metrics say little of the method")
     lines.append(f"{test.samples:,} test samples on {test.images:,} images; protocol {result.protocol_version}")
     if training.best_epoch is not None:
-        lines.append(
-            f"{training.epochs} epochs, {training.steps:,} steps; epoch {training.best_epoch} chosen by "
-            f"{training.selection_metric} on {training.selection_split}"
-        )
+        by = f"by {training.selection_metric} on {training.selection_split}" if training.selection_metric else "as last"
+        lines.append(f"{training.epochs} epochs, {training.steps:,} steps; epoch {training.best_epoch} chosen {by}")
     lines.append(f"Code of commit {result.meta.git_commit or 'unknown'}{' with changes' * bool(result.meta.git_dirty)}")
     return "\n\n".join(lines)
 

@@ -16,7 +16,6 @@ from typing import Annotated
 import pandas as pd
 import torch
 import typer
-from accelerate.utils import set_seed
 from rich import print
 from rich.progress import Progress
 
@@ -29,6 +28,7 @@ from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.repeatable import make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
 from experiments.settings import EvaluateConfig, ExperimentConfig
 from models.baselines import build_control
@@ -139,12 +139,13 @@ def main(
     with clear_errors():
         params = load_params()
         samples = open_dataset(params, dataset)
-        set_seed(seed)
-        if variant in CONTROLS:
+        control = variant in CONTROLS
+        run = resolve(params, dataset, model, None if control else variant, seed)
+        make_repeatable(seed, run.train.threads)
+        if control:
             config = model_config(params, model)
             measure_control(variant, config, model, samples, params.evaluate, params.loader.workers)
         else:
-            run = resolve(params, dataset, model, variant, seed)
             measure_run(run, samples, params.evaluate, params.loader.workers)
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -58,20 +56,33 @@ class LossConfig(Part):
 
 
 class TrainConfig(Part):
-    """Fine-tuning. Epochs of images: every step takes `batch_images` images, each with at most
-    `expressions_per_image` of its expressions (drawn anew each epoch; null takes all). augment: which of AUGMENTATIONS
-    change training images; their order says nothing."""
+    """Fine-tuning.
+
+    step_of, batch_size: a step takes so many pairs of image and expression, or so many images, each with at most
+        `expressions_per_image` of its expressions (drawn anew each epoch; null takes all). An epoch is all of them.
+    warmup_start, cosine: which curve the learning rate follows (experiments/training/schedule.py).
+    label_side: the loss is taken at label_side x label_side pixels; null: at each label's own size.
+    select: keep the epoch of the highest validation mIoU, or the last one whatever validation says.
+    threads: of the CPU. Sums are split among them, so their number belongs to what a run is.
+    augment: which of AUGMENTATIONS change training images; their order says nothing.
+    """
 
     epochs: Annotated[int, Field(ge=1)]
-    warmup_epochs: Annotated[float, Field(ge=0)]
-    batch_images: Annotated[int, Field(ge=1)]
+    step_of: Literal["pairs", "images"]
+    batch_size: Annotated[int, Field(ge=1)]
     expressions_per_image: Annotated[int, Field(ge=1)] | None
     lr: Annotated[float, Field(gt=0)]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    warmup_start: Annotated[float, Field(ge=0, le=1)] | Literal["one_step"]
+    cosine: Literal["per_epoch", "per_step"]
     final_lr_ratio: Annotated[float, Field(ge=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     loss: LossConfig
-    augment: tuple[str, ...] = ()
+    augment: tuple[str, ...]
+    label_side: Annotated[int, Field(ge=1)] | None
+    select: Literal["best", "last"]
+    threads: Annotated[int, Field(ge=1)]
 
     @field_validator("augment")
     @classmethod
@@ -83,10 +94,14 @@ class TrainConfig(Part):
                 raise ValueError(f"{name!r} is there twice; name each once")
         return tuple(name for name in AUGMENTATIONS if name in names)
 
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """No augmentation is not written, so that the configurations of results without it read as they always did."""
-        return {name: value for name, value in plain(self).items() if name != "augment" or value}
+    @model_validator(mode="after")
+    def _pairs_have_one_expression(self) -> Self:
+        if self.step_of == "pairs" and self.expressions_per_image is not None:
+            raise ValueError(
+                f"expressions_per_image is {self.expressions_per_image}, but a step of pairs takes every expression: "
+                "set it to null, or step_of to images"
+            )
+        return self
 
 
 class EvaluateConfig(Part):

@@ -31,8 +31,8 @@ from benchmark.results.schema import METRICS
 from benchmark.results.store import UNKNOWN, StoredResult, find_results, run_key
 from experiments.errors import InputError, clear_errors
 
-# Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training mostly
-# repeats to the last digit on one machine and one set of libraries (reports/LOG.md); elsewhere it is like another seed.
+# Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training on a
+# CPU repeats to the last digit on one machine and one set of libraries; elsewhere it is like another seed.
 TOLERANCE_CONTROL = 0.002
 TOLERANCE_TRAINED = 0.03
 SAME = 1e-6

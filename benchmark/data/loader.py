@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
 
+Unit = Literal["images", "pairs"]
 AHEAD = 2  # batches that are decoded before they are asked for
 
 # (H, W, 3) image, masks, sentences, random generator -> the same changed, and which of the samples are kept
@@ -51,20 +52,23 @@ class Batch:
 def batches(
     dataset: Dataset,
     split: str,
-    batch_images: int,
+    size: int,
     *,
+    of: Unit = "images",
     shuffle: tuple[int, int] | None = None,
     expressions_per_image: int | None = None,
     augment: Augment | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Every image of a split once, with its samples.
+    """Every image of a split once, with its samples; or every sample once, an image as often as samples need it.
 
     Args:
         dataset, split: what to read.
-        batch_images: images a batch; the last batch may be smaller.
+        size: images, or pairs, a batch; the last batch may be smaller.
+        of: what is counted and drawn. Pairs of one batch that share an image share its place in `images`.
         shuffle: (seed, epoch) from which the order is drawn; None keeps the table's.
-        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle`.
+        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle` and
+            batches of images.
         augment: changes each image together with its samples, by what is drawn from (seed, epoch, image_id); needs
             `shuffle`.
         workers: threads that decode ahead; 0 decodes when a batch is asked for.
@@ -72,19 +76,21 @@ def batches(
     Raises:
         SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
             named.
-        ValueError: `expressions_per_image` or `augment` without `shuffle`, which would draw the same every time.
+        ValueError: `expressions_per_image` or `augment` without `shuffle`, which would draw the same every time, or
+            `expressions_per_image` with batches of pairs, which take every sample.
     """
-    if expressions_per_image is not None and shuffle is None:
-        raise ValueError("expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them")
+    if expressions_per_image is not None and (shuffle is None or of == "pairs"):
+        raise ValueError(
+            "expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them, and batches of images"
+        )
     if augment is not None and shuffle is None:
         raise ValueError("augment changes images at random: give shuffle=(seed, epoch) to draw how")
-    groups = [rows for _, rows in dataset.split(split).groupby("image_id", sort=False)]
-    if shuffle is not None:
-        rng = np.random.default_rng(shuffle)
-        groups = [groups[index] for index in rng.permutation(len(groups))]
-        if expressions_per_image is not None:
-            groups = [rows.iloc[rng.permutation(len(rows))[:expressions_per_image]] for rows in groups]
-    parts = [groups[first : first + batch_images] for first in range(0, len(groups), batch_images)]
+    rng = None if shuffle is None else np.random.default_rng(shuffle)
+    parts = (
+        _parts_of_pairs(dataset.split(split), size, rng)
+        if of == "pairs"
+        else _parts_of_images(dataset.split(split), size, rng, expressions_per_image)
+    )
     decode = partial(_decode, dataset, augment, shuffle)
     if workers == 0:
         yield from (_batch([decode(rows) for rows in part]) for part in parts)
@@ -102,9 +108,33 @@ def batches(
         pool.shutdown(cancel_futures=True)
 
 
-def count_batches(dataset: Dataset, split: str, batch_images: int) -> int:
+def count_batches(dataset: Dataset, split: str, size: int, of: Unit = "images") -> int:
     """How many batches `batches` makes of a split."""
-    return -(-int(dataset.split(split)["image_id"].nunique()) // batch_images)
+    samples = dataset.split(split)
+    return -(-(len(samples) if of == "pairs" else int(samples["image_id"].nunique())) // size)
+
+
+def _by_image(samples: pd.DataFrame) -> list[pd.DataFrame]:
+    return [rows for _, rows in samples.groupby("image_id", sort=False)]
+
+
+def _parts_of_images(
+    samples: pd.DataFrame, size: int, rng: np.random.Generator | None, limit: int | None
+) -> list[list[pd.DataFrame]]:
+    """The samples of each batch's images, image by image; at most `limit` of each."""
+    groups = _by_image(samples)
+    if rng is not None:
+        groups = [groups[index] for index in rng.permutation(len(groups))]
+        if limit is not None:
+            groups = [rows.iloc[rng.permutation(len(rows))[:limit]] for rows in groups]
+    return [groups[first : first + size] for first in range(0, len(groups), size)]
+
+
+def _parts_of_pairs(samples: pd.DataFrame, size: int, rng: np.random.Generator | None) -> list[list[pd.DataFrame]]:
+    """Each batch's samples, image by image."""
+    if rng is not None:
+        samples = samples.iloc[rng.permutation(len(samples))]
+    return [_by_image(samples.iloc[first : first + size]) for first in range(0, len(samples), size)]
 
 
 class _Decoded(NamedTuple):

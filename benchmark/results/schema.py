@@ -69,7 +69,11 @@ class Data(_Record):
 
 
 class Training(_Record):
-    """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known."""
+    """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known.
+
+    best_epoch, best_value: the epoch whose weights were kept, and its mIoU on `val`. selection_metric and
+    selection_split are None where it was the last one, whatever its value.
+    """
 
     epochs: NonNegativeInt
     steps: NonNegativeInt

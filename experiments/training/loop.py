@@ -1,4 +1,4 @@
-"""Fine-tuning: epochs of train steps, each with its validation, and the weights of the best one."""
+"""Fine-tuning: epochs of train steps, each with its validation, and the weights of the one that is kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COLUMNS = (
 
 @dataclass
 class History:
-    """What a training has seen so far: the lines of curve.csv, and the best epoch with its weights."""
+    """What a training has seen so far: the lines of curve.csv, and the epoch to keep with its weights."""
 
     curve: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
@@ -75,13 +75,13 @@ def fit(
     """Train `model` in place for all epochs; `workers` threads decode images ahead.
 
     Returns:
-        The run: best weights, curve and costs.
+        The run: the weights of the epoch that `train.select` names, curve and costs.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
     settings, started = config.train, time.perf_counter()
-    per_epoch = count_batches(dataset, "train", settings.batch_images)
+    per_epoch = count_batches(dataset, "train", settings.batch_size, settings.step_of)
     step, history = TrainStep(model, settings, per_epoch, accelerator), History()
     augment = Augmentation(settings.augment) if settings.augment else None
     with Progress(*COLUMNS, console=console) as progress:
@@ -90,7 +90,7 @@ def fit(
             step.model.train()
             recent: list[float] = []
             for batch in batches(
-                dataset, "train", settings.batch_images, shuffle=(config.seed, epoch),
+                dataset, "train", settings.batch_size, of=settings.step_of, shuffle=(config.seed, epoch),
                 expressions_per_image=settings.expressions_per_image, augment=augment, workers=workers,
             ):  # fmt: skip
                 lr, loss = step.lr, step.loss(batch)
@@ -121,8 +121,8 @@ def fit(
             epochs=settings.epochs,
             steps=history.step,
             seconds=time.perf_counter() - started,
-            selection_metric="miou",
-            selection_split="val",
+            selection_metric="miou" if settings.select == "best" else None,
+            selection_split="val" if settings.select == "best" else None,
             best_epoch=history.best_epoch,
             best_value=history.best_value,
             parameters_total=sum(parameter.numel() for parameter in model.parameters()),
@@ -135,17 +135,17 @@ def fit(
 def _validate(
     model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, epoch: int, history: History, workers: int
 ) -> Collapse | None:
-    """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far.
+    """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far, or if the last is wanted.
 
     Returns:
         How the predictions collapsed, if they did. It decides nothing.
     """
     model.eval()
-    measured = evaluate(model, dataset, "val", batch_images=config.train.batch_images, workers=workers)
+    measured = evaluate(model, dataset, "val", batch_images=config.train.batch_size, workers=workers)
     value, collapse = miou(measured.lines), find_collapse(measured.lines, measured.masks)
     last = history.curve[-1] if history.curve else {"loss": None, "lr": None}
     history.note(epoch, last["loss"], last["lr"], round(value, 6), collapse.kind if collapse else NOT_COLLAPSED)
-    if value > history.best_value:
+    if value > history.best_value or config.train.select == "last":
         history.best_value, history.best_epoch = value, epoch
         history.best_state = {name: tensor.detach().clone() for name, tensor in model.trained_state().items()}
     return collapse

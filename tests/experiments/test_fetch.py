@@ -27,14 +27,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 TRAIN = {
     "epochs": 1,
-    "warmup_epochs": 0,
-    "batch_images": 4,
+    "step_of": "images",
+    "batch_size": 4,
     "expressions_per_image": 2,
     "lr": 1e-3,
+    "warmup_epochs": 0,
+    "warmup_start": 0,
+    "cosine": "per_step",
     "final_lr_ratio": 0.1,
     "weight_decay": 0,
     "clip_norm": 1.0,
     "loss": {"bce": 1, "dice": 1},
+    "label_side": None,
+    "select": "best",
+    "threads": 1,
+    "augment": [],
 }
 
 

@@ -46,6 +46,27 @@ def test_an_image_is_in_one_batch_however_many_samples_it_has(dataset: Dataset) 
     assert len(places) == count_batches(dataset, "train", 2) == 3
 
 
+def test_pairs_come_each_once_an_epoch_and_share_the_image_they_have_in_common(dataset: Dataset) -> None:
+    rows = dataset.split("train").set_index("sample_id")
+    epochs = []
+    for epoch in (1, 1, 2):
+        drawn = list(batches(dataset, "train", 4, of="pairs", shuffle=(0, epoch)))
+        assert [len(batch.sample_ids) for batch in drawn] == [4, 4, 4, 3]
+        assert count_batches(dataset, "train", 4, "pairs") == 4
+        for batch in drawn:
+            assert batch.image_ids == rows.loc[batch.sample_ids, "image_id"].tolist()
+            by_place = dict(zip(batch.image_index, batch.image_ids, strict=True))
+            assert len(batch.images) == len(by_place) == len(set(batch.image_ids))
+            for place, image_id in by_place.items():
+                name = rows.loc[rows["image_id"] == image_id, "image"].iloc[0]
+                assert np.array_equal(batch.images[place].permute(1, 2, 0).numpy(), read_image(dataset.images / name))
+        epochs.append([sample_id for batch in drawn for sample_id in batch.sample_ids])
+        assert sorted(epochs[-1]) == sorted(rows.index)
+    assert epochs[0] == epochs[1] != epochs[2]
+    with pytest.raises(ValueError, match="expressions_per_image leaves samples out"):
+        next(batches(dataset, "train", 4, of="pairs", shuffle=(0, 1), expressions_per_image=1))
+
+
 def test_the_order_without_shuffling_is_the_tables(dataset: Dataset) -> None:
     ids = [sample_id for batch in batches(dataset, "test", 3) for sample_id in batch.sample_ids]
     assert ids == dataset.split("test")["sample_id"].tolist()
