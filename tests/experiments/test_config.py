@@ -346,9 +346,7 @@ def test_a_resolved_configuration_survives_its_own_json() -> None:
     assert (plain["dataset"], plain["model_name"], plain["variant"], plain["seed"]) == (DATASET, MODEL, "local_only", 3)
 
 
-def test_augmentation_is_named_known_and_in_one_order(
-    subtests: pytest.Subtests, tmp_path: Path
-) -> None:
+def test_augmentation_is_named_known_and_in_one_order(subtests: pytest.Subtests, tmp_path: Path) -> None:
     refuses_each(
         subtests,
         tmp_path,
