@@ -71,7 +71,8 @@ def write_scenes(
 
     Sentences depend on (seed, image_id) only, so a scene keeps its own whatever else is built. per_image: at most so
     many samples of one image, chosen at random with its categories as even as they can be (None: all). order: as
-    write_expressions(). require: splits that must end up with samples. A scene without samples leaves no image behind; how many there are is logged.
+    write_expressions(). require: splits that must end up with samples. A scene without samples leaves no image behind;
+    how many there are is logged.
     Raises SampleError, and what the scenes raise, with ``folder`` as it was before.
     """
     rows: list[dict[str, Any]] = []

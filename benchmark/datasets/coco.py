@@ -199,7 +199,7 @@ def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: 
 
 
 def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Region]:
-    """What of an instance lies in a window, scaled with it: nothing, a region, or of a crowd the whole and its pieces."""
+    """What of an instance lies in a window, scaled: nothing, a region, or of a crowd the whole and its pieces."""
     rows, columns = window
     height, width = instance.crop.shape
     top, bottom = max(rows.start, instance.y), min(rows.stop, instance.y + height)

@@ -31,9 +31,9 @@ def lay_windows(
 ) -> list[Square]:
     """Up to ``most`` windows of an image, the one that holds most objects first.
 
-    boxes: (N, 4) x1, y1, x2, y2 in pixels, right and bottom exclusive. areas: (N) pixels. sides: of windows, pixels; one
-    larger than the image's shorter side becomes that. shares: least and greatest area of an object that counts as held,
-    of the window's. No objects, no windows.
+    boxes: (N, 4) x1, y1, x2, y2 in pixels, right and bottom exclusive. areas: (N) pixels. sides: of windows, pixels;
+    one larger than the image's shorter side becomes that. shares: least and greatest area of an object that counts as
+    held, of the window's. No objects, no windows.
     """
     if not len(boxes):
         return []

@@ -107,7 +107,7 @@ def scale_image(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def scale_mask(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """(side, side) of (H, W): the pixels that it covers by half at least; where there are none, those it covers most."""
+    """(side, side) of (H, W): the pixels that it covers by half; where there are none, those that it covers most."""
     covered = np.asarray(Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BOX))
     return covered >= min(0.5, covered.max())
 

@@ -37,9 +37,7 @@ def test_a_window_goes_around_what_it_would_cut_and_none_lies_over_another() -> 
         held = sum(holds((y, x, side), box) for box in boxes)
         seen = sum(a < x + side and c > x and b < y + side and d > y for a, b, c, d in boxes)
         assert held > seen - held
-        assert not any(
-            y < b + other and b < y + side and x < a + other and a < x + side for b, a, other in windows[:k]
-        )
+        assert not any(y < b + other and b < y + side and x < a + other and a < x + side for b, a, other in windows[:k])
 
 
 def test_what_is_too_large_for_a_window_gets_a_larger_one_or_none() -> None:
