@@ -12,7 +12,7 @@ every object of the ten categories is annotated (cars in shadow, small boats are
 
 The split is ours, for there is no official one: vhr10_split.csv, a line `image,place,split` for each image. Many images
 show the same place, turned, scaled, or at another time of day: a place is called after its first image and stays in one
-split. They were found by SIFT features of pairs of images that agree on one turn, scale and shift; the weakest pairs
+split. They were found by SIFT features of pairs of images that agree on one turn, scale and shift; 25 weak pairs
 were looked at (docs/datasets.md). The rule by which places are dealt out is in
 tests/benchmark/datasets/test_vhr10.py, which holds the file to it.
 """
