@@ -33,10 +33,21 @@ from benchmark.results.truth import load_examples
 from experiments.errors import clear_errors
 from experiments.tracking import DESCRIPTION_TAG, Record, TrackedRun, TrackingError, TrackingStore
 
-LAYOUT = "3"  # of what is logged; a new one replaces every run
+LAYOUT = "4"  # of what is logged; a new one replaces every run
 FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
-TAG_COLUMNS = ("dataset", "model", "variant", "seed", "control", "protocol_version", "fingerprint", "git_commit")
-METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), "val/best_miou", "train/seconds")
+TAG_COLUMNS = (
+    "dataset",
+    "model",
+    "variant",
+    "seed",
+    "control",
+    "collapsed",
+    "protocol_version",
+    "fingerprint",
+    "git_commit",
+)
+COLLAPSE_SHARE = f"{TEST_SPLIT}/collapse_share"  # of collapsed runs
+METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), COLLAPSE_SHARE, "val/best_miou", "train/seconds")
 COUNT_COLUMNS = ("parameters/trained", "parameters/total")
 
 
@@ -76,7 +87,7 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
         outcome[store.put(record)] += 1
         rows.append(_row(store.check(record)))
     frame = pd.DataFrame(rows, columns=[*TAG_COLUMNS, *METRIC_COLUMNS, *COUNT_COLUMNS])
-    seldom = [f"{TEST_SPLIT}/{name}" for name in METRICS if name not in METRIC_NAMES]
+    seldom = [*(f"{TEST_SPLIT}/{name}" for name in METRICS if name not in METRIC_NAMES), COLLAPSE_SHARE]
     frame = frame.astype(dict.fromkeys(COUNT_COLUMNS, "Int64"))
     frame = frame.drop(columns=[name for name in seldom if frame[name].isna().all()])
     with replacing(table) as part:
@@ -104,6 +115,7 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         "variant": run.variant,
         "seed": str(run.seed),
         "control": str(run.control).lower(),
+        "collapsed": stored.collapsed,
         "fingerprint": run.fingerprint,
         "protocol_version": result.protocol_version,
         "device": result.meta.device,
@@ -118,6 +130,7 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         "parameters/total": result.train.parameters_total,
         "parameters/trained": result.train.parameters_trained,
         "val/best_miou": result.train.best_value,
+        COLLAPSE_SHARE: None if result.collapse is None else result.collapse.share,
     }
     metrics |= {name: float(value) for name, value in costs.items() if value is not None}
     digest = hashlib.sha256(LAYOUT.encode())
@@ -149,12 +162,12 @@ def describe(stored: StoredResult) -> str:
     lines = [f"**{run.variant}** ({kind}) on **{run.dataset}**, model **{run.model}**"]
     if run.outside is not None:
         lines = [f"**{run.outside}** on **{run.dataset}**: an external submission, scored here"]
+    if (collapse := result.collapse) is not None:
+        lines.append(f"**Collapsed**: {collapse.title} ({collapse.share:.1%}); its metrics say little of the method")
     lines.append(f"{test.samples:,} test samples on {test.images:,} images; protocol {result.protocol_version}")
     if training.best_epoch is not None:
-        lines.append(
-            f"{training.epochs} epochs, {training.steps:,} steps; epoch {training.best_epoch} chosen by "
-            f"{training.selection_metric} on {training.selection_split}"
-        )
+        by = f"by {training.selection_metric} on {training.selection_split}" if training.selection_metric else "as last"
+        lines.append(f"{training.epochs} epochs, {training.steps:,} steps; epoch {training.best_epoch} chosen {by}")
     lines.append(f"Code of commit {result.meta.git_commit or 'unknown'}{' with changes' * bool(result.meta.git_dirty)}")
     return "\n\n".join(lines)
 

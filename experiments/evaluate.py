@@ -16,7 +16,6 @@ from typing import Annotated
 import pandas as pd
 import torch
 import typer
-from accelerate.utils import set_seed
 from rich import print
 from rich.progress import Progress
 
@@ -26,9 +25,10 @@ from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run, Training
-from benchmark.results.store import data_of, load_curve, result_folder, save_result
+from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.repeatable import make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
 from experiments.settings import EvaluateConfig, ExperimentConfig
 from models.baselines import build_control
@@ -110,16 +110,22 @@ def _measure(
         predict_seconds=measured.predict_seconds,
         metrics=metrics,
     )
+    collapse = collapse_of(run, lines, measured.masks)
     result = Result(
         run=run,
         data=data_of(dataset),
         train=training,
         eval={TEST_SPLIT: evaluation},
+        collapse=collapse,
         meta=provenance(device=f"{device.type} ({torch.get_num_threads()} threads)"),
     )
     folder = result_folder(RESULTS, run)
     save_result(folder, result, lines, curve, measured.masks, measured.sweep)
     print(f"{run.variant}: test mIoU {metrics['miou']:.4f}, oIoU {metrics['oiou']:.4f} -> {folder}")
+    if collapse is not None:
+        print(
+            f"[bold yellow]collapsed[/]: {collapse.title} ({collapse.share:.1%}); its metrics say little of the method"
+        )
     return folder
 
 
@@ -133,12 +139,13 @@ def main(
     with clear_errors():
         params = load_params()
         samples = open_dataset(params, dataset)
-        set_seed(seed)
-        if variant in CONTROLS:
+        control = variant in CONTROLS
+        run = resolve(params, dataset, model, None if control else variant, seed)
+        make_repeatable(seed, run.train.threads)
+        if control:
             config = model_config(params, model)
             measure_control(variant, config, model, samples, params.evaluate, params.loader.workers)
         else:
-            run = resolve(params, dataset, model, variant, seed)
             measure_run(run, samples, params.evaluate, params.loader.workers)
 
 

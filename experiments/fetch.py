@@ -20,6 +20,7 @@ from typing import Annotated
 import typer
 
 from benchmark.data.samples import Dataset, load_dataset
+from benchmark.datasets.patches import PatchConfig
 from benchmark.datasets.triplets import PublishedConfig
 from benchmark.metrics.strata import save_strata
 from benchmark.results.truth import save_examples, save_truth
@@ -40,13 +41,13 @@ def main(
         params = load_params()
         source, config = source_of(params, dataset), dataset_config(params, dataset)
         if allow_count_mismatch:
-            if not isinstance(config, PublishedConfig):
+            if "allow_count_mismatch" not in type(config).model_fields:
                 raise InputError(f"--allow-count-mismatch: {dataset} has no published counts; leave it out")
             config = config.model_copy(update={"allow_count_mismatch": True})
         if source.spec is not None:
             if source.spec.superseded_by:
                 console.print(f"[yellow]{dataset} is superseded by {source.spec.superseded_by}[/yellow]")
-            if isinstance(config, PublishedConfig):
+            if source.spec.files and isinstance(config, PublishedConfig | PatchConfig):
                 download_dataset(source.spec, Path(config.root), offline)
         folder = DATA / dataset
         with printed(logging.getLogger("benchmark.datasets")):

@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmark.data.samples import SPLITS, Dataset
+from benchmark.metrics.collapse import find_collapse
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details, measure
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import METRICS, NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run
-from benchmark.results.store import StoredResult, data_of, load_result, result_folder, save_result
+from benchmark.results.store import StoredResult, collapse_of, data_of, load_result, result_folder, save_result
 from benchmark.scoring import read_submission
 from experiments.config import load_params, open_dataset
 from experiments.errors import InputError, clear_errors
@@ -71,6 +72,7 @@ def to_result(dataset: Dataset, name: str, predictions: Path, lines: pd.DataFram
         data=data_of(dataset),
         train=NOT_TRAINED,
         eval={TEST_SPLIT: Evaluation(samples=len(lines), images=images, seconds=None, metrics=summary(lines))},
+        collapse=collapse_of(run, lines, masks),
         meta=provenance(device="not run here"),
     )
     return StoredResult(result_folder(RESULTS, run), result, lines, None, masks)
@@ -104,7 +106,7 @@ def main(
                 data.split(split), masks, Details(params.evaluate.sides),
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
-        place = "not recorded: only the test split is"
+        place, collapse = "not recorded: only the test split is", find_collapse(lines, masks)
         if split == TEST_SPLIT:
             stored = to_result(data, name, predictions, lines, masks)
             _check_place(stored.folder, name)
@@ -112,6 +114,8 @@ def main(
             place = str(stored.folder)
         values = ", ".join(f"{METRICS[metric].title} {value:.4f}" for metric, value in summary(lines).items())
         Console().print(f"{name}: {split} {values} -> {place}", markup=False, highlight=False, soft_wrap=True)
+        if collapse is not None:
+            Console().print(f"collapsed: {collapse.title} ({collapse.share:.1%}); it is marked so", highlight=False)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from benchmark.augmentation.augment import AUGMENTATIONS
 from experiments.foundation_settings import FoundationConfig
 from models.config import ModelConfig, Part
 
@@ -49,18 +56,52 @@ class LossConfig(Part):
 
 
 class TrainConfig(Part):
-    """Fine-tuning. Epochs of images: every step takes `batch_images` images, each with at most
-    `expressions_per_image` of its expressions (drawn anew each epoch; null takes all)."""
+    """Fine-tuning.
+
+    step_of, batch_size: a step takes so many pairs of image and expression, or so many images, each with at most
+        `expressions_per_image` of its expressions (drawn anew each epoch; null takes all). An epoch is all of them.
+    warmup_start, cosine: which curve the learning rate follows (experiments/training/schedule.py).
+    label_side: the loss is taken at label_side x label_side pixels; null: at each label's own size.
+    select: keep the epoch of the highest validation mIoU, or the last one whatever validation says.
+    threads: of the CPU. Sums are split among them, so their number belongs to what a run is.
+    augment: which of AUGMENTATIONS change training images; their order says nothing.
+    """
 
     epochs: Annotated[int, Field(ge=1)]
-    warmup_epochs: Annotated[float, Field(ge=0)]
-    batch_images: Annotated[int, Field(ge=1)]
+    step_of: Literal["pairs", "images"]
+    batch_size: Annotated[int, Field(ge=1)]
     expressions_per_image: Annotated[int, Field(ge=1)] | None
     lr: Annotated[float, Field(gt=0)]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    warmup_start: Annotated[float, Field(ge=0, le=1)] | Literal["one_step"]
+    cosine: Literal["per_epoch", "per_step"]
     final_lr_ratio: Annotated[float, Field(ge=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     loss: LossConfig
+    augment: tuple[str, ...]
+    label_side: Annotated[int, Field(ge=1)] | None
+    select: Literal["best", "last"]
+    threads: Annotated[int, Field(ge=1)]
+
+    @field_validator("augment")
+    @classmethod
+    def _known_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in AUGMENTATIONS:
+                raise ValueError(f"unknown augmentation {name!r}{nearest(name, AUGMENTATIONS)}")
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is there twice; name each once")
+        return tuple(name for name in AUGMENTATIONS if name in names)
+
+    @model_validator(mode="after")
+    def _pairs_have_one_expression(self) -> Self:
+        if self.step_of == "pairs" and self.expressions_per_image is not None:
+            raise ValueError(
+                f"expressions_per_image is {self.expressions_per_image}, but a step of pairs takes every expression: "
+                "set it to null, or step_of to images"
+            )
+        return self
 
 
 class EvaluateConfig(Part):

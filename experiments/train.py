@@ -1,4 +1,4 @@
-"""Fine-tune one variant and keep its best epoch.
+"""Fine-tune one variant and keep its best epoch, or its last (`train.select`).
 
     python -m experiments.train --dataset synthetic --model mini --variant rsrefseg --seed 0
 
@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from rich.console import Console
 
 from experiments.config import load_params, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.repeatable import make_repeatable
 from experiments.runs import foundation_hashes, save_run
 from experiments.settings import ConfigError
 from experiments.training.loop import fit
@@ -38,7 +38,7 @@ def main(
         config = resolve(params, dataset, model, variant, seed)
         samples = open_dataset(params, dataset)
         weights = Path("weights") / model
-        set_seed(seed)
+        make_repeatable(seed, config.train.threads)
         accelerator = Accelerator()
         if accelerator.num_processes > 1:
             raise ConfigError(
@@ -48,7 +48,7 @@ def main(
         network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
         run = fit(network, samples, config, accelerator, console, params.loader.workers)
         folder = save_run(run, foundation_hashes(weights), samples.manifest.samples_sha256)
-        console.print(f"best epoch {run.training.best_epoch}, val mIoU {run.training.best_value:.4f} -> {folder}")
+        console.print(f"kept epoch {run.training.best_epoch}, val mIoU {run.training.best_value:.4f} -> {folder}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
     python -m experiments.verify --against FOLDER    # against another results folder
 
 Says of each metric of each run "same" (to the six decimals that are stored), "within" (the stated tolerance) or "off".
-A run that only one side has is "missing" or "new"; one of another configuration or other data is "other". The exit
-status is 0 if nothing is off, other or missing, else 1.
+A run that only one side has is "missing" or "new"; one of another configuration or other data is "other". One that
+collapsed on one side only, or to other masks, is "off" whatever its numbers are. The exit status is 0 if nothing is
+off, other or missing, else 1.
 """
 
 from __future__ import annotations
@@ -27,25 +28,29 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.results.schema import METRICS
-from benchmark.results.store import StoredResult, find_results, run_key
+from benchmark.results.store import UNKNOWN, StoredResult, find_results, run_key
 from experiments.errors import InputError, clear_errors
 
-# Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training mostly
-# repeats to the last digit on one machine and one set of libraries (reports/LOG.md); elsewhere it is like another seed.
+# Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training on a
+# CPU repeats to the last digit on one machine and one set of libraries; elsewhere it is like another seed.
 TOLERANCE_CONTROL = 0.002
 TOLERANCE_TRAINED = 0.03
 SAME = 1e-6
+COLLAPSED = "collapsed"
 STYLES = {"same": "green", "within": "green", "off": "red", "other": "red", "missing": "red", "new": "yellow"}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number. verdict: a key of STYLES; metric "" and no values where a whole run is other, missing or new."""
+    """One number. verdict: a key of STYLES; metric "" and no values where a whole run is other, missing or new.
+
+    Where the two sides differ in StoredResult.collapsed, metric is COLLAPSED and the values are those.
+    """
 
     run: str
     metric: str
-    committed: float | None
-    fresh: float | None
+    committed: float | str | None
+    fresh: float | str | None
     verdict: str
 
 
@@ -65,6 +70,8 @@ def compare_results(
         if _made_from(before) != _made_from(now):
             found.append(Comparison(name, "", None, None, "other"))
             continue
+        if before.collapsed != now.collapsed and UNKNOWN not in (before.collapsed, now.collapsed):
+            found.append(Comparison(name, COLLAPSED, before.collapsed, now.collapsed, "off"))
         trained = not before.result.run.control and before.result.run.outside is None
         allowed = tolerance if trained else TOLERANCE_CONTROL
         for metric in METRICS:
@@ -144,10 +151,11 @@ def print_comparison(console: Console, found: list[Comparison], tolerance: float
         for column in ("run", "metric", "committed", "fresh", "difference", "verdict"):
             table.add_column(column, justify="left" if column in ("run", "metric", "verdict") else "right")
         for one in shown:
-            both = one.committed is not None and one.fresh is not None
-            numbers = ["–" if value is None else f"{100 * value:.4f}" for value in (one.committed, one.fresh)]
-            difference = f"{100 * (one.fresh - one.committed):+.4f}" if both else "–"  # type: ignore[operator]
-            title = METRICS[one.metric].title if one.metric else "the whole run"
+            difference = "–"
+            if isinstance(one.committed, float) and isinstance(one.fresh, float):
+                difference = f"{100 * (one.fresh - one.committed):+.4f}"
+            numbers = [_printed(value) for value in (one.committed, one.fresh)]
+            title = METRICS[one.metric].title if one.metric in METRICS else one.metric or "the whole run"
             table.add_row(one.run, title, *numbers, difference, f"[{STYLES[one.verdict]}]{one.verdict}[/]")
         console.print(table)
     counts = Counter(one.verdict for one in found)
@@ -156,6 +164,13 @@ def print_comparison(console: Console, found: list[Comparison], tolerance: float
         f"{said or 'nothing to compare'}. In %; tolerance {100 * tolerance:g} percentage points for trained runs, "
         f"{100 * TOLERANCE_CONTROL:g} for training-free baselines.", highlight=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _printed(value: float | str | None) -> str:
+    """A share in %, a word as it is, "–" for nothing."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else f"{100 * value:.4f}"
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ class Clip(nn.Module):
 
     def encode_images(self, images: Sequence[Tensor]) -> Tensor:
         """-> (B, C, H, W): the last hidden state after the final norm, as a map."""
-        pixels_B3SS = prepare_images(images, self.config.image_side, self.pixel_mean, self.pixel_std)
+        pixels_B3SS = prepare_images(
+            images, self.config.image_side, self.pixel_mean, self.pixel_std, through=self.config.through_side
+        )
         vision = self.model.vision_model
         hidden_BLC = vision(pixels_B3SS).last_hidden_state
         if self.config.family == "clip":  # transformers norms and projects the pooled CLS alone

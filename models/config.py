@@ -23,6 +23,9 @@ class ClipConfig(Part):
 
     `projection` (width of the shared space) and `neutral` (the caption that stands for "something else", the zero of
     the logits: models/clip.py) belong to family "clip"; SigLIP has neither.
+
+    `through_side`: images are first resized to this side (models/pixels.py), as the released code takes CLIP's from
+    SAM's 1024; null resizes them directly.
     """
 
     family: Literal["siglip", "siglip2", "clip"]
@@ -32,6 +35,7 @@ class ClipConfig(Part):
     neutral: Annotated[str, Field(pattern=r"\S")] | None = None
     pixel_mean: Rgb = (0.5, 0.5, 0.5)  # SigLIP's own, of pixels in [0, 1]
     pixel_std: Rgb = (0.5, 0.5, 0.5)
+    through_side: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def image_side(self) -> int:
@@ -98,6 +102,8 @@ class PrompterConfig(Part):
 
     A switch is true or false: a word that looks like one ("False") is refused, not guessed at. `formulation` says whose
     equations (models/prompter.py). `grid` is the side to which CLIP's map is resized first; null keeps it as it is.
+    `start` is what the convolutions begin with (models/prompter.py): the released code's Kaiming weights, torch's own,
+    or weights with which every sparse prompt says "not a point" to SAM.
     """
 
     formulation: Literal["released", "paper"] = "released"
@@ -106,6 +112,7 @@ class PrompterConfig(Part):
     dense: StrictBool = True
     downsample: Literal[2, 4, 8] = 4
     grid: Annotated[int, Field(ge=1)] | None = None
+    start: Literal["released", "torch", "silent"] = "released"
 
     @model_validator(mode="after")
     def _some_text(self) -> Self:

@@ -18,6 +18,10 @@ and b its bias (or what stands for it: models/clip.py), each equation by its nam
 the local term has no residual mean. The paper's grid is 24 x 24 (`grid: 24`), which two halvings make M = 36; the
 released code's is 27 x 27, hence M = 49.
 Without the global term there is no G: the dense prompt is then the mean token logit (1/T) sum_d L_d.
+
+`start`: `released` draws the convolutions as mmcv's ConvModule does (Kaiming normal, fan-out, zero bias). Prompts of
+random weights mean nothing to SAM, and its decoder is trained in full: the first steps, while they reach for any mask,
+undo what it had learnt. `silent` starts where SAM was: M prompts that say "not a point", and the dense prompt.
 """
 
 from __future__ import annotations
@@ -98,6 +102,17 @@ class AttnPrompter(nn.Module):
         halvings = config.downsample.bit_length() - 1
         self.shrink = nn.Sequential(*[_block(sam_width, sam_width, kernel=3, stride=2) for _ in range(halvings)])
         self.project = nn.Conv2d(sam_width, sam_width, kernel_size=1)
+        if config.start == "released":
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(self.project.bias)
+
+    @torch.no_grad()
+    def silence(self, no_point_C: Tensor) -> None:
+        """Let every sparse prompt be SAM's own "not a point", whatever it is shown, until training says otherwise."""
+        self.project.weight.zero_()
+        self.project.bias.copy_(no_point_C)
 
     def forward(self, features: ClipFeatures, image_index: Tensor, position_1CHW: Tensor) -> Prompts:
         """One set of prompts for each expression.

@@ -39,6 +39,8 @@ class RSRefSeg(nn.Module):
         self.clip = clip
         self.sam = sam
         self.prompter = AttnPrompter(config.prompter, clip_width=config.clip.width, sam_width=config.sam.width)
+        if config.prompter.start == "silent":
+            self.prompter.silence(sam.no_point())
         if config.lora is not None:
             add_adapters(self, config, config.lora)
         freeze(self, config.prompter)

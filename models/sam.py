@@ -88,6 +88,10 @@ class Sam(nn.Module):
         """The dense embedding that says "no mask was given" -> (1, C, 1, 1)."""
         return self.model.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
 
+    def no_point(self) -> Tensor:
+        """The sparse embedding that says "not a point", with which SAM was trained to fill up its prompts -> (C,)."""
+        return self.model.prompt_encoder.not_a_point_embed.weight[0]
+
     def decode(self, image_NChw: Tensor, sparse_NMC: Tensor, dense_NChw: Tensor) -> tuple[Tensor, Tensor]:
         """One mask for each prompt.
 

@@ -122,10 +122,11 @@ def readme_block(report: Report) -> str:
     parts = []
     if picture is not None:
         group, example = picture
+        also = " (runs of which collapsed)" if any(method.name != FULL for method in group.collapsed) else ""
         parts.append(
             f'The picture: a test image of `{group.dataset}`, "{example.expression}", and the mask of `{FULL}` in size '
-            f"`{group.model}` (IoU {example.iou:.2f}) where it gains most over the other variants; median, worst and "
-            "random ones are in [docs/results.md](docs/results.md).\n"
+            f"`{group.model}` (IoU {example.iou:.2f}) where it gains most over the other variants{also}; median, worst "
+            "and random ones are in [docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
     if others := other_datasets(report):
@@ -171,7 +172,7 @@ def _screen(table: Table, width: int) -> ScreenTable:
     columns = [place for place, name in enumerate(table.header) if name not in left_out]
     screen = ScreenTable(title=table.title, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for place in columns:
-        screen.add_column(escape(table.header[place]), justify="right" if place else "left", no_wrap=True)
+        screen.add_column(escape(table.header[place]), justify="right" if place else "left", no_wrap=bool(place))
     for number, row in enumerate(table.rows, start=1):
         cells = (row[place] for place in columns)
         texts = (f"[bold]{escape(cell.text)}[/]" if cell.bold else escape(cell.text) for cell in cells)

@@ -26,9 +26,10 @@ from benchmark.metrics.statistics import (
 )
 from benchmark.metrics.strata import load_strata
 from benchmark.results.schema import METRICS, TEST_SPLIT
-from benchmark.results.store import StoredResult
+from benchmark.results.store import UNKNOWN, StoredResult
 
 OUTSIDE = "†"  # behind the name of a method that was not run here
+COLLAPSED = "‡"  # behind the name of a method with collapsed runs, where there is no room for words
 FULL = "rsrefseg"  # the model that variants differ from
 COMPARED = ("miou", "oiou", *(precision_name(x) for x in (0.5, 0.7, 0.9)))  # metrics in which they are
 
@@ -79,6 +80,24 @@ class Method:
     def title(self) -> str:
         """Its name in print."""
         return self.name if self.outside is None else f"{self.outside} {OUTSIDE}"
+
+    @property
+    def collapsed(self) -> list[StoredResult]:
+        """Its runs that collapsed (benchmark/metrics/collapse.py); none of a control."""
+        return [stored for stored in self.results if stored.result.collapse is not None]
+
+    @property
+    def label(self) -> str:
+        """Its title with what collapsed, for example "no_lora (2 of 3 runs collapsed: empty masks)"."""
+        if not self.collapsed:
+            return self.title
+        many = f"{len(self.collapsed)} of {len(self.results)} runs " if len(self.results) > 1 else ""
+        return f"{self.title} ({many}collapsed: {kinds_of(self.collapsed)})"
+
+    @property
+    def short_label(self) -> str:
+        """Its title with a sign if runs of it collapsed."""
+        return f"{self.title} {COLLAPSED}" if self.collapsed else self.title
 
     @property
     def lines(self) -> list[pd.DataFrame]:
@@ -175,6 +194,16 @@ class Group:
         return [method for method in self.methods if method.results]
 
     @property
+    def collapsed(self) -> list[Method]:
+        """Methods of which a run or more collapsed."""
+        return [method for method in self.present if method.collapsed]
+
+    @property
+    def unknown(self) -> int:
+        """How many runs may have collapsed unseen: their masks were not kept."""
+        return sum(stored.collapsed == UNKNOWN for method in self.present for stored in method.results)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Test samples and images."""
         test = self.present[0].results[0].result.eval[TEST_SPLIT]
@@ -202,6 +231,12 @@ class Report:
             *product(chosen.datasets, chosen.models, chosen.controls),
         ]
         return [key for key in wanted if key not in trained | controls]
+
+
+def kinds_of(runs: Sequence[StoredResult]) -> str:
+    """What the masks of some runs collapsed to, in print: "empty masks", or several joined by "and"."""
+    found = [stored.result.collapse.title for stored in runs if stored.result.collapse is not None]
+    return " and ".join(dict.fromkeys(found))
 
 
 def ordered(names: Sequence[str], first: Sequence[str]) -> list[str]:

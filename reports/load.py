@@ -106,10 +106,15 @@ def check_runs(stored: Sequence[StoredResult], runs: Path) -> None:
         where = f"{runs} but not in the results" if different[0] in rows else f"the results but not in {runs}"
         raise ResultError(f"run {different[0]} is in {where}; run `python -m experiments.collect` again")
     for key, one in wanted.items():
-        collected = {name: rows[key].get(f"{TEST_SPLIT}/{name}", math.nan) for name in one.metrics}
+        wanted_values = dict(one.metrics)
+        if one.result.collapse is not None:
+            wanted_values["collapse_share"] = one.result.collapse.share
+        collected = {name: rows[key].get(f"{TEST_SPLIT}/{name}", math.nan) for name in wanted_values}
         differing = [
-            name for name, value in collected.items() if not math.isclose(value, one.metrics[name], abs_tol=1e-9)
+            name for name, value in collected.items() if not math.isclose(value, wanted_values[name], abs_tol=1e-9)
         ]
+        if rows[key].get("collapsed") != one.collapsed:
+            differing.append("collapsed")
         if rows[key]["fingerprint"] != one.result.run.fingerprint:
             differing.append("fingerprint")
         if differing:

@@ -15,7 +15,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from benchmark.results.store import StoredResult
 from reports.figures.plots import CAPTIONS, SHEETS
-from reports.groups import Group, Report
+from reports.groups import COLLAPSED, Group, Report
+from reports.tables.main import collapse_notes
 from reports.tables.rendering import Table
 from reports.templates import templates
 
@@ -38,6 +39,7 @@ class Part:
 
     anchor: str
     title: str
+    collapsed: Sequence[str]  # what is said of collapsed runs
     tables: Sequence[Table]
     pictures: Sequence[Picture]
 
@@ -68,7 +70,11 @@ def render(
     """
     parts = [
         Part(
-            f"{group.dataset}-{group.model}", group.title, tables[group.dataset, group.model], _pictures(group, figures)
+            f"{group.dataset}-{group.model}",
+            group.title,
+            collapse_notes(group),
+            tables[group.dataset, group.model],
+            _pictures(group, figures),
         )
         for group in report.groups
     ]
@@ -109,13 +115,18 @@ def _configuration(stored: StoredResult) -> Configuration:
     run, meta = stored.result.run, stored.result.meta
     content = {"configuration": run.config, "made": meta.model_dump(mode="json")}
     text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, default_flow_style=False)
-    return Configuration(f"{run.outside or run.variant} · {run.dataset} · {run.model} · {run.seed}", text)
+    collapse = stored.result.collapse
+    said = f" · collapsed: {collapse.title}" if collapse else ""
+    return Configuration(f"{run.outside or run.variant} · {run.dataset} · {run.model} · {run.seed}{said}", text)
 
 
 def _pictures(group: Group, figures: Path) -> list[Picture]:
     folder = figures / group.dataset / group.model
+    also = f" {COLLAPSED}: with collapsed runs." if group.collapsed else ""
     return [
-        Picture(caption, f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}", name in SHEETS)
+        Picture(
+            caption + also, f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}", name in SHEETS
+        )
         for name, caption in CAPTIONS.items()
         for suffix, kind in [(".jpg", "jpeg") if name in SHEETS else (".png", "png")]
         if (path := folder / f"{name}{suffix}").is_file()

@@ -25,7 +25,7 @@ from benchmark.results.cases import COLUMNS as CASE_COLUMNS
 from benchmark.results.cases import choose_cases, encode_map
 from benchmark.results.provenance import Meta
 from benchmark.results.schema import PROTOCOL_VERSION, Counts, Data, Evaluation, Result, Run, Training
-from benchmark.results.store import CURVE_COLUMNS, find_results, load_result, result_folder, save_result
+from benchmark.results.store import CURVE_COLUMNS, collapse_of, find_results, load_result, result_folder, save_result
 from benchmark.results.truth import save_examples, save_truth
 
 torch.set_num_threads(1)  # models as small as the tests' make two threads wait for each other more than they work
@@ -140,12 +140,13 @@ def make_fake_result(
     test = Evaluation(
         samples=len(lines), images=lines["image_id"].nunique(), seconds=1.5, predict_seconds=0.5, metrics=summary(lines)
     )
+    run = Run(
+        dataset=dataset_name, model=model, variant=name, seed=seed, control=control, config=config,
+        fingerprint=f"fake{seed:04d}{len(name):08d}",
+    )  # fmt: skip
     result = Result(
         protocol_version=PROTOCOL_VERSION,
-        run=Run(
-            dataset=dataset_name, model=model, variant=name, seed=seed, control=control, config=config,
-            fingerprint=f"fake{seed:04d}{len(name):08d}",
-        ),
+        run=run,
         data=Data(manifest_sha256="f" * 64, counts=counts),
         train=Training(
             epochs=0 if control else 3, steps=0 if control else steps, seconds=0 if control else 71.5,
@@ -154,6 +155,7 @@ def make_fake_result(
             parameters_trained=0 if control else 345_678, peak_memory_mb=0 if control else 512,
         ),
         eval={"test": test},
+        collapse=collapse_of(run, lines, predictions),
         meta=Meta(git_commit="fa4e" * 10, git_dirty=False, device="fake device", versions={"python": "3.11"}),
     )  # fmt: skip
     save_result(result_folder(results, result.run), result, lines, curve, predictions, sweep)
@@ -186,7 +188,8 @@ def write_fake_runs(results: Path, path: Path) -> None:
         run = stored.result.run
         key = {"dataset": run.dataset, "model": run.model, "variant": run.variant, "seed": run.seed}
         metrics = {f"test/{name}": value for name, value in stored.metrics.items()}
-        rows.append({**key, "fingerprint": run.fingerprint, **metrics})
+        share = {"test/collapse_share": stored.result.collapse.share} if stored.result.collapse else {}
+        rows.append({**key, "fingerprint": run.fingerprint, "collapsed": stored.collapsed, **metrics, **share})
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(path, index=False)
 
@@ -224,13 +227,21 @@ def fake_place() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def fake_result() -> Callable[..., None]:
+    """make_fake_result, for tests that want one run to be another."""
+    return make_fake_result
+
+
+@pytest.fixture(scope="session")
 def fake_runs() -> Callable[[Path, Path], None]:
     """write_fake_runs, for tests that change results."""
     return write_fake_runs
 
 
 def _spoilt(truth: npt.NDArray[np.bool_], quality: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """The truth shifted, more for a worse method; everything for quality 0."""
+    """The truth shifted, more for a worse method; everything for quality 0, nothing for one below."""
+    if quality < 0:
+        return np.zeros_like(truth)
     if quality == 0:
         return np.ones_like(truth)
     shift = rng.normal(0, 12 * (1 - quality), size=2).round().astype(int)
@@ -243,6 +254,6 @@ def _fake_curve(steps: int, quality: float, rng: np.random.Generator) -> pd.Data
     epoch = np.ceil(3 * step / steps).astype(int)
     ends = np.append(epoch[1:] != epoch[:-1], True)
     loss = 2 * np.exp(-2 * step / steps) + 1 - quality + rng.normal(0, 0.1, size=steps)
-    miou = np.where(ends, quality * epoch / 4, np.nan)
-    columns = (epoch, step, loss, np.full(steps, 1e-3), miou)
+    miou = np.where(ends, max(0, quality) * epoch / 4, np.nan)
+    columns = (epoch, step, loss, np.full(steps, 1e-3), miou, np.where(ends, "no", None))
     return pd.DataFrame(dict(zip(CURVE_COLUMNS, columns, strict=True)))

@@ -24,7 +24,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from benchmark.data.rle import mask_bbox
-from benchmark.datasets import rrsisd
+from benchmark.datasets import rrsisd, vhr10
 from benchmark.datasets.synthetic import draw_scene
 from benchmark.expressions.writer import Expression, Region, write_expressions
 
@@ -205,6 +205,37 @@ def _segmentation(mask: NDArray[np.bool_], kind: int) -> Any:
     return {"size": list(mask.shape), "counts": [0, *runs] if pixels[0] else runs}
 
 
+def write_vhr10(root: Path, scenes: int = 3, side: int = SIDE) -> None:
+    """NWPU VHR-10: one file for all splits, ids of images from 0, names from 001, every second polygon in two parts."""
+    folder, names = root / vhr10.FOLDER / "positive image set", list(vhr10.INSTANCES)
+    folder.mkdir(parents=True)
+    images, annotations = [], []
+    of_split = {split: sorted(name for name, (_, at) in vhr10.read_split().items() if at == split) for split in SPLITS}
+    for picture in pictures(scenes, side):
+        name = of_split[picture.split][picture.number]
+        Image.fromarray(picture.image).save(folder / f"{name}.jpg", quality=95)
+        images.append({"id": int(name) - 1, "file_name": f"{name}.jpg", "height": side, "width": side, "license": 0})
+        for region in picture.regions:
+            x1, y1, x2, y2 = (float(value) for value in mask_bbox(region.mask))
+            middle = (x1 + x2) // 2 if len(annotations) % 2 and x2 - x1 > 3 else x2
+            parts = [[x1, y1, middle, y1, middle, y2, x1, y2], [middle, y1, x2, y1, x2, y2, middle, y2]]
+            kept = names.index(region.category) if region.category in names else len(region.category) % len(names)
+            annotations.append(
+                {
+                    "id": len(annotations),
+                    "image_id": int(name) - 1,
+                    "category_id": kept + 1,
+                    "segmentation": parts if middle < x2 else parts[:1],
+                    "area": (x2 - x1) * (y2 - y1),
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": k, "name": name.replace(" ", "_"), "supercategory": None} for k, name in enumerate(names, 1)]
+    content = {"info": {}, "licenses": [], "images": images, "type": "instances", "annotations": annotations}
+    (root / vhr10.FOLDER / "annotations.json").write_text(json.dumps({**content, "categories": categories}))
+
+
 COLOURS = {"ship": "#0B6E4F", "airplane": "#C84630", "harbor": "#5B2A86", "storage tank": "#F2A541"}
 
 
@@ -228,6 +259,7 @@ LAYOUTS: dict[str, Callable[[Path, int, int], None]] = {
     "refsegrs": write_refsegrs,
     "risbench": write_risbench,
     "rrsisd": write_rrsisd,
+    "vhr10": write_vhr10,
     "coco": write_coco,
     "masks": write_masks,
 }

@@ -37,7 +37,7 @@ FENCES = {  # a third party -> the only places that import it
     "tokenizers": {"experiments/pretraining/tokenizer.py"},
     "segment_anything": {"models/weights/sam_official.py"},
     "peft": {"models/lora.py"},
-    "accelerate": {"experiments/training/", "experiments/cost/", "experiments/train.py", "experiments/evaluate.py"},
+    "accelerate": {"experiments/training/", "experiments/cost/", "experiments/train.py", "experiments/repeatable.py"},
     "mlflow": {"experiments/tracking.py"},
     "huggingface_hub": {"experiments/download/hub.py"},
     "httpx2": {"experiments/download/hub.py"},

@@ -54,7 +54,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["run"] |= {"datasets": ["synthetic"], "variants": VARIANTS, "controls": CONTROLS, "seeds": [0]}
     params["datasets"]["synthetic"] = {"train": 6, "val": 2, "test": 3, "side": 96, "per_image": 3}
-    params["models"]["mini"] = {"clip": {}, "sam": {}, "train": {"epochs": 1}}
+    params["models"]["mini"] = {"clip": {}, "sam": {}, "train": {**params["models"]["mini"]["train"], "epochs": 1}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", "--all")
@@ -101,9 +101,12 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "models/mini.py": {"foundation", *EACH_RUN, "control", "cases"},
     "models/prompter.py": {*EACH_RUN, "control", "cases"},
     "models/baselines.py": {"control"},
+    "benchmark/augmentation/directions.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
+    "experiments/repeatable.py": {*EACH_RUN, "control"},
     "experiments/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
     "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},
+    "benchmark/metrics/collapse.py": {*EACH_RUN, "control", "collect", "report"},
     "benchmark/metrics/statistics.py": {"report"},
     "benchmark/results/pictures.py": {"collect", "report"},
     "reports/figures/style.py": {"report"},

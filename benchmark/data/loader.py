@@ -6,10 +6,13 @@ the speed: batches come in one order, with the same contents, and the first bad 
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,14 @@ from torch import Tensor
 
 from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
 
+Unit = Literal["images", "pairs"]
 AHEAD = 2  # batches that are decoded before they are asked for
+
+# (H, W, 3) image, masks, sentences, random generator -> the same changed, and which of the samples are kept
+Augment = Callable[
+    [NDArray[np.uint8], Sequence[NDArray[np.bool_]], Sequence[str], np.random.Generator],
+    tuple[NDArray[np.uint8], list[NDArray[np.bool_]], list[str], list[int]],
+]
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Batch:
     """B images and N samples of them; everything but `images` has one entry for each sample.
 
     images: uint8 (3, h, w), each at its own size · image_index: in [0, B) · masks: bool (h, w) at the image's own size.
+    Of an augmented image all of it is as changed: pixels, size, texts and masks.
     """
 
     images: list[Tensor]
@@ -41,66 +52,102 @@ class Batch:
 def batches(
     dataset: Dataset,
     split: str,
-    batch_images: int,
+    size: int,
     *,
+    of: Unit = "images",
     shuffle: tuple[int, int] | None = None,
     expressions_per_image: int | None = None,
+    augment: Augment | None = None,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Every image of a split once, with its samples.
+    """Every image of a split once, with its samples; or every sample once, an image as often as samples need it.
 
     Args:
         dataset, split: what to read.
-        batch_images: images a batch; the last batch may be smaller.
+        size: images, or pairs, a batch; the last batch may be smaller.
+        of: what is counted and drawn. Pairs of one batch that share an image share its place in `images`.
         shuffle: (seed, epoch) from which the order is drawn; None keeps the table's.
-        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle`.
+        expressions_per_image: at most so many of an image's samples, drawn from (seed, epoch); needs `shuffle` and
+            batches of images.
+        augment: changes each image together with its samples, by what is drawn from (seed, epoch, image_id); needs
+            `shuffle`.
         workers: threads that decode ahead; 0 decodes when a batch is asked for.
 
     Raises:
         SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
             named.
-        ValueError: `expressions_per_image` without `shuffle`, which would leave out the same samples every time.
+        ValueError: `expressions_per_image` or `augment` without `shuffle`, which would draw the same every time, or
+            `expressions_per_image` with batches of pairs, which take every sample.
     """
-    if expressions_per_image is not None and shuffle is None:
-        raise ValueError("expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them")
-    groups = [rows for _, rows in dataset.split(split).groupby("image_id", sort=False)]
-    if shuffle is not None:
-        rng = np.random.default_rng(shuffle)
-        groups = [groups[index] for index in rng.permutation(len(groups))]
-        if expressions_per_image is not None:
-            groups = [rows.iloc[rng.permutation(len(rows))[:expressions_per_image]] for rows in groups]
-    parts = [groups[first : first + batch_images] for first in range(0, len(groups), batch_images)]
+    if expressions_per_image is not None and (shuffle is None or of == "pairs"):
+        raise ValueError(
+            "expressions_per_image leaves samples out: give shuffle=(seed, epoch) to draw them, and batches of images"
+        )
+    if augment is not None and shuffle is None:
+        raise ValueError("augment changes images at random: give shuffle=(seed, epoch) to draw how")
+    rng = None if shuffle is None else np.random.default_rng(shuffle)
+    parts = (
+        _parts_of_pairs(dataset.split(split), size, rng)
+        if of == "pairs"
+        else _parts_of_images(dataset.split(split), size, rng, expressions_per_image)
+    )
+    decode = partial(_decode, dataset, augment, shuffle)
     if workers == 0:
-        yield from (_batch([_decode(dataset, rows) for rows in part], part) for part in parts)
+        yield from (_batch([decode(rows) for rows in part]) for part in parts)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[tuple[list[Future[_Decoded]], list[pd.DataFrame]]] = deque()
+    waiting: deque[list[Future[_Decoded]]] = deque()
     try:
         for part in parts:
-            waiting.append(([pool.submit(_decode, dataset, rows) for rows in part], part))
+            waiting.append([pool.submit(decode, rows) for rows in part])
             if len(waiting) > AHEAD:
-                yield _batch(*_finished(waiting.popleft()))
+                yield _batch([future.result() for future in waiting.popleft()])
         while waiting:
-            yield _batch(*_finished(waiting.popleft()))
+            yield _batch([future.result() for future in waiting.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def count_batches(dataset: Dataset, split: str, batch_images: int) -> int:
+def count_batches(dataset: Dataset, split: str, size: int, of: Unit = "images") -> int:
     """How many batches `batches` makes of a split."""
-    return -(-int(dataset.split(split)["image_id"].nunique()) // batch_images)
+    samples = dataset.split(split)
+    return -(-(len(samples) if of == "pairs" else int(samples["image_id"].nunique())) // size)
 
 
-_Decoded = tuple[Tensor, list[NDArray[np.bool_]]]
+def _by_image(samples: pd.DataFrame) -> list[pd.DataFrame]:
+    return [rows for _, rows in samples.groupby("image_id", sort=False)]
 
 
-def _finished(work: tuple[list[Future[_Decoded]], list[pd.DataFrame]]) -> tuple[list[_Decoded], list[pd.DataFrame]]:
-    futures, part = work
-    return [future.result() for future in futures], part
+def _parts_of_images(
+    samples: pd.DataFrame, size: int, rng: np.random.Generator | None, limit: int | None
+) -> list[list[pd.DataFrame]]:
+    """The samples of each batch's images, image by image; at most `limit` of each."""
+    groups = _by_image(samples)
+    if rng is not None:
+        groups = [groups[index] for index in rng.permutation(len(groups))]
+        if limit is not None:
+            groups = [rows.iloc[rng.permutation(len(rows))[:limit]] for rows in groups]
+    return [groups[first : first + size] for first in range(0, len(groups), size)]
 
 
-def _decode(dataset: Dataset, rows: pd.DataFrame) -> _Decoded:
-    """The image of some samples, and the mask of each."""
+def _parts_of_pairs(samples: pd.DataFrame, size: int, rng: np.random.Generator | None) -> list[list[pd.DataFrame]]:
+    """Each batch's samples, image by image."""
+    if rng is not None:
+        samples = samples.iloc[rng.permutation(len(samples))]
+    return [_by_image(samples.iloc[first : first + size]) for first in range(0, len(samples), size)]
+
+
+class _Decoded(NamedTuple):
+    """An image (3, h, w) and its samples: their rows, and of each the text and the mask."""
+
+    image: Tensor
+    rows: pd.DataFrame
+    texts: list[str]
+    masks: list[NDArray[np.bool_]]
+
+
+def _decode(dataset: Dataset, augment: Augment | None, shuffle: tuple[int, int] | None, rows: pd.DataFrame) -> _Decoded:
+    """The image of some samples, changed or as it is, and the mask of each."""
     try:
         image = read_image(dataset.images / rows["image"].iloc[0])
     except (SampleError, FileNotFoundError) as error:
@@ -109,16 +156,22 @@ def _decode(dataset: Dataset, rows: pd.DataFrame) -> _Decoded:
         decode_mask(counts, height, width)
         for counts, height, width in zip(rows["mask"], rows["height"], rows["width"], strict=True)
     ]
-    return torch.from_numpy(image).permute(2, 0, 1).contiguous(), masks
+    texts = rows["expression"].tolist()
+    if augment is not None and shuffle is not None:
+        digest = hashlib.sha256(str(rows["image_id"].iloc[0]).encode()).digest()
+        rng = np.random.default_rng([*shuffle, int.from_bytes(digest[:8], "big")])
+        image, masks, texts, kept = augment(image, masks, texts, rng)
+        rows = rows.iloc[kept]
+    return _Decoded(torch.from_numpy(image).permute(2, 0, 1).contiguous(), rows, texts, masks)
 
 
-def _batch(decoded: list[_Decoded], groups: list[pd.DataFrame]) -> Batch:
-    samples = pd.concat(groups)
+def _batch(decoded: list[_Decoded]) -> Batch:
+    samples = pd.concat([one.rows for one in decoded])
     return Batch(
-        images=[image for image, _ in decoded],
-        texts=samples["expression"].tolist(),
-        image_index=[index for index, rows in enumerate(groups) for _ in range(len(rows))],
-        masks=[mask for _, masks in decoded for mask in masks],
+        images=[one.image for one in decoded],
+        texts=[text for one in decoded for text in one.texts],
+        image_index=[index for index, one in enumerate(decoded) for _ in one.texts],
+        masks=[mask for one in decoded for mask in one.masks],
         sample_ids=samples["sample_id"].tolist(),
         image_ids=samples["image_id"].tolist(),
         categories=[value if isinstance(value, str) else None for value in samples["category"]],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.datasets import class_masks, coco, dubai, refsegrs, risbench, rrsisd, synthetic
+from benchmark.datasets import class_masks, coco, dubai, refsegrs, risbench, rrsisd, synthetic, vhr10
 from benchmark.datasets.spec import DatasetConfig, Spec
 
 
@@ -24,6 +24,7 @@ DATASETS: dict[str, DatasetEntry] = {
     "synthetic": DatasetEntry(synthetic.SyntheticConfig, synthetic.build, synthetic.SPEC),
     "dubai": DatasetEntry(dubai.DubaiConfig, class_masks.build, dubai.SPEC),
     "refsegrs": DatasetEntry(refsegrs.RefSegRSConfig, refsegrs.build, refsegrs.SPEC),
+    "vhr10": DatasetEntry(vhr10.VHR10Config, vhr10.build, vhr10.SPEC),
     "rrsisd": DatasetEntry(rrsisd.RRSISDConfig, rrsisd.build, rrsisd.SPEC, rrsisd.published_boxes),
     "risbench": DatasetEntry(risbench.RISBenchConfig, risbench.build, risbench.SPEC),
 }

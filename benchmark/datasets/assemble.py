@@ -62,6 +62,7 @@ def write_scenes(
     per_image: int | None = None,
     multiple: int = 0,
     absent: int = 0,
+    order: bool = False,
     vocabulary: Sequence[str] = (),
     require: Sequence[str] = SPLITS,
     images: Path | None = None,
@@ -69,8 +70,9 @@ def write_scenes(
     """Write a dataset from scenes, replacing ``folder`` as a whole when everything is done.
 
     Sentences depend on (seed, image_id) only, so a scene keeps its own whatever else is built. per_image: at most so
-    many samples of one image, chosen at random with its categories as even as they can be (None: all). require: splits
-    that must end up with samples. A scene without samples leaves no image behind; how many there are is logged.
+    many samples of one image, chosen at random with its categories as even as they can be (None: all). order: as
+    write_expressions(). require: splits that must end up with samples. A scene without samples leaves no image behind;
+    how many there are is logged.
     Raises SampleError, and what the scenes raise, with ``folder`` as it was before.
     """
     rows: list[dict[str, Any]] = []
@@ -81,8 +83,8 @@ def write_scenes(
         for named in scenes:
             image_id, split, scene, path = named[:4]
             drawn += 1
-            rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8], "big")])
-            expressions = write_expressions(scene.regions, rng, per_region)
+            rng = named_rng(seed, image_id)
+            expressions = write_expressions(scene.regions, rng, per_region, order)
             if per_image is not None:
                 categories = [scene.regions[expression.region].category for expression in expressions]
                 expressions = _thin(expressions, categories, per_image, rng)
@@ -109,6 +111,11 @@ def write_scenes(
             part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation, images=images,
             no_target=absent > 0,
         )  # fmt: skip
+
+
+def named_rng(seed: int, name: str) -> np.random.Generator:
+    """The chance that belongs to a seed and a name, whatever else is built."""
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")])
 
 
 def _check_name(image_id: str) -> None:

@@ -5,28 +5,31 @@
 
 Polygons, run-length codes and lists of codes are read (benchmark/datasets/instances.py). A crowd (``iscrowd``) is no
 single thing: it becomes no sample, but no sentence may be true of it or of a part of it. Categories are read as words:
-"storage_tank" is a storage tank. Images are cut into patches, or left whole and where they are (patch: null); an
-instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches.py says.
+"storage_tank" is a storage tank. Images are cut into patches, or into windows around their instances (around:
+benchmark/datasets/object_windows.py), which may be scaled (resize), or left whole and where they are (patch: null); an
+instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches.py says, or is no sample (whole).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
 
 from benchmark.data.errors import raise_all
 from benchmark.data.images import read_image
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
-from benchmark.datasets.assemble import NamedScene, write_scenes
+from benchmark.datasets.assemble import NamedScene, named_rng, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
-from benchmark.datasets.patches import PatchConfig, Window, is_sample, windows
+from benchmark.datasets.object_windows import lay_windows
+from benchmark.datasets.patches import PatchConfig, Window, is_sample, scale_image, scale_mask, windows
 from benchmark.expressions.regions import pieces
 from benchmark.expressions.writer import Region
 
@@ -34,10 +37,27 @@ logger = logging.getLogger(__name__)
 
 
 class CocoConfig(PatchConfig):
-    """Where the files are."""
+    """Where the files are, and how windows are laid around instances.
+
+    around: sides of such windows, pixels, instead of patches everywhere; windows: at most so many an image. resize: the
+    side that patches or windows are scaled to, pixels; every share (min_area, min_width ...) is of the same window
+    before and after. whole: whether an instance must be in the window as a whole to become a sample.
+    """
 
     annotations: str = "annotations/instances_{split}.json"
     images: str = "images"
+    around: tuple[Annotated[int, Field(ge=32)], ...] = ()
+    windows: PositiveInt = 3
+    resize: int | None = Field(default=None, ge=32)
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> CocoConfig:
+        if self.patch is None and (self.around or self.resize):
+            raise ValueError("around and resize make new images, patch: null leaves them as they are; set one of them")
+        if len(set(self.around)) > 1 and self.resize is None:
+            raise ValueError(f"around has several sides, {self.around}; set resize, so that images have one size")
+        return self
 
 
 class Instance(NamedTuple):
@@ -132,15 +152,33 @@ def _patches(
 ) -> Iterator[NamedScene]:
     """The patches of one image, each with the instances that reach into it; ``written`` gets the places of those that
     are a sample of one."""
-    height, width = pixels.shape[:2]
-    for end, window in windows(height, width, config, Path(config.root) / where):
+    for end, window in _windows(config, name, pixels, instances, Path(config.root) / where):
         regions = []
         for place, instance in enumerate(instances):
             reaching = _regions(instance, window, config)
             regions += reaching
             if any(region.target for region in reaching):
                 written.add(place)
-        yield NamedScene(f"{name}{end}", split, Patch(pixels[window], regions), where if config.patch is None else None)
+        image = pixels[window] if config.resize is None else scale_image(pixels[window], config.resize)
+        yield NamedScene(f"{name}{end}", split, Patch(image, regions), where if config.patch is None else None)
+
+
+def _windows(
+    config: CocoConfig, name: str, pixels: NDArray[np.uint8], instances: Sequence[Instance], path: Path
+) -> Iterator[tuple[str, Window]]:
+    """The end of each window's name, and its rows and columns."""
+    height, width = pixels.shape[:2]
+    if not config.around:
+        yield from windows(height, width, config, path)
+        return
+    single = [instance for instance in instances if not instance.crowd]
+    boxes = [(i.x, i.y, i.x + i.crop.shape[1], i.y + i.crop.shape[0]) for i in single]
+    areas = [np.count_nonzero(instance.crop) for instance in single]
+    shares, rng = (config.min_area, config.max_area), named_rng(config.seed, name)
+    for y, x, side in lay_windows(
+        height, width, np.array(boxes), np.array(areas), config.around, config.windows, shares, rng
+    ):
+        yield f"-y{y:04d}-x{x:04d}-s{side}", (slice(y, y + side), slice(x, x + side))
 
 
 def _check_size(pixels: NDArray[np.uint8], image: ImageEntry, path: Path, where: str, config: CocoConfig) -> None:
@@ -160,8 +198,8 @@ def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: 
     return Instance(category, annotation.iscrowd, y1, x1, mask[y1:y2, x1:x2].copy())
 
 
-def _regions(instance: Instance, window: Window, config: PatchConfig) -> list[Region]:
-    """What of an instance lies in a window: nothing, a region, or of a crowd the whole and its pieces."""
+def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Region]:
+    """What of an instance lies in a window, scaled: nothing, a region, or of a crowd the whole and its pieces."""
     rows, columns = window
     height, width = instance.crop.shape
     top, bottom = max(rows.start, instance.y), min(rows.stop, instance.y + height)
@@ -173,7 +211,10 @@ def _regions(instance: Instance, window: Window, config: PatchConfig) -> list[Re
     mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
     if not mask.any():
         return []
+    allowed = not config.whole or np.count_nonzero(part) == np.count_nonzero(instance.crop)
+    if config.resize is not None:
+        mask = scale_mask(mask, config.resize)
     if instance.crowd:
         crowd = Region(mask, instance.name, target=False)
         return [crowd, *pieces(crowd)]
-    return [Region(mask, instance.name, target=is_sample(mask, config))]
+    return [Region(mask, instance.name, target=allowed and is_sample(mask, config))]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field, PositiveInt, model_validator
 from scipy import ndimage
 
@@ -33,7 +34,7 @@ class PatchConfig(DatasetConfig):
     Areas are shares of a patch's pixels, lengths shares of its side, unless they say pixels. patch: null leaves images
     whole, and where they are. source, licence, citation: said in the dataset's manifest. multiple, absent: so many
     expressions an image, at most, of several regions at once ("all ships") and of no target ("the ship" where
-    there is none: an empty mask).
+    there is none: an empty mask). order: whether "the second ship from the left" may be said.
     """
 
     root: str
@@ -51,6 +52,7 @@ class PatchConfig(DatasetConfig):
     per_image: PositiveInt | None = 6
     multiple: int = Field(default=0, ge=0)
     absent: int = Field(default=0, ge=0)
+    order: bool = False
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -68,7 +70,7 @@ class PatchConfig(DatasetConfig):
 
     def writing(self) -> dict[str, Any]:
         """What write_scenes() is told."""
-        names = "source licence citation seed per_region per_image multiple absent".split()
+        names = "source licence citation seed per_region per_image multiple absent order".split()
         return {**{name: getattr(self, name) for name in names}, "images": self.images_root}
 
 
@@ -97,6 +99,17 @@ def starts(size: int, patch: int, overlap: int) -> list[int]:
     """First pixel of each patch along an axis of ``size`` >= ``patch`` pixels."""
     gaps = max(0, int(np.ceil((size - patch - SLACK * patch) / (patch - overlap))))
     return [round(k * (size - patch) / gaps) for k in range(gaps + 1)] if gaps else [(size - patch) // 2]
+
+
+def scale_image(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """(side, side, 3) of (H, W, 3), smoothed where it shrinks."""
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def scale_mask(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """(side, side) of (H, W): the pixels that it covers by half; where there are none, those that it covers most."""
+    covered = np.asarray(Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BOX))
+    return covered >= min(0.5, covered.max())
 
 
 def is_sample(mask: NDArray[np.bool_], config: PatchConfig) -> bool:

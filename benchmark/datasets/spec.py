@@ -37,7 +37,7 @@ class File(_Facts):
 
     origin: where it can be downloaded from; None: by hand only. into: the folder under the root that it belongs in, or
     is unpacked in if it is an archive. holds: what must be in an archive at one level; it is unpacked from there.
-    size (bytes) and sha256: None where they are not published. needed: whether the reader reads it.
+    size (bytes), sha256 and md5: None where they are not published. needed: whether the reader reads it.
     """
 
     name: str
@@ -46,6 +46,7 @@ class File(_Facts):
     holds: tuple[str, ...] = ()
     size: PositiveInt | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
     needed: bool = True
 
     def lands(self) -> tuple[str, ...]:

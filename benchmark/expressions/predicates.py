@@ -32,6 +32,7 @@ CLOSER = 0.05  # "closest to": at least this much nearer, by bounds on the dista
 NEXT_TRUE, NEXT_FALSE = 0.12, 0.20  # "next to": bounds on the distance between the masks
 
 SIDES = ("left", "right", "top", "bottom")
+ORDINALS = ("second", "third", "fourth")  # nobody counts further; the first is "leftmost"
 CORNERS = (
     ("upper left", "top left"),
     ("upper right", "top right"),
@@ -105,18 +106,45 @@ def positions(regions: Sequence[Region]) -> list[Locator]:
 
 def superlatives(regions: Sequence[Region], nouns_HTR: NDArray[np.int8]) -> list[Locator]:
     """ "largest", "leftmost": the first of what the noun means."""
-    height, width = regions[0].mask.shape
     area = np.array([region.area for region in regions], np.float64)
     larger = area[:, None] >= AREA_RATIO * area
-    centroid = np.array([region.centroid for region in regions]) / (width, height)
-    boxes = np.array([region.bbox for region in regions]) / (width, height, width, height)
     found = [Locator("size", "largest", _superlative(larger, nouns_HTR))]
     found.append(Locator("size", "smallest", _superlative(larger.T, nouns_HTR)))
+    for side, first in _orders(regions).items():
+        found.append(Locator("position", f"{side}most", _superlative(first, nouns_HTR)))
+    return found
+
+
+def ordinals(regions: Sequence[Region], nouns_HTR: NDArray[np.int8]) -> list[Locator]:
+    """ "second from the left": of three at least that the noun means, clearly so many are before it.
+
+    Whether a region that is no target counts is for the reader to say, who may not see a sliver: where it matters, the
+    verdict is UNCLEAR.
+    """
+    counted = (nouns_HTR == TRUE) & np.array([region.target for region in regions])
+    possible = nouns_HTR != FALSE
+    few = counted.sum(axis=-1, keepdims=True) <= 2
+    others = ~np.eye(len(regions), dtype=bool)
+    found = []
+    for side, first in _orders(regions).items():
+        least = np.einsum("htr,rs->hts", counted.astype(int), (first & others).astype(int))
+        most = np.einsum("htr,rs->hts", possible.astype(int), (~first.T & others).astype(int))
+        for before, word in enumerate(ORDINALS, start=1):
+            verdict = _verdict((least == before) & (most == before) & ~few, (least > before) | (most < before) | few)
+            found.append(Locator("order", f"{word} from the {side}", verdict))
+    return found
+
+
+def _orders(regions: Sequence[Region]) -> dict[str, NDArray[np.bool_]]:
+    """Side -> (R, R): is the row's region clearly nearer to that side of the image than the column's?"""
+    height, width = regions[0].mask.shape
+    centroid = np.array([region.centroid for region in regions]) / (width, height)
+    boxes = np.array([region.bbox for region in regions]) / (width, height, width, height)
+    found = {}
     for side, axis in (("left", 0), ("right", 0), ("top", 1), ("bottom", 1)):
         far = side in ("right", "bottom")
         at, edge = (-centroid[:, axis], -boxes[:, axis + 2]) if far else (centroid[:, axis], boxes[:, axis])
-        first = (at[:, None] <= at - EXTREME_CENTROID) & (edge[:, None] <= edge - EXTREME_EDGE)
-        found.append(Locator("position", f"{side}most", _superlative(first, nouns_HTR)))
+        found[side] = (at[:, None] <= at - EXTREME_CENTROID) & (edge[:, None] <= edge - EXTREME_EDGE)
     return found
 
 

@@ -1,9 +1,9 @@
 """The rule-based writer of unambiguous referring expressions, for drawn scenes and for real masks alike.
 
-An expression is a conjunction of predicates: category always; optionally colour, size, position, a relation to an
-anchor. Every predicate is judged for *every* region of the scene: TRUE, FALSE, or UNCLEAR within a stated margin of its
-boundary (predicates.py). An expression is written for a region only if it is TRUE of that region and FALSE of
-every other one. That is the proof of uniqueness; where no expression passes, a region simply gets none.
+An expression is a conjunction of predicates: category always; optionally colour, size, position, order, a relation to
+an anchor. Every predicate is judged for *every* region of the scene: TRUE, FALSE, or UNCLEAR within a stated margin of
+its boundary (predicates.py). An expression is written for a region only if it is TRUE of that region and FALSE of every
+other one. That is the proof of uniqueness; where no expression passes, a region simply gets none.
 
 Arrays end in their dimensions as in benchmark/expressions/predicates.py; L: the locators (what stands beside the noun).
 The wordings follow RefSegRS, RRSIS-D and RISBench.
@@ -16,14 +16,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.expressions.predicates import CORNERS, FALSE, TRUE, Locator, nouns, positions, relations, superlatives
+from benchmark.expressions.predicates import (
+    CORNERS,
+    FALSE,
+    ORDINALS,
+    SIDES,
+    TRUE,
+    Locator,
+    nouns,
+    ordinals,
+    positions,
+    relations,
+    superlatives,
+)
 from benchmark.expressions.regions import Region
 
 __all__ = ["KINDS", "Expression", "Region", "write_expressions"]
 
-KINDS = ("category", "colour", "size", "position", "relation")
+KINDS = ("category", "colour", "size", "position", "order", "relation")
 # a kind that is seldom provable is chosen the more often where it is
-KIND_WEIGHTS = {"category": 3.0, "colour": 1.0, "size": 1.0, "position": 0.7, "relation": 1.0}
+KIND_WEIGHTS = {"category": 3.0, "colour": 1.0, "size": 1.0, "position": 0.7, "order": 0.7, "relation": 1.0}
 RICH_RATE = 0.3  # how often a colour is named although the expression is unambiguous without it
 MASS_NOUNS = frozenset({"water", "land", "vegetation"})  # "the largest area of water"
 
@@ -57,6 +69,12 @@ def _templates() -> dict[str, tuple[str, ...]]:
         wordings[side] = tuple(f"the {{n}} {place}" for place in places)
         wordings[f"{side}most"] = (f"the {side}most {{n}}", f"the {{n}} closest to the {side} of the image")
         wordings[way] = tuple(f"the {{n}} {lead}{way} the {{a}}" for lead in ("", "located ", "that is "))
+    for side in SIDES:
+        for word in ORDINALS:
+            wordings[f"{word} from the {side}"] = (
+                f"the {word} {{n}} from the {side}",
+                f"the {word} {{n}} counted from the {side}",
+            )
     for names in CORNERS:
         places = ("in the {}", "in the {} of the image", "located in the {}", "in the {} part of the image")
         wordings[names[0]] = tuple(f"the {{n}} {place.format(name)}" for place in places for name in names)
@@ -77,13 +95,15 @@ class Expression:
     kind: str
 
 
-def write_expressions(regions: Sequence[Region], rng: np.random.Generator, per_region: int = 2) -> list[Expression]:
+def write_expressions(
+    regions: Sequence[Region], rng: np.random.Generator, per_region: int = 2, order: bool = False
+) -> list[Expression]:
     """Write up to ``per_region`` unambiguous expressions for each target region, of different kinds where it can, never
     the same thing in two wordings.
 
-    regions: all of the scene, masks of one (H, W). Returns expressions in order of region, texts distinct; the same rng
-    state gives the same texts. A region that nothing describes without doubt gets none. Raises ValueError for masks of
-    different sizes or empty ones.
+    regions: all of the scene, masks of one (H, W). order: whether "the second ship from the left" may be said. Returns
+    expressions in order of region, texts distinct; the same rng state gives the same texts. A region that nothing
+    describes without doubt gets none. Raises ValueError for masks of different sizes or empty ones.
     """
     if not regions:
         return []
@@ -93,6 +113,7 @@ def write_expressions(regions: Sequence[Region], rng: np.random.Generator, per_r
     anchors = [k for k, region in enumerate(regions) if region.target and named_HT[:, k].any()]
     locators = [Locator("", "", np.array(TRUE, np.int8)), *positions(regions)]
     locators += [*superlatives(regions, nouns_HTR), *relations(regions, nouns_HTR, anchors)]
+    locators += ordinals(regions, nouns_HTR) if order else []
     verdict_LHTR = np.stack([np.minimum(nouns_HTR, locator.verdict) for locator in locators])
     proven_LHT = ((verdict_LHTR != FALSE).sum(axis=-1) == 1) & (np.diagonal(verdict_LHTR, axis1=2, axis2=3) == TRUE)
 

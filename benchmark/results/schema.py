@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from benchmark.metrics.collapse import Collapse
 from benchmark.metrics.iou import BOUNDARY, NO_TARGET, THRESHOLDS, precision_name
 from benchmark.results.provenance import Meta
 
@@ -68,7 +69,11 @@ class Data(_Record):
 
 
 class Training(_Record):
-    """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known."""
+    """What training cost and how the weights were chosen; zeros and None for a control, None where it is not known.
+
+    best_epoch, best_value: the epoch whose weights were kept, and its mIoU on `val`. selection_metric and
+    selection_split are None where it was the last one, whatever its value.
+    """
 
     epochs: NonNegativeInt
     steps: NonNegativeInt
@@ -103,11 +108,16 @@ class Evaluation(_Record):
 
 
 class Result(_Record):
-    """Everything in result.json."""
+    """Everything in result.json.
+
+    collapse: of the test predictions (benchmark/metrics/collapse.py); None if they did not, and for a control. Results
+    made before it was there lack it; reading fills it in.
+    """
 
     protocol_version: str = PROTOCOL_VERSION
     run: Run
     data: Data
     train: Training
     eval: dict[str, Evaluation]
+    collapse: Collapse | None = None
     meta: Meta

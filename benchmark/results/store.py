@@ -1,16 +1,17 @@
 """The result of a run: what is stored, how it is written, and how it is read back.
 
     results/<dataset>/<model>/<variant>/<seed>/
-        result.json           what ran, on which data, at what cost, the metrics, and where it was made
+        result.json           what ran, on which data, at what cost; the metrics, a collapse; where it was made
         metrics.json          the test metrics once more, by themselves, for `dvc metrics show`
         samples.parquet       the per-sample table of the test split, from which every metric can be computed again
         sweep.parquet         the same areas at other thresholds of the probability; no rows where there is none
         predictions.parquet   sample_id, prediction (COCO compressed RLE): the mask of every test sample (results made
                               before masks were kept hold those of the dataset's examples)
-        curve.csv             epoch, step, loss, lr, val_miou (empty but at epoch ends); not for controls
+        curve.csv             epoch, step, loss, lr; at epoch ends val_miou and collapsed too; not for controls
 
-Unusual here: reading checks what writing promised. A folder that lies at another run's path, a metric that the table
-does not give, an unknown field or another major version of the protocol is an error, never a row in a report.
+Unusual here: reading checks what writing promised. A folder that lies at another run's path, a metric or a collapse
+that the tables do not give, an unknown field or another major version of the protocol is an error, never a row in a
+report.
 The same result is always the same bytes: sorted keys, declared rounding, no times of day.
 """
 
@@ -29,10 +30,13 @@ from benchmark.data.rle import run_lengths
 from benchmark.data.samples import MANIFEST, Dataset
 from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
 from benchmark.metrics.calibration import check_sweep
+from benchmark.metrics.collapse import Collapse, find_collapse
 from benchmark.metrics.iou import METRIC_NAMES, check_lines, metric_names, summary
 from benchmark.results.schema import METRICS, PROTOCOL_VERSION, TEST_SPLIT, Counts, Data, Result, Run
 
-CURVE_COLUMNS = ("epoch", "step", "loss", "lr", "val_miou")
+CURVE_COLUMNS = ("epoch", "step", "loss", "lr", "val_miou", "collapsed")
+OLD_CURVE_COLUMNS = CURVE_COLUMNS[:-1]  # of curves that were written before a collapse was noted
+NOT_COLLAPSED, UNKNOWN = "no", "unknown"
 PREDICTION_COLUMNS = ("sample_id", "prediction")
 EXAMPLES = 6  # masks of a result that was made before all were kept
 
@@ -56,6 +60,25 @@ class StoredResult:
     def metrics(self) -> dict[str, float]:
         """The test metrics, each in [0, 1]."""
         return self.result.eval[TEST_SPLIT].metrics
+
+    @property
+    def collapsed(self) -> str:
+        """One of KINDS, NOT_COLLAPSED, or UNKNOWN: not all empty, and what else it may be needs masks that were not
+        kept."""
+        if self.result.collapse is not None:
+            return self.result.collapse.kind
+        whole = self.result.run.control or len(self.predictions) == len(self.lines)
+        return NOT_COLLAPSED if whole else UNKNOWN
+
+
+def collapse_of(run: Run, lines: pd.DataFrame, predictions: pd.DataFrame) -> Collapse | None:
+    """What `result.collapse` is of these tables. A control learns nothing, so it cannot collapse: always None.
+
+    Masks that are not of all samples are left aside, as in results that were made before all were kept.
+    """
+    if run.control:
+        return None
+    return find_collapse(lines, predictions if len(predictions) == len(lines) else None)
 
 
 def data_of(dataset: Dataset) -> Data:
@@ -81,11 +104,12 @@ def save_result(
     """Write a result folder, all of it or nothing; an older one at the same place is replaced.
 
     Raises:
-        ResultError: tables that are malformed, or metrics that do not follow from `lines`.
+        ResultError: tables that are malformed, or metrics or a collapse that do not follow from them.
     """
     _check(folder, result, lines, predictions, sweep)
     if predictions["sample_id"].tolist() != lines["sample_id"].tolist():
         raise ResultError(f"{folder}: predictions.parquet is not of the samples of samples.parquet; evaluate again")
+    _check_collapse(folder, result, collapse_of(result.run, lines, predictions))
     with replacing(folder) as part:
         part.mkdir()
         _write_json(part / "result.json", result.model_dump(mode="json"))
@@ -130,6 +154,10 @@ def load_result(folder: Path) -> StoredResult:
     sweep = _read_table(folder / "sweep.parquet") if (folder / "sweep.parquet").is_file() else None
     sweep = None if sweep is None or sweep.empty else sweep
     _check(folder, result, lines, predictions, sweep)
+    collapse = collapse_of(result.run, lines, predictions)
+    if "collapse" in document:
+        _check_collapse(folder, result, collapse)
+    result = result.model_copy(update={"collapse": collapse})
     return StoredResult(folder, result, lines, curve, predictions, sweep)
 
 
@@ -167,12 +195,14 @@ def save_curve(path: Path, curve: pd.DataFrame) -> None:
 
 
 def load_curve(path: Path) -> pd.DataFrame:
-    """Read a training curve; `val_miou` is NaN but at epoch ends.
+    """Read a training curve; `val_miou` is NaN but at epoch ends, as is `collapsed`, one of KINDS or NOT_COLLAPSED.
 
     Raises:
-        ResultError: if the columns are not CURVE_COLUMNS.
+        ResultError: if the columns are not CURVE_COLUMNS (or OLD_CURVE_COLUMNS: `collapsed` is NaN then).
     """
-    curve = pd.read_csv(path)
+    curve = pd.read_csv(path, dtype={"collapsed": object})
+    if tuple(curve.columns) == OLD_CURVE_COLUMNS:
+        curve["collapsed"] = pd.Series(dtype=object)
     if tuple(curve.columns) != CURVE_COLUMNS:
         raise ResultError(f"{path}: a curve has the columns {list(CURVE_COLUMNS)}, not {list(curve.columns)}")
     return curve
@@ -187,6 +217,13 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _check_collapse(folder: Path, result: Result, found: Collapse | None) -> None:
+    """The collapse that a result states is the one of its tables."""
+    if result.collapse != found:
+        said, measured = (one.model_dump() if one else None for one in (result.collapse, found))
+        raise ResultError(f"{folder}: result.json says collapse is {said}, its tables give {measured}; evaluate again")
 
 
 def _check(

@@ -4,12 +4,14 @@ A file comes from where its declaration says (benchmark/datasets/spec.py), resum
 checked, unpacked if it is an archive, and lies at its place only when it is whole. An archive laid at its place by hand
 is taken just the same. Without a network, or for what can only be got by hand, the error says what to do, file by file.
 
-Size and SHA-256, where they are declared, are checked whenever a file is used, whoever laid it there; what is unpacked
-already is not compared with its archive again.
+Size, SHA-256 and MD5, where they are declared, are checked whenever a file is used, whoever laid it there; what is
+unpacked already is not compared with its archive again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import requests
 from gdown.exceptions import DownloadError, FileURLRetrievalError
 from rich.console import Console
 
-from benchmark.data.files import sha256
+from benchmark.data.files import replacing, sha256
 from benchmark.datasets.spec import Drive, File, Hub, Spec
 from experiments.download import hub
 from experiments.download.archives import is_archive, unpack
@@ -51,11 +53,14 @@ def download_dataset(spec: Spec, root: Path, offline: bool = False) -> None:
         if not local.is_file():
             local = _obtained(spec, root, file, offline)
         _verify(file, local)
-        if file.sha256 is None:
+        if file.sha256 is None and file.md5 is None:
             size = f"{local.stat().st_size:,} bytes"
             console.print(f"{local}: {size}, SHA-256 {sha256(local)} (none is published to compare it with)")
         if is_archive(local):
             unpack(local, root / file.into, file.holds)
+        elif local != (place := root / file.into / file.name):  # in the hub's cache
+            with replacing(place) as part:
+                shutil.copyfile(local, part)
     root.mkdir(parents=True, exist_ok=True)
 
 
@@ -100,14 +105,20 @@ def _reach(url: str) -> None:
 
 
 def _verify(file: File, local: Path) -> None:
-    """Raise InputError unless size and SHA-256 are as declared, the cheap one first."""
+    """Raise InputError unless size and checksums are as declared, the cheap one first."""
     facts: tuple[tuple[str, object, Callable[[], object]], ...] = (
         ("size", file.size, lambda: local.stat().st_size),
         ("SHA-256", file.sha256, lambda: sha256(local)),
+        ("MD5", file.md5, lambda: _md5(local)),
     )
     for name, declared, measure in facts:
         if declared is not None and (found := measure()) != declared:
             raise InputError(f"{local}: {name} is {found}, declared is {declared}; delete it and fetch it again")
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _by_hand(spec: Spec, root: Path, file: File, why: str) -> str:

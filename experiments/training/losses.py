@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
@@ -33,15 +35,24 @@ def weighted_loss(logits: Tensor, target: Tensor, weights: Mapping[str, float]) 
     return sum(terms[1:], start=terms[0])
 
 
-def batch_loss(logits_NSS: Tensor, batch: Batch, weights: LossConfig) -> Tensor:
-    """The weighted losses at the labels' own sizes, mean over samples: logits are resized (bilinear), labels never."""
+def batch_loss(logits_NSS: Tensor, batch: Batch, weights: LossConfig, label_side: int | None) -> Tensor:
+    """The weighted losses, mean over samples: logits are resized (bilinear) to the labels.
+
+    Labels have their own sizes, or all are label_side x label_side, resized by their nearest pixels (as RSRefSeg does).
+    """
     total = logits_NSS.new_zeros(())
-    sizes = [mask.shape for mask in batch.masks]
+    sizes = [mask.shape if label_side is None else (label_side, label_side) for mask in batch.masks]
     for size in dict.fromkeys(sizes):
         chosen = [position for position, other in enumerate(sizes) if other == size]
         logits = interpolate(logits_NSS[chosen].unsqueeze(1), size=size, mode="bilinear", align_corners=False).squeeze(
             1
         )
-        truth = torch.stack([torch.from_numpy(batch.masks[position]) for position in chosen]).to(logits)
+        truth = torch.stack([_label(batch.masks[position], size) for position in chosen]).to(logits)
         total = total + len(chosen) * weighted_loss(logits, truth, weights.model_dump())
     return total / len(sizes)
+
+
+def _label(mask: NDArray[np.bool_], size: tuple[int, ...]) -> Tensor:
+    """A mask of any size -> bool tensor of `size`."""
+    label = torch.from_numpy(mask)
+    return label if mask.shape == size else interpolate(label[None, None].byte(), size, mode="nearest")[0, 0].bool()

@@ -42,7 +42,8 @@ class TrainStep:
 
     def loss(self, batch: Batch) -> Tensor:
         """The weighted loss of a batch, a scalar with its graph."""
-        return batch_loss(self.model(batch.images, batch.texts, batch.image_index), batch, self._settings.loss)
+        logits = self.model(batch.images, batch.texts, batch.image_index)
+        return batch_loss(logits, batch, self._settings.loss, self._settings.label_side)
 
     def update(self, loss: Tensor) -> None:
         """Learn from a loss. The last step's gradients live until here, which is what memory is measured with."""

@@ -82,7 +82,7 @@ def examples_sheet(group: Group) -> Figure | None:
     if not methods:
         return None
     shown = [read_examples(group.examples, method.results[0].predictions) for method in methods]
-    titles = [method.title for method in methods]
+    titles = [method.short_label for method in methods]
     return _sheet([(same[0].expression, _predicted(titles, same)) for same in zip(*shown, strict=True)])
 
 
@@ -98,9 +98,10 @@ def cases_sheet(group: Group) -> Figure | None:
     if cases is None:
         return None
     rows = []
+    titles = {method.name: method.short_label for method in group.trained}
     for _, same in cases.groupby("sample_id", sort=False):
         examples = [to_example(row) for row in same.to_dict("records")]
-        rows.append((_title(same.iloc[0]), _predicted(same["variant"].tolist(), examples)))
+        rows.append((_title(same.iloc[0]), _predicted([titles[variant] for variant in same["variant"]], examples)))
     return _sheet(rows)
 
 

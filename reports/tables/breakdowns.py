@@ -7,7 +7,7 @@ import pandas as pd
 from benchmark.metrics.strata import STRATA, strata
 from benchmark.results.store import ResultError
 from reports.groups import Group
-from reports.tables.main import clear_best, folder_of, seeds_note
+from reports.tables.main import clear_best, collapse_notes, folder_of, seeds_note
 from reports.tables.rendering import MISSING, Cell, Table, percent
 
 FEW = 30  # samples; below, a number is printed in brackets
@@ -34,7 +34,9 @@ def _table(group: Group, name: str, title: str, values: list[str], described: pd
     for value in values:
         chosen = described.loc[described[name] == value, "sample_id"]
         bins = {method.title: method.miou_of(chosen) for method in methods if method.results}
-        best = clear_best({method.title: bins[method.title] for method in group.trained if method.results})
+        best = clear_best(
+            {method.title: bins[method.title] for method in group.trained if method.results and not method.collapsed}
+        )
         cells = [
             Cell(_few(percent(bins[method.title][0]), len(chosen)), bold=method.title == best)
             if method.title in bins
@@ -53,12 +55,13 @@ def _table(group: Group, name: str, title: str, values: list[str], described: pd
     notes = (
         f"mIoU in %. {seeds_note(group)} In brackets: of fewer than {FEW} samples. Bold: best trained variant, where "
         "its 95 % interval and the next one's do not overlap; the intervals are in the CSV file.",
+        *collapse_notes(group),
     )
     return Table(
         f"by_{name}",
         folder_of(group),
         f"By {title} on {group.title}",
-        (title, "samples", *(method.title for method in methods)),
+        (title, "samples", *(method.short_label for method in methods)),
         tuple(rows),
         notes,
         pd.DataFrame(numbers),

@@ -16,8 +16,8 @@ from benchmark.metrics.iou import METRIC_NAMES
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
 from benchmark.metrics.statistics import Difference, holm, permutation_p
 from benchmark.results.schema import METRICS
-from reports.groups import COMPARED, FULL, Group
-from reports.tables.main import folder_of, interval_note, seeds_note
+from reports.groups import COMPARED, Group
+from reports.tables.main import NO_VERDICT, collapse_notes, folder_of, interval_note, seeds_note
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 
 LEVEL = 0.05
@@ -33,17 +33,18 @@ def ablation_table(group: Group) -> Table | None:
     found = group.differences
     p_values = {method.title: permutation_p(method.lines, full.lines) for method in others if method.title in found}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    rows = [(Cell(FULL), *(Cell(percent(full.metrics[name])) for name in COMPARED), Cell(""), Cell(""))]
+    rows = [(Cell(full.label), *(Cell(percent(full.metrics[name])) for name in COMPARED), Cell(""), Cell(""))]
     numbers: list[dict[str, str | float]] = []
     for method in others:
         if method.title not in found:
-            rows.append((Cell(method.title), *[Cell(MISSING)] * (len(COMPARED) + 2)))
+            rows.append((Cell(method.label), *[Cell(MISSING)] * (len(COMPARED) + 2)))
             numbers.append({"variant": method.title})
             continue
         differences, p = found[method.title], adjusted[method.title]
         cells = [Cell(f"{signed(value)} [{signed(low)}, {signed(high)}]") for value, low, high in differences.values()]
-        mark = _mark(p, differences["miou"])
-        rows.append((Cell(method.title), *cells, Cell(_p(p)), Cell(mark)))
+        collapsed = method.collapsed or full.collapsed
+        mark = NO_VERDICT if collapsed else _mark(p, differences["miou"])
+        rows.append((Cell(method.label), *cells, Cell(_p(p)), Cell(mark)))
         numbers.append(
             {"variant": method.title}
             | {
@@ -58,6 +59,7 @@ def ablation_table(group: Group) -> Table | None:
         f"points. {seeds_note(group)} {interval_note(group)} "
         "p: of the difference in mIoU, permutation test over images (seeds averaged), corrected by Holm over this "
         f"table. Verdict: better or worse where p is below {LEVEL:g} and the interval excludes 0, else inconclusive.",
+        *collapse_notes(group),
     )
     return Table(
         "ablation",
@@ -96,7 +98,7 @@ def protocols_table(group: Group) -> Table | None:
                 undefined = value is not None and math.isnan(value)
                 cells.append(Cell(MISSING if value is None else ("0/0" if undefined else percent(value))))
                 row[metric] = None if value is None or undefined else round(100 * value, 2)
-            rows.append((Cell(method.title), Cell(protocol.title), *cells))
+            rows.append((Cell(method.label), Cell(protocol.title), *cells))
             numbers.append(row)
     return Table(
         "protocols",
@@ -104,7 +106,10 @@ def protocols_table(group: Group) -> Table | None:
         f"What the convention is worth on {group.title}",
         ("variant", "protocol", *(METRICS[name].title for name in METRIC_NAMES)),
         tuple(rows),
-        (f"{SAMPLES_NOTE} In %. {seeds_note(group)} 0/0: an empty union, which that code divides by.",),
+        (
+            f"{SAMPLES_NOTE} In %. {seeds_note(group)} 0/0: an empty union, which that code divides by.",
+            *collapse_notes(group),
+        ),
         pd.DataFrame(numbers),
     )
 
@@ -130,7 +135,7 @@ def cost_table(group: Group) -> Table | None:
             values["images_per_second"] = method.images_per_second
         numbers.append({"variant": method.title, **{name: _rounded(value) for name, value in values.items()}})
         cells = (Cell(show(values[name]), value=values[name]) for name, (_, show) in columns.items())
-        rows.append((Cell(method.title), *cells))
+        rows.append((Cell(method.label), *cells))
     run_here = [method for method in group.present if method.outside is None]
     devices = sorted({stored.result.meta.device for method in run_here for stored in method.results})
     return Table(
@@ -156,7 +161,7 @@ def calibration_table(group: Group) -> Table | None:
     numbers: list[dict[str, str | float]] = []
     for method in group.methods:
         if not method.results or any(one.sweep is None for one in method.results):
-            rows.append((Cell(method.title), *[Cell(MISSING)] * (len(CUTS) + 3)))
+            rows.append((Cell(method.label), *[Cell(MISSING)] * (len(CUTS) + 3)))
             numbers.append({"variant": method.title})
             continue
         pairs = [(one.sweep, one.lines) for one in method.results if one.sweep is not None]
@@ -166,7 +171,7 @@ def calibration_table(group: Group) -> Table | None:
         half = CUTS.index(0.5)
         rows.append(
             (
-                Cell(method.title),
+                Cell(method.label),
                 *(Cell(percent(value)) for value in mious),
                 Cell(f"{CUTS[best]:g}"),
                 Cell(signed(mious[best] - mious[half])),
@@ -189,6 +194,7 @@ def calibration_table(group: Group) -> Table | None:
             "split itself, so its gain is an upper bound, not a result. ECE: expected calibration error of the pixels' "
             f"probabilities, ten bins. {MISSING}: without a result, or without a probability (whole_image, masks from "
             "elsewhere).",
+            *collapse_notes(group),
         ),
         pd.DataFrame(numbers),
     )

@@ -9,12 +9,20 @@ import pandas as pd
 from benchmark.metrics.iou import precision_name
 from benchmark.metrics.statistics import paired_difference
 from benchmark.results.schema import METRICS
-from reports.groups import Group, Method, Report
-from reports.tables.main import SPREAD_NOTE, folder_of, interval_note, method_notes, seeds_note, with_interval
+from benchmark.results.store import StoredResult
+from reports.groups import Group, Method, Report, kinds_of
+from reports.tables.main import (
+    SPREAD_NOTE,
+    collapse_notes,
+    folder_of,
+    interval_note,
+    method_notes,
+    seeds_note,
+    with_interval,
+)
 from reports.tables.rendering import MISSING, Cell, Table, millions, percent, signed
 
 COLUMNS = ("oiou", precision_name(0.5))  # beside mIoU
-EMPTY = 0.95  # share of empty predictions from which a run counts as collapsed
 
 
 def headline_table(group: Group) -> Table:
@@ -24,7 +32,7 @@ def headline_table(group: Group) -> Table:
     rows = []
     for method in methods:
         known = bool(method.results)
-        cells = [Cell(f"{method.title} (training-free)" if method.control else method.title)]
+        cells = [Cell(f"{method.title} (training-free)" if method.control else method.label)]
         cells.append(Cell(with_interval(method) if known else MISSING))
         cells += [Cell(percent(method.metrics[name]) if known else MISSING) for name in COLUMNS]
         rows.append((*cells, Cell(millions(method.train_mean("parameters_trained")))))
@@ -34,6 +42,7 @@ def headline_table(group: Group) -> Table:
         f"{SPREAD_NOTE * (len(group.seeds) > 1)}{interval_note(group)} Last row: the best of the training-free "
         "baselines.",
         *method_notes(group),
+        *collapse_notes(group),
     )
     return Table(
         "headline",
@@ -42,7 +51,9 @@ def headline_table(group: Group) -> Table:
         ("variant", "mIoU [95 %]", *(METRICS[name].title for name in COLUMNS), "trained parameters"),
         tuple(rows),
         notes,
-        pd.DataFrame([{"variant": method.title, **method.metrics} for method in methods]),
+        pd.DataFrame(
+            [{"variant": method.title, "collapsed": len(method.collapsed), **method.metrics} for method in methods]
+        ),
         rule_before=len(group.trained),
     )
 
@@ -53,7 +64,7 @@ def summary_table(report: Report) -> Table:
     for group in report.groups:
         variant, control = best_variant(group), best_control(group)
         runs = [one for method in group.trained for one in method.results]
-        collapsed = sum((one.lines["predicted_area"] == 0).mean() >= EMPTY for one in runs)
+        collapsed = [one for method in group.trained for one in method.collapsed]
         gain, said = None, MISSING
         if variant is not None and control is not None:
             gain = variant.metrics["miou"] - control.metrics["miou"]
@@ -61,17 +72,17 @@ def summary_table(report: Report) -> Table:
         rows.append(
             (
                 Cell(group.title),
-                Cell(variant.title if variant is not None else MISSING),
+                Cell(variant.label if variant is not None else MISSING),
                 Cell(with_interval(variant) if variant is not None else MISSING),
                 Cell(said),
                 Cell(", ".join(str(seed) for seed in group.seeds) or MISSING),
-                Cell(f"{collapsed} of {len(runs)}"),
+                Cell(_collapsed(collapsed, len(runs))),
             )
         )
         numbers.append(
             {"dataset": group.dataset, "model": group.model, "variant": variant.title if variant else None}
             | {"miou": None if variant is None else round(100 * variant.metrics["miou"], 2)}
-            | {"gain": None if gain is None else round(100 * gain, 2), "collapsed": collapsed, "runs": len(runs)}
+            | {"gain": None if gain is None else round(100 * gain, 2), "collapsed": len(collapsed), "runs": len(runs)}
         )
     return Table(
         "summary",
@@ -81,8 +92,8 @@ def summary_table(report: Report) -> Table:
         tuple(rows),
         (
             "In %; gains in percentage points of mIoU. Best variant: of the highest mean mIoU over seeds; best "
-            "baseline: of the training-free ones. A run has collapsed where at least "
-            f"{EMPTY:.0%} of its predictions are empty.",
+            "baseline: of the training-free ones. A run has collapsed where its masks are nearly all empty, full or "
+            "the same (benchmark/README.md); means and gains are over collapsed runs too.",
         ),
         pd.DataFrame(numbers),
     )
@@ -95,8 +106,16 @@ def other_datasets(report: Report) -> str:
         variant, control = best_variant(group), best_control(group)
         if variant is not None:
             gain = "" if control is None else f"; over {control.name}, training-free: {_gain(variant, control)}"
-            lines.append(f"* {group.title}: {variant.title} has mIoU {with_interval(variant)}{gain}.")
+            runs = sum(len(method.results) for method in group.trained)
+            collapsed = [one for method in group.trained for one in method.collapsed]
+            said = f"; {len(collapsed)} of {runs} trained runs collapsed: {kinds_of(collapsed)}" if collapsed else ""
+            lines.append(f"* {group.title}: {variant.label} has mIoU {with_interval(variant)}{gain}{said}.")
     return "\n".join(["The best variant on the other datasets:\n", *lines]) if lines else ""
+
+
+def _collapsed(collapsed: list[StoredResult], runs: int) -> str:
+    """How many of some runs collapsed, and to what."""
+    return f"{len(collapsed)} of {runs}" + (f" ({kinds_of(collapsed)})" if collapsed else "")
 
 
 def _gain(variant: Method, control: Method) -> str:

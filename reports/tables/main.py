@@ -15,11 +15,13 @@ import pandas as pd
 from benchmark.metrics.iou import NO_TARGET
 from benchmark.metrics.statistics import paired_difference
 from benchmark.results.schema import METRICS
-from reports.groups import OUTSIDE, Group, Method, Report
+from benchmark.results.store import StoredResult
+from reports.groups import COLLAPSED, OUTSIDE, Group, Method, Report, kinds_of
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 
 NO_TARGET_NOTE = "N-acc: share of the no-target samples that get an empty prediction; they count for no other metric."
 OUTSIDE_NOTE = f"{OUTSIDE}: external submission; its masks were scored here, nothing else is known of it."
+NO_VERDICT = "collapsed"  # where a verdict would stand
 SPREAD_NOTE = "± standard deviation over seeds. "
 NOTES = {  # what a reader must know of a method beside its name
     "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
@@ -33,12 +35,12 @@ def main_table(group: Group) -> Table:
     header += ("params trained", "params total", "training time")
     best = {}
     for metric in metrics:
-        trained = [method for method in group.trained if metric in method.metrics]
+        trained = [method for method in group.trained if metric in method.metrics and not method.collapsed]
         values = {method.title: (method.metrics[metric], *method.intervals[metric]) for method in trained}
         best[metric] = clear_best(values, METRICS[metric].higher_is_better)
     rows = []
     for method in group.methods:
-        cells = [Cell(method.title)]
+        cells = [Cell(method.label)]
         for metric in metrics:
             text = MISSING
             if metric in method.metrics:
@@ -56,6 +58,7 @@ def main_table(group: Group) -> Table:
         "column, where its interval and the next one's do not overlap.",
         *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
         *method_notes(group),
+        *collapse_notes(group),
     ]
     variants = sum(not method.control and not method.outside for method in group.methods)
     return Table(
@@ -78,7 +81,7 @@ def controls_table(group: Group) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     numbers: list[list[str | float | None]] = []
     for variant in group.trained:
-        cells = [Cell(variant.name)]
+        cells = [Cell(variant.label)]
         beaten: list[bool | None] = []
         for control in controls:
             if not variant.results or not control.results:
@@ -91,12 +94,15 @@ def controls_table(group: Group) -> Table | None:
             beaten.append(low > 0)
             numbers.append([variant.name, control.name, *(round(100 * value, 2) for value in (difference, low, high))])
         verdict = MISSING if None in beaten else ("yes" if all(beaten) else "no")
+        if variant.collapsed:
+            verdict = NO_VERDICT
         rows.append((*cells, Cell(verdict)))
     over = "seeds and images" if len(group.seeds) > 1 else "images"
     notes = (
         "mIoU of the variant less mIoU of the baseline on the same samples, in percentage points, with its 95 % "
         f"interval (bootstrap over {over}, both sides under the same draw of images). A variant beats every baseline "
         "if all its intervals lie above zero.",
+        *collapse_notes(group),
     )
     return Table(
         "controls",
@@ -111,7 +117,18 @@ def controls_table(group: Group) -> Table | None:
 
 def provenance_table(report: Report) -> Table:
     """Where each result was made, and whether the current `run` of params.yaml names it."""
-    header = ("dataset", "model", "variant", "seed", "in run.*", "commit", "fingerprint", "protocol", "device")
+    header = (
+        "dataset",
+        "model",
+        "variant",
+        "seed",
+        "in run.*",
+        "collapsed",
+        "commit",
+        "fingerprint",
+        "protocol",
+        "device",
+    )
     rows = []
     for stored in report.results:
         run, meta = stored.result.run, stored.result.meta
@@ -119,9 +136,22 @@ def provenance_table(report: Report) -> Table:
             "not in git" if meta.git_commit is None else meta.git_commit[:10] + (" + changes" if meta.git_dirty else "")
         )
         current = "yes" if report.selection.names(stored) else "no"
-        fields = (run.dataset, run.model, run.variant, str(run.seed), current, commit, run.fingerprint)
+        fields = (
+            run.dataset,
+            run.model,
+            run.variant,
+            str(run.seed),
+            current,
+            _collapsed(stored),
+            commit,
+            run.fingerprint,
+        )
         rows.append((*fields, stored.result.protocol_version, meta.device))
-    notes = ["in run.*: whether `run` in params.yaml names it now. + changes: the code differed from that commit."]
+    notes = [
+        "in run.*: whether `run` in params.yaml names it now. + changes: the code differed from that commit. "
+        "collapsed: what the masks of the run collapsed to, with the share measured; unknown: not all are empty, "
+        "and the masks that would tell more were not kept; training-free baselines cannot collapse."
+    ]
     if absent := report.absent:
         notes.append("Named by `run` but without a result: " + ", ".join(" · ".join(key) for key in absent) + ".")
     return Table(
@@ -148,7 +178,7 @@ def clear_best(values: Mapping[str, tuple[float, float, float]], higher_is_bette
 def explain_outside(table: Table) -> Table:
     """The table with a note on OUTSIDE, if a method so marked is in it."""
     texts = [*table.header, *(cell.text for row in table.rows for cell in row)]
-    marked = any(text.endswith(OUTSIDE) for text in texts)
+    marked = any(OUTSIDE in text for text in texts)
     return replace(table, notes=(*table.notes, OUTSIDE_NOTE)) if marked else table
 
 
@@ -163,6 +193,7 @@ def _main_numbers(group: Group) -> pd.DataFrame:
     rows = []
     for method in group.methods:
         row: dict[str, str | float | int | None] = {"variant": method.title, "control": str(method.control).lower()}
+        row["collapsed"] = len(method.collapsed) if method.results else None
         row["seeds"] = " ".join(str(one.result.run.seed) for one in method.results) or None
         for metric in _metrics(group):
             low, high = method.intervals.get(metric, (None, None)) if method.results else (None, None)
@@ -188,6 +219,44 @@ def method_notes(group: Group) -> list[str]:
         if method.missing_seeds and len(group.seeds) > len(method.missing_seeds):
             notes.append(f"{method.name}: no result for seed {_list(method.missing_seeds)}, so no mean.")
     return notes
+
+
+def collapse_notes(group: Group) -> list[str]:
+    """Which runs collapsed, and what a reader must know of numbers over them; nothing where none did."""
+    notes = []
+    if group.collapsed:
+        runs = "; ".join(
+            f"{method.title}, {_seeds(method)} ({kinds_of(method.collapsed)})" for method in group.collapsed
+        )
+        against = " Nothing is compared with the full model, which has some itself." * bool(
+            group.full and group.full.collapsed
+        )
+        notes.append(
+            f"Collapsed runs (benchmark/README.md): {runs}. The means, spreads, intervals, differences and p of these "
+            "methods are over those runs too and say that trainings failed, not what the method can do: no verdict "
+            f"and no bold is made of them.{against} {COLLAPSED}: a method with such runs."
+        )
+    if group.unknown:
+        notes.append(
+            f"Of {group.unknown} other runs it is only known that not all masks are empty: their masks were not kept."
+        )
+    return notes
+
+
+def _seeds(method: Method) -> str:
+    """The seeds of a method's collapsed runs; "its only run" of an external submission."""
+    if method.outside is not None:
+        return "its only run"
+    seeds = [stored.result.run.seed for stored in method.collapsed]
+    return f"seed{'s' * (len(seeds) > 1)} {_list(seeds)}"
+
+
+def _collapsed(stored: StoredResult) -> str:
+    """What a run collapsed to with its share in %, "no", "unknown", or MISSING of a control."""
+    if stored.result.run.control:
+        return MISSING
+    collapse = stored.result.collapse
+    return stored.collapsed if collapse is None else f"{collapse.kind} ({100 * collapse.share:.1f} %)"
 
 
 def folder_of(group: Group) -> Path:

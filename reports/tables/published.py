@@ -10,7 +10,7 @@ from benchmark.metrics.iou import THRESHOLDS, precision_name
 from benchmark.results.schema import METRICS, TEST_SPLIT
 from benchmark.results.store import ResultError
 from reports.groups import Group
-from reports.tables.main import folder_of
+from reports.tables.main import collapse_notes, folder_of
 from reports.tables.rendering import MISSING, Cell, Table, percent
 
 PUBLISHED = Path(__file__).parents[1] / "published.csv"
@@ -36,7 +36,7 @@ def published_table(group: Group, path: Path = PUBLISHED) -> Table | None:
     footnotes: dict[str, int] = {}
     for method in [method for method in group.present if not method.control]:
         cells = [Cell(percent(method.metrics[name])) for name in columns]
-        rows.append((Cell(method.title), Cell("this run"), *cells))
+        rows.append((Cell(method.label), Cell("this run"), *cells))
         numbers.append({"method": method.title, "split": TEST_SPLIT, "ours": True}
                        | {name: round(100 * method.metrics[name], 2) for name in columns})  # fmt: skip
     ours = len(rows)
@@ -67,6 +67,7 @@ def published_table(group: Group, path: Path = PUBLISHED) -> Table | None:
             "In %. Published numbers follow the conventions and, where it says so, the splits of their authors; they "
             "are no comparison, only company (benchmark/README.md).",
             *(f"[{number}] {source}." for source, number in footnotes.items()),
+            *collapse_notes(group),
         ),
         pd.DataFrame(numbers),
         rule_before=ours,

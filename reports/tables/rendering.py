@@ -89,6 +89,7 @@ def escape_latex(text: str) -> str:
         "×": r"$\times$",
         "±": r"$\pm$",
         "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
         "<": "$<$",
         ">": "$>$",
     }

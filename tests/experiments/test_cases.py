@@ -20,8 +20,9 @@ from tests.conftest import make_fake_dataset
 from tests.tiny import _SAM, _clip, write_foundation
 
 TRAIN = {
-    "epochs": 1, "warmup_epochs": 0, "batch_images": 4, "expressions_per_image": 2, "lr": 1e-3, "final_lr_ratio": 0.1,
-    "weight_decay": 0, "clip_norm": 1.0, "loss": {"bce": 1, "dice": 1},
+    "epochs": 1, "step_of": "images", "batch_size": 4, "expressions_per_image": 2, "lr": 1e-3, "warmup_epochs": 0,
+    "warmup_start": 0, "cosine": "per_step", "final_lr_ratio": 0.1, "weight_decay": 0, "clip_norm": 1.0,
+    "loss": {"bce": 1, "dice": 1}, "label_side": None, "select": "best", "threads": 1, "augment": [],
 }  # fmt: skip
 PATH = Path("results/synthetic/cases/mini.parquet")
 pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")

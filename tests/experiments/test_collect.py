@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,21 @@ def test_artifacts_lie_beside_the_database_and_show_every_example(place: Place) 
     assert sorted(shown) == [(text, pytest.approx(iou, abs=1e-4)) for text, iou in sorted(there)]
     for picture in said["picture"]:
         assert np.asarray(Image.open(folder / Path(picture).name)).std() > 0
+
+
+def test_a_collapsed_run_is_tagged_described_and_in_the_table(
+    place: Place, fake_result: Callable[..., None], fake_results: Path
+) -> None:
+    place.collect()
+    assert [row["collapsed"] for row in place.rows()] == ["no", "no"]  # a full mask is whole_image's design
+    assert "test/collapse_share" not in place.rows()[0]
+    data = fake_results / "data" / "fake_scenes"
+    fake_result(place.results, data, "fake_scenes", "tiny", "rsrefseg", 0, -1.0, False, 60)
+    assert place.collect()["replaced"] == 1
+    (run,) = place.runs("tags.collapsed = 'empty'")
+    assert run.data.metrics["test/collapse_share"] == 1
+    assert "**Collapsed**: empty masks (100.0%)" in run.data.tags["mlflow.note.content"]
+    assert [(row["collapsed"], row["test/collapse_share"]) for row in place.rows()] == [("empty", "1.0"), ("no", "")]
 
 
 def test_a_changed_result_replaces_its_run(place: Place) -> None:

@@ -163,6 +163,8 @@ def test_a_bad_value_is_named_with_file_and_place(subtests: pytest.Subtests, tmp
         (("train", "epochs"), None, r"train\.epochs = None"),
         (("train", "epochs"), 0.5, r"train\.epochs = 0\.5"),
         (("train", "loss"), {"bce": 0, "dice": 0}, r"train\.loss: .*both 0"),
+        (("train", "warmup_start"), None, r"train\.warmup_start\..* = None"),
+        (("train", "expressions_per_image"), 5, r"expressions_per_image is 5, but a step of pairs takes every"),
         (
             ("variants", "no_lora"),
             {"prompter": {"local": False, "global": False}},
@@ -239,6 +241,21 @@ def test_the_variant_has_the_last_word_before_the_dataset_and_the_model(subtests
             config = resolve(params_with(**levels), DATASET, MODEL, "rsrefseg", 0)
             assert config.train.lr == expected
             assert config.train.epochs == REAL["train"]["epochs"]  # an overlay replaces what it names, nothing beside
+
+
+def test_the_papers_sizes_train_as_released_but_for_the_chosen_epoch() -> None:
+    """The released config (configs_RSRefSeg/RSRefSeg-b.py, c20e056), and every way in which ours is another."""
+    config = resolve(load_params(PARAMS_FILE), "rrsisd", "rsrefseg-b", "rsrefseg", 0)
+    released = {
+        "epochs": 200, "step_of": "pairs", "batch_size": 8, "expressions_per_image": None, "lr": 1e-4,
+        "warmup_epochs": 5, "warmup_start": 0.01, "cosine": "per_epoch", "final_lr_ratio": 0.001, "weight_decay": 0.05,
+        "clip_norm": None, "loss": {"bce": 5, "dice": 0}, "label_side": 1024, "augment": (),
+    }  # fmt: skip
+    assert config.train.model_dump() == {**released, "select": "best", "threads": 2}
+    assert REAL["train"]["select"] == "last"
+    assert config.model.lora is not None
+    assert (config.model.lora.rank, config.model.lora.alpha, config.model.lora.dropout) == (16, 16, 0.1)
+    assert (config.model.clip.through_side, config.model.prompter.start) == (1024, "released")
 
 
 def test_without_a_variant_there_is_no_variant_s_overlay() -> None:
@@ -327,6 +344,24 @@ def test_a_resolved_configuration_survives_its_own_json() -> None:
     assert ExperimentConfig.model_validate(plain) == config
     assert plain["model"]["prompter"]["global"] is False
     assert (plain["dataset"], plain["model_name"], plain["variant"], plain["seed"]) == (DATASET, MODEL, "local_only", 3)
+
+
+def test_augmentation_is_named_known_and_in_one_order(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    refuses_each(
+        subtests,
+        tmp_path,
+        (("train", "augment"), ["flap"], r"train\.augment.*unknown augmentation 'flap'; did you mean 'flip'\?"),
+        (("train", "augment"), ["flip", "flip"], r"train\.augment.*'flip' is there twice"),
+        (("train", "augment"), "flip", r"train\.augment"),
+        (("train", "augment"), None, r"train\.augment"),
+    )
+    data, found = real(), []
+    for names in ([], ["scale", "flip"], ["flip", "scale"]):
+        data["train"]["augment"] = names
+        found.append(resolve(load_params(write(tmp_path, data)), DATASET, MODEL, "rsrefseg", 0).plain())
+    assert found[0]["train"]["augment"] == []
+    assert found[1] == found[2]
+    assert found[1]["train"]["augment"] == ["flip", "scale"]
 
 
 def test_a_fingerprint_covers_everything_a_run_depends_on() -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from benchmark.data.samples import load_dataset
+from benchmark.datasets import DATASETS
 from experiments import evaluate, fetch, train
 from tests.layouts import COLOURS, LAYOUTS
 from tests.tiny import _SAM, _clip, write_foundation
@@ -22,19 +23,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "refsegrs": {"allow_count_mismatch": True},
     "rrsisd": {"allow_count_mismatch": True},
     "risbench": {"allow_count_mismatch": True},
+    "vhr10": {"allow_count_mismatch": True},
     "coco": {"kind": "coco", "patch": None, "multiple": 1, "absent": 1, **OWN},
     "masks": {"kind": "masks", "patch": 64, "classes": COLOURS, **OWN},
 }
 TRAIN = {
     "epochs": 1,
-    "warmup_epochs": 0,
-    "batch_images": 4,
+    "step_of": "images",
+    "batch_size": 4,
     "expressions_per_image": 2,
     "lr": 1e-3,
+    "warmup_epochs": 0,
+    "warmup_start": 0,
+    "cosine": "per_step",
     "final_lr_ratio": 0.1,
     "weight_decay": 0,
     "clip_norm": 1.0,
     "loss": {"bce": 1, "dice": 1},
+    "label_side": None,
+    "select": "best",
+    "threads": 1,
+    "augment": [],
 }
 
 
@@ -57,6 +66,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _fakes_have_other_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = DATASETS["vhr10"]
+    assert entry.spec is not None
+    files = tuple(file.model_copy(update={"sha256": None, "md5": None}) for file in entry.spec.files)
+    monkeypatch.setitem(DATASETS, "vhr10", entry._replace(spec=entry.spec.model_copy(update={"files": files})))
 
 
 @pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads few words
@@ -152,6 +169,7 @@ def test_settings_that_cannot_be_used_are_named(
         ("coco", {"kind": "coco", "root": "raw/coco"}, "licence: missing; add it"),
         ("refsegrs", {"rot": "x"}, "rot: unknown key; did you mean 'root'"),
         ("refsegrs", {"root": "elsewhere", "allow_count_mismatch": True}, "refsegrs needs RefSegRS.zip: --offline"),
+        ("vhr10", {"root": "elsewhere"}, "vhr10 needs NWPU VHR-10 dataset.zip: --offline.*torchgeo/vhr10"),
         ("risbench", {"root": "elsewhere"}, "risbench needs RISBench.zip: it can be got by hand only"),
         (
             "coco",

@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, fake_place: Callable[..., 
     """A project with foundation weights, one trained run and its result; read only."""
     project = fake_place(tmp_path_factory.mktemp("project"))
     weights = write_foundation(project / "weights" / "tiny")
-    curve = pd.DataFrame([(1, 1, 0.5, 1e-3, 0.3)], columns=list(CURVE_COLUMNS))
+    curve = pd.DataFrame([(1, 1, 0.5, 1e-3, 0.3, "no")], columns=list(CURVE_COLUMNS))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         save_run(

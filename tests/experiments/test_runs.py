@@ -43,14 +43,21 @@ def weights(stored_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def experiment(variant: str = "rsrefseg", **train: Any) -> ExperimentConfig:
     settings: dict[str, Any] = {
         "epochs": 2,
-        "warmup_epochs": 0.5,
-        "batch_images": 2,
+        "step_of": "images",
+        "batch_size": 2,
         "expressions_per_image": None,
         "lr": 1e-3,
+        "warmup_epochs": 0.5,
+        "warmup_start": 0.01,
+        "cosine": "per_epoch",
         "final_lr_ratio": 0.01,
         "weight_decay": 0.05,
         "clip_norm": None,
         "loss": LossConfig(bce=5, dice=1),
+        "label_side": None,
+        "select": "best",
+        "threads": 1,
+        "augment": [],
         **train,
     }
     return ExperimentConfig(
@@ -64,7 +71,7 @@ def experiment(variant: str = "rsrefseg", **train: Any) -> ExperimentConfig:
 
 
 def trained_run(model: RSRefSeg, config: ExperimentConfig) -> TrainedRun:
-    rows = [(1, 1, 0.9, 1e-3, None), (1, 2, 0.8, 9e-4, 0.25), (2, 4, 0.5, 1e-5, 0.3)]
+    rows = [(1, 1, 0.9, 1e-3, None, None), (1, 2, 0.8, 9e-4, 0.25, "empty"), (2, 4, 0.5, 1e-5, 0.3, "no")]
     training = Training(
         epochs=2,
         steps=4,
@@ -212,8 +219,8 @@ def test_another_variant_in_a_run_s_place_is_refused(weights: Path) -> None:
 
 def test_many_differences_are_counted(weights: Path) -> None:
     save(weights)
-    many = {"lr": 5e-4, "epochs": 7, "batch_images": 9, "weight_decay": 0.5, "warmup_epochs": 0.1}
-    with pytest.raises(CheckpointError, match=r"train\.batch_images was 2 and is 9, .*, and 2 more\. "):
+    many = {"lr": 5e-4, "epochs": 7, "batch_size": 9, "weight_decay": 0.5, "warmup_epochs": 0.1}
+    with pytest.raises(CheckpointError, match=r"train\.batch_size was 2 and is 9, .*, and 2 more\. "):
         load_model(experiment(**many), weights)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 
+from benchmark.metrics.collapse import Collapse
 from benchmark.results.store import StoredResult, find_results, run_key, save_result
 from experiments import verify
 from experiments.verify import TOLERANCE_CONTROL, compare_results
@@ -44,6 +47,24 @@ def test_a_control_has_a_tolerance_of_its_own(committed: Results) -> None:
     key = next(key for key in committed if key[2] == "heat_map_point")
     found = compare_results(committed, {**committed, key: changed(committed[key], 2 * TOLERANCE_CONTROL)})
     assert [one.verdict for one in found if one.verdict != "same"] == ["off"]
+
+
+def test_a_run_that_collapsed_on_one_side_only_is_off_and_said(
+    committed: Results, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = next(key for key in committed if key[2] == "no_lora")
+    one = committed[key]
+    result = one.result.model_copy(update={"collapse": Collapse(kind="empty", share=0.96)})
+    fallen = {**committed, key: replace(one, result=result)}  # its numbers as they were
+    for before, now, said in ((fallen, committed, ("empty", "no")), (committed, fallen, ("no", "empty"))):
+        (found,) = [one for one in compare_results(before, now) if one.verdict != "same"]
+        assert (found.run, found.metric) == (" · ".join(map(str, key)), "collapsed")
+        assert (found.committed, found.fresh, found.verdict) == (*said, "off")
+        verify.print_comparison(Console(width=150), [found], 0.03, False)
+        assert re.search(rf"no_lora · 0 +collapsed +{said[0]} +{said[1]} +– +off", capsys.readouterr().out)
+    assert {one.verdict for one in compare_results(fallen, fallen)} == {"same"}
+    unknown = {**committed, key: replace(one, predictions=one.predictions.iloc[:6])}
+    assert {one.verdict for one in compare_results(unknown, fallen)} == {"same"}
 
 
 def test_runs_of_one_side_and_other_runs_are_said(committed: Results) -> None:

@@ -36,6 +36,27 @@ def test_resizing_is_bilinear_and_antialiased_without_keeping_the_aspect(subtest
                 np.testing.assert_allclose(prepared[channel].numpy(), np.asarray(plain) / 255, atol=1e-4)
 
 
+def bilinear(image_hw: np.ndarray, side: int) -> np.ndarray:
+    """As cv2 resizes without antialiasing: between the two nearest pixels of each axis, whose centres lie at halves."""
+    for axis in (0, 1):
+        size = image_hw.shape[axis]
+        place = np.clip((np.arange(side) + 0.5) * size / side - 0.5, 0, size - 1)
+        low = np.floor(place).astype(int)
+        share = np.expand_dims(place - low, 1 - axis)
+        below, above = (image_hw.take(index, axis) for index in (low, np.minimum(low + 1, size - 1)))
+        image_hw = below * (1 - share) + above * share
+    return image_hw
+
+
+def test_through_a_larger_square_is_rounded_there_and_not_antialiased() -> None:
+    image = random_image(30, 50, 3)
+    prepared = prepare_images([image], 16, ZERO, ONE, through=64)[0]
+    for channel in range(3):
+        between = np.round(bilinear(image[channel].numpy().astype(float), 64))
+        np.testing.assert_allclose(prepared[channel].numpy(), bilinear(between, 16) / 255, atol=1.1 / 255)
+        assert np.abs(prepared[channel].numpy() * 255 - bilinear(between, 16)).mean() < 0.01  # a tie rounds either way
+
+
 def test_normalisation_follows_resizing_channel_by_channel() -> None:
     image = random_image(40, 30, 1)
     plain, normalised = prepare_images([image], 16, ZERO, ONE), prepare_images([image], 16, MEAN, STD)

@@ -84,6 +84,8 @@ def test_what_run_names_is_told_from_what_it_does_not(copy: Path, fake_runs: Cal
         (lambda table: table.assign(**{"test/miou": 0.5}), r"differ in miou"),
         (lambda table: table.assign(**{"test/oiou": None}), r"differ in oiou"),
         (lambda table: table.assign(fingerprint="x"), r"differ in fingerprint"),
+        (lambda table: table.assign(collapsed="empty"), r"differ in collapsed"),
+        (lambda table: table.drop(columns="collapsed"), r"differ in collapsed"),
     ],
 )
 def test_collected_runs_that_are_not_the_results_are_refused(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
 from benchmark.datasets.coco import CocoConfig, build, words
 from benchmark.datasets.instances import Annotation, instance_mask
+from benchmark.datasets.patches import scale_mask
 from tests.benchmark.datasets.conftest import block
 from tests.layouts import _segmentation, write_coco
 
@@ -127,6 +128,23 @@ def test_large_images_are_cut_and_what_a_border_leaves_of_an_instance_is_no_samp
     assert sorted(path.stem for path in (tmp_path / "cut" / "images").glob("train*")) == [
         "train-y0000-x0000", "train-y0064-x0064",
     ]  # fmt: skip
+
+
+def test_windows_around_instances_are_scaled_and_what_they_cut_is_no_sample(tmp_path: Path) -> None:
+    root = make(tmp_path / "a", [box(20, 20, 1, 16), box(44, 30, 2, 8), box(110, 20, 1, 18)], side=128)
+    changes: dict[str, Any] = {"patch": 64, "around": (64, 96), "resize": 32, "whole": True, "windows": 1}
+    build(tmp_path / "around", config(root, **changes))
+    samples = load_dataset(tmp_path / "around").split("train")
+    assert samples["image_id"].nunique() == 1
+    assert samples["image_id"][0].endswith("-s64")
+    assert set(samples["height"]) == set(samples["width"]) == {32}
+    assert set(samples["mask_area"]) == {64, 16}  # a quarter
+    cut = [box(-4, 20, 1, 16), box(54, 80, 1, 20), box(90, 80, 2, 20)]
+    grid = texts(make(tmp_path / "b", cut, side=128), tmp_path / "all", patch=64, resize=32)
+    whole = texts(tmp_path / "b", tmp_path / "whole", patch=64, resize=32, whole=True)
+    assert any("ship" in text for text in grid)
+    assert len(whole) < len(grid)
+    assert scale_mask(block(3, 3, 4, 4, 64, 64), 8).sum() == 1  # what is hardly there is there all the same
 
 
 def test_groups_and_what_is_not_there_are_written_when_asked_for(tmp_path: Path) -> None:
@@ -241,7 +259,10 @@ def test_what_is_wrong_is_named_and_nothing_is_written(fake: Path, tmp_path: Pat
 
 
 def test_settings_that_make_no_sense_are_refused(subtests: pytest.Subtests) -> None:
-    wrongs: tuple[dict[str, Any], ...] = ({"patch": 16}, {"colour": 1}, {"licence": None}, {"absent": -1})
+    wrongs: tuple[dict[str, Any], ...] = (
+        *({"patch": 16}, {"colour": 1}, {"licence": None}, {"absent": -1}),
+        *({"resize": 64}, {"around": (64, 96), "patch": 64}),
+    )
     for wrong in wrongs:
         with subtests.test(f"{wrong}"), pytest.raises(ValidationError, match=next(iter(wrong))):
             config(Path("nowhere"), **wrong)

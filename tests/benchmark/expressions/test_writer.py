@@ -20,6 +20,7 @@ RELATION = re.compile(
     "(.+?) (?:that is |located )?"
     "((?:to the |on the )?(?:left|right) of|above|below|closest to|nearest to|next to|beside) the (.+)"
 )
+ORDER = re.compile(f"(second|third|fourth) (.+?) (?:counted )?from the {SIDE}")
 EXTREME = re.compile(f"{SIDE}most (.+)|(.+) (?:farthest to|closest to) the {SIDE}(?: of the image)?")
 
 
@@ -63,13 +64,18 @@ def meant(text: str, regions: list[Region]) -> set[int]:
         noun, way, anchor_text = found.groups()
         if anchor_text != "image" and not anchor_text.endswith(" of the image"):
             return related(noun_set(noun, regions), way, single(noun_set(anchor_text, regions)), regions)
+    ranks = {"left": x, "top": y, "right": {k: -v for k, v in x.items()}, "bottom": {k: -v for k, v in y.items()}}
+    if found := ORDER.fullmatch(text):
+        place, rank = ("second", "third", "fourth").index(found[1]) + 1, ranks[found[3]]
+        candidates = noun_set(found[2], regions)
+        assert len(candidates) > 2, "an order of two"
+        for counted in (candidates, {k for k in candidates if regions[k].target}):  # whether slivers count or not
+            assert sorted(counted, key=lambda k: rank[k])[place] == sorted(candidates, key=lambda k: rank[k])[place]
+        return {sorted(candidates, key=lambda k: rank[k])[place]}
     if found := EXTREME.fullmatch(text):
         side, candidates = found[1] or found[4], noun_set(found[2] or found[3], regions)
         assert len(candidates) > 1, "a superlative of one"
-        rank = {"left": x, "top": y, "right": {k: -v for k, v in x.items()}, "bottom": {k: -v for k, v in y.items()}}[
-            side
-        ]
-        return {min(candidates, key=lambda k: rank[k])}
+        return {min(candidates, key=lambda k: ranks[side][k])}
     text = re.sub(r" in the image$", "", text)
     if found := re.fullmatch(r"(largest|biggest|smallest) (.+)", text):
         candidates, sign = noun_set(found[2], regions), 1 if found[1] == "smallest" else -1
@@ -154,7 +160,7 @@ def box(
 def everything(regions: list[Region]) -> list[Expression]:
     """Nearly every sentence that the writer may choose from."""
     seeds = [np.random.default_rng(seed) for seed in range(25)]
-    return sorted({sentence for rng in seeds for sentence in write_expressions(regions, rng, 200)}, key=str)
+    return sorted({sentence for rng in seeds for sentence in write_expressions(regions, rng, 200, order=True)}, key=str)
 
 
 def texts(regions: list[Region]) -> set[str]:
@@ -167,7 +173,7 @@ def test_every_expression_is_true_of_its_region_and_of_no_other(subtests: pytest
             rng, count = np.random.default_rng(seed), 0
             for _ in range(90):
                 regions = scene(rng, colours)
-                for expression in write_expressions(regions, rng, per_region=4):
+                for expression in write_expressions(regions, rng, per_region=4, order=True):
                     assert meant(expression.text, regions) == {expression.region}, (
                         expression,
                         [(r.category, r.colour, r.bbox) for r in regions],
@@ -193,6 +199,8 @@ def test_every_wording_is_covered_by_the_interpreter() -> None:
         "smallest",
         "leftmost",
         "topmost",
+        "second * from the left",
+        "counted from the bottom",
         "upper left corner",
         "bottom right",
         "middle",
@@ -203,6 +211,17 @@ def test_every_wording_is_covered_by_the_interpreter() -> None:
     ):
         assert word in words, word
     assert len(seen) > 100
+
+
+def test_order_is_said_of_three_at_least_only_where_asked_and_where_slivers_do_not_matter() -> None:
+    def ordered(regions: list[Region]) -> set[str]:
+        return {text for text in texts(regions) if re.fullmatch("the second ship from the (left|right)", text)}
+
+    row = [box(x, 40, x + 12, 52) for x in (10, 40, 70)]
+    assert ordered(row) == {"the second ship from the left", "the second ship from the right"}
+    assert not any(e.kind == "order" for e in write_expressions(row, np.random.default_rng(0), 200))
+    assert not ordered(row[:2])
+    assert ordered([*row, box(97, 40, 100, 52, target=False)]) == {"the second ship from the left"}
 
 
 def test_same_rng_writes_the_same_and_another_seed_something_else() -> None:
@@ -224,7 +243,7 @@ def test_texts_of_a_scene_are_distinct_and_kinds_are_known() -> None:
 
 def test_every_kind_has_its_share() -> None:
     rng = np.random.default_rng(6)
-    kinds = Counter(expression.kind for _ in range(100) for expression in write_expressions(scene(rng), rng))
+    kinds = Counter(e.kind for _ in range(100) for e in write_expressions(scene(rng), rng, order=True))
     assert all(kinds[kind] >= 0.04 * kinds.total() for kind in KINDS), kinds
 
 

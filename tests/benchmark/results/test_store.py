@@ -125,7 +125,48 @@ BAD: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda d: d.update(protocol_version="2.0"), r"protocol 2\.0, this code reads protocol 1\.0"),
     (lambda d: d.update(protocol_version="2.0", new="field"), r"protocol 2\.0"),
     (lambda d: d.pop("protocol_version"), "is not a result"),
+    (lambda d: d.update(collapse={"kind": "empty", "share": 1}), r"says collapse is .*'empty'.*its tables give None"),
+    (lambda d: d.update(collapse={"kind": "sad", "share": 1}), r"field collapse\.kind"),
+    (lambda d: d.update(collapse={"kind": "empty", "share": 0.5}), r"field collapse\.share"),
 ]
+
+
+def test_a_collapse_is_stored_and_one_that_is_not_stated_is_found(
+    copy: Path, fake_result: Callable[..., None], fake_results: Path
+) -> None:
+    folder = copy.parent / RUN
+    made = (copy, fake_results / "data" / "fake_scenes", "fake_scenes", "tiny", "rsrefseg", 0, -1.0, False, 60)
+    fake_result(*made)
+    stated = {"kind": "empty", "share": 1.0}
+    assert json.loads((folder / "result.json").read_text())["collapse"] == stated
+    edit(folder / "result.json", lambda d: d.update(collapse=None))
+    with pytest.raises(ResultError, match="says collapse is None, its tables give"):
+        load_result(folder)
+    edit(folder / "result.json", lambda d: d.pop("collapse"))  # as before there was one
+    found = load_result(folder)
+    assert found.result.collapse is not None
+    assert (found.result.collapse.model_dump(), found.collapsed) == (stated, "empty")
+
+
+def test_a_control_cannot_collapse_and_of_masks_that_were_not_kept_it_is_unknown(copy: Path) -> None:
+    whole = load_result(copy / "fake_scenes" / "tiny" / "whole_image" / "0")  # every mask is full
+    assert (whole.result.collapse, whole.collapsed) == (None, "no")
+    folder = copy.parent / RUN
+    assert load_result(folder).collapsed == "no"
+    pd.read_parquet(folder / "predictions.parquet").iloc[:6].to_parquet(folder / "predictions.parquet", index=False)
+    assert load_result(folder).collapsed == "unknown"
+
+
+def test_a_curve_from_before_collapses_were_noted_is_read(copy: Path) -> None:
+    path = copy.parent / RUN / "curve.csv"
+    curve = results.load_curve(path)
+    assert curve["collapsed"].dropna().tolist() == ["no"] * 3
+    curve.drop(columns="collapsed").to_csv(path, index=False)
+    old = results.load_curve(path)
+    assert tuple(old.columns) == results.CURVE_COLUMNS
+    assert old["collapsed"].isna().all()
+    results.save_curve(path, old)
+    assert results.load_curve(path)["collapsed"].isna().all()
 
 
 def test_a_result_that_cannot_be_right_is_refused(copy: Path, subtests: pytest.Subtests) -> None:

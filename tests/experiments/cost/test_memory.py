@@ -21,14 +21,21 @@ from tests.tiny import tiny_config
 
 SETTINGS = TrainConfig(
     epochs=1,
-    warmup_epochs=0,
-    batch_images=1,
+    step_of="pairs",
+    batch_size=1,
     expressions_per_image=None,
     lr=1e-3,
+    warmup_epochs=0,
+    warmup_start=0.01,
+    cosine="per_epoch",
     final_lr_ratio=0.1,
     weight_decay=0.05,
     clip_norm=1.0,
     loss=LossConfig(bce=5, dice=1),
+    label_side=None,
+    select="last",
+    threads=1,
+    augment=(),
 )
 COMPUTES: dict[str, dict[str, Any]] = {
     "sdpa": {},

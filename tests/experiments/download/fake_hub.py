@@ -7,6 +7,7 @@ import hashlib
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from urllib.parse import unquote
 
 REPOSITORY, COMMIT = "owner/model", "0123456789abcdef0123456789abcdef01234567"
 FILES = {"config.json": b'{"model_type": "fake"}', "model.safetensors": bytes(range(256)) * 8192}  # 2 MiB
@@ -74,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/cdn/"):
             return self.refuse(503, "Busy") if self.hub.busy else self.body(LARGE)
         repository, _, rest = self.path.strip("/").partition("/resolve/")
-        revision, _, name = rest.partition("/")
+        revision, _, name = unquote(rest).partition("/")
         if repository == f"datasets/{REPOSITORY}":
             repository, revision = REPOSITORY, COMMIT if revision == "main" else revision
         if repository == "owner/gated":

@@ -3,9 +3,11 @@ huggingface_hub reads it when it is imported."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,10 +21,15 @@ from typing import Any
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
+from benchmark.datasets import vhr10
+from benchmark.datasets.spec import Hub, Spec
 from experiments.download import hub as download
+from experiments.download.datasets import download_dataset
 from experiments.download.hub import HubError, cached_dataset, fetch, fetch_dataset
+from experiments.errors import InputError
 from models.checkpoint import CheckpointError
 from tests.experiments.download.fake_hub import COMMIT, FILES, LARGE, REPOSITORY, FakeHub, Handler, checksum
+from tests.layouts import write_vhr10
 
 ROOT = Path(__file__).parents[3]
 PLACE = "foundation.rsrefseg-b.source.clip"
@@ -327,6 +334,35 @@ def test_a_cut_file_of_a_dataset_goes_on_where_it_stopped(hub: FakeHub, cache: P
     hub.cut_at = 300_000
     assert fetch_dataset(REPOSITORY, COMMIT, LARGE).read_bytes() == FILES[LARGE]
     assert [one.range for one in hub.bodies(LARGE)] == [None, "bytes=300000-"]
+
+
+def test_vhr10_comes_from_the_hub_as_its_reader_wants_it(hub: FakeHub, cache: Path, tmp_path: Path) -> None:
+    write_vhr10(tmp_path / "there", scenes=2)
+    lain = tmp_path / "there" / vhr10.FOLDER
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", lain.parent, f"{vhr10.FOLDER}/positive image set")
+    content = {f"{vhr10.FOLDER}.zip": Path(archive).read_bytes()}
+    content["annotations.json"] = (lain / "annotations.json").read_bytes()
+    hub.content.update(content)
+    hub.etag.update({name: checksum(name, body) for name, body in content.items()})
+
+    def declared(**changes: str) -> Spec:
+        origin = Hub(repository=REPOSITORY, revision=COMMIT)
+        files = []
+        for file in vhr10.SPEC.files:
+            facts = {"md5": hashlib.md5(content[file.name]).hexdigest(), "sha256": None, **changes}
+            files.append(file.model_copy(update={"origin": origin, **facts}))
+        return vhr10.SPEC.model_copy(update={"files": tuple(files)})
+
+    with pytest.raises(InputError, match=r"dataset\.zip: MD5 is [0-9a-f]{32}, declared is 0000"):
+        download_dataset(declared(md5="0" * 32), tmp_path / "refused")
+    assert not list((tmp_path / "refused").rglob("*.jpg"))
+    root = tmp_path / "raw"
+    for _ in range(2):
+        download_dataset(declared(), root)
+    assert len(hub.bodies()) == 2
+    config = vhr10.VHR10Config(root=str(root), allow_count_mismatch=True)
+    assert (root / config.annotations).read_bytes() == content["annotations.json"]
+    assert {path.name for path in (root / config.images).iterdir()} == {path.name for path in lain.rglob("*.jpg")}
 
 
 def test_what_a_dataset_does_not_have_is_said_without_advice_for_weights(hub: FakeHub, cache: Path) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import io
 import json
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +23,7 @@ from benchmark.metrics.iou import miou
 from experiments.config import load_params, resolve
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
+from experiments.training import loop
 from experiments.training import step as train_step
 from experiments.training.loop import fit as fit_model
 from experiments.training.losses import batch_loss
@@ -48,14 +53,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_experiment(seed: int = 0, **train_settings: object) -> ExperimentConfig:
     settings = {
         "epochs": 2,
-        "warmup_epochs": 0.5,
-        "batch_images": 2,
+        "step_of": "images",
+        "batch_size": 2,
         "expressions_per_image": 2,
         "lr": 1e-2,
+        "warmup_epochs": 0.5,
+        "warmup_start": "one_step",
+        "cosine": "per_step",
         "final_lr_ratio": 0.01,
         "weight_decay": 0.05,
         "clip_norm": 1.0,
         "loss": {"bce": 5, "dice": 1},
+        "label_side": None,
+        "select": "best",
+        "threads": 1,
+        "augment": [],
         **train_settings,
     }
     return ExperimentConfig(
@@ -95,12 +107,69 @@ def test_the_best_epoch_is_the_best_validation_miou_of_the_function_that_reports
     assert run.training.best_value == pytest.approx(by_epoch.max(), abs=1e-6)
 
 
+def test_a_collapsed_validation_is_warned_of_once_noted_in_the_curve_and_changes_nothing(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(config: ExperimentConfig) -> tuple[str, TrainedRun]:
+        stream = io.StringIO()
+        set_seed(config.seed)
+        model = RSRefSeg.from_foundation(config.model, weights)
+        run = fit_model(model, dataset, config, Accelerator(cpu=True), Console(file=stream, width=500))
+        return stream.getvalue(), run
+
+    config = tiny_experiment(epochs=3)
+    as_it_is = printed(config)[1]
+    predict = RSRefSeg.predict
+
+    def nothing(model: RSRefSeg, *asked: Any) -> list[Any]:
+        return [mask & False for mask in predict(model, *asked)]
+
+    monkeypatch.setattr(RSRefSeg, "predict", nothing)
+    text, run = printed(config)
+    assert run.curve.dropna(subset="val_miou")["collapsed"].tolist() == ["empty"] * 3
+    assert run.curve[run.curve["val_miou"].isna()]["collapsed"].isna().all()
+    assert text.count("warning: the validation of epoch 1 has collapsed: empty masks (100.0%)") == 1
+    assert text.count("warning") == 1
+    assert "2 epoch(s) left; if it stays, try less train.loss.bce" in text
+    assert text.count("val mIoU 0.0000, collapsed: empty masks") == 3
+    assert run.curve["loss"].equals(as_it_is.curve["loss"])
+
+
 def test_training_never_reads_the_test_split(dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     split = Dataset.split
     monkeypatch.setattr(Dataset, "split", lambda self, name: asked.append(name) or split(self, name))
     fit(dataset, weights, tiny_experiment(epochs=1))
     assert set(asked) == {"train", "val"}
+
+
+def test_training_batches_are_augmented_and_no_others(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Batch]] = {"train": [], "val": []}
+
+    def spy(dataset: Dataset, split: str, *args: int, **settings: Any) -> Iterator[Batch]:
+        for batch in batches(dataset, split, *args, **settings):
+            seen[split].append(batch)
+            yield batch
+
+    monkeypatch.setattr("experiments.training.loop.batches", spy)
+    monkeypatch.setattr("benchmark.evaluator.batches", spy)
+    fit(dataset, weights, tiny_experiment(epochs=2, augment=["flip", "turn", "colour", "scale"]))
+    said = dataset.samples.set_index("sample_id")["expression"]
+    changed = {
+        split: sum(
+            text != said[sample_id]
+            for batch in read
+            for text, sample_id in zip(batch.texts, batch.sample_ids, strict=True)
+        )
+        for split, read in seen.items()
+    }
+    assert changed["train"] > 0
+    assert seen["val"]
+    assert changed["val"] == 0
+    assert {image.shape[1] for batch in seen["val"] for image in batch.images} == {96}
+    assert len({image.shape[1] for batch in seen["train"] for image in batch.images}) > 1
 
 
 def test_only_what_is_declared_trains(dataset: Dataset, weights: Path) -> None:
@@ -119,7 +188,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_lr_and_sample_ids(
 ) -> None:
     calls = []
 
-    def third_is_nan(logits: torch.Tensor, batch: Batch, weights: LossConfig) -> torch.Tensor:
+    def third_is_nan(logits: torch.Tensor, batch: Batch, weights: LossConfig, label_side: None) -> torch.Tensor:
         calls.append(batch.sample_ids)
         return logits.mean() * (math.nan if len(calls) == 3 else 1)
 
@@ -139,6 +208,60 @@ def test_the_rate_warms_up_linearly_and_ends_at_the_final_ratio() -> None:
     assert all(later <= earlier for earlier, later in pairwise(rates[20:]))
 
 
+def test_the_released_rate_by_number() -> None:
+    """0.01 at first, 1 at the last step of the warm-up; then by epoch, 0.0148 in number 190 and 0.0032 in the last."""
+    settings = load_params(ROOT / "params.yaml").train
+    first = [lr_ratio(epoch * 7, 7, settings) for epoch in range(200)]
+    assert first[0] == 0.01
+    assert first[4] == pytest.approx(0.01 + 0.99 * 28 / 34)
+    assert lr_ratio(34, 7, settings) == pytest.approx(1)
+    assert first[5] == 1
+    assert (round(first[190], 4), round(first[199], 4)) == (0.0148, 0.0032)
+    assert all(lr_ratio(190 * 7 + step, 7, settings) == first[190] for step in range(7))
+    assert all(later < earlier for earlier, later in pairwise(first[5:]))
+
+
+def test_a_label_side_takes_the_loss_there_from_the_nearest_pixels_of_each_label(dataset: Dataset) -> None:
+    batch = next(batches(dataset, "train", 1))
+    batch = replace(batch, masks=[mask[: 40 + 8 * (place % 2)] for place, mask in enumerate(batch.masks)])
+    logits = torch.randn(len(batch.texts), 16, 16, generator=torch.Generator().manual_seed(0))
+    by_hand = []
+    for logit, mask in zip(logits, batch.masks, strict=True):
+        full = torch.nn.functional.interpolate(logit[None, None], size=(60, 60), mode="bilinear", align_corners=False)
+        rows, columns = ([int(cell * side / 60) for cell in range(60)] for side in mask.shape)
+        truth, share = torch.from_numpy(mask)[rows][:, columns], full[0, 0].double().sigmoid()
+        by_hand.append(-torch.where(truth, share, 1 - share).log().mean().item())
+    found = batch_loss(logits, batch, LossConfig(bce=5, dice=0), 60).item()
+    assert found == pytest.approx(5 * sum(by_hand) / len(by_hand))
+
+
+def test_a_step_of_pairs_learns_from_batch_size_pairs(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[list[str]] = []
+    loss = TrainStep.loss
+    monkeypatch.setattr(TrainStep, "loss", lambda self, batch: steps.append(batch.sample_ids) or loss(self, batch))
+    run = fit(dataset, weights, tiny_experiment(epochs=1, step_of="pairs", batch_size=5, expressions_per_image=None))[1]
+    pairs = dataset.manifest.counts["train"]["samples"]
+    assert [len(step) for step in steps] == [5] * (pairs // 5) + [pairs % 5] * (pairs % 5 > 0)
+    assert len({name for step in steps for name in step}) == pairs
+    assert run.training.steps == len(steps)
+
+
+def test_the_last_epoch_is_kept_where_it_is_asked_for_though_an_earlier_one_was_better(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for select, epoch, value in (("last", 2, 0.25), ("best", 1, 0.75)):
+        falling = iter((0.75, 0.25))
+        monkeypatch.setattr(loop, "miou", lambda _lines, values=falling: next(values))
+        model, run = fit(dataset, weights, tiny_experiment(select=select))
+        kept = run.training
+        assert (kept.best_epoch, kept.best_value) == (epoch, value)
+        assert (kept.selection_metric, kept.selection_split) == ((None, None) if select == "last" else ("miou", "val"))
+        same = all(torch.equal(run.state[name], tensor) for name, tensor in model.trained_state().items())
+        assert same == (select == "last")
+
+
 def test_the_loss_is_at_the_labels_size_and_a_mean_over_samples(dataset: Dataset) -> None:
     batch = next(batches(dataset, "train", 2))
     logits = torch.randn(len(batch.texts), 16, 16, generator=torch.Generator().manual_seed(0))
@@ -150,7 +273,7 @@ def test_the_loss_is_at_the_labels_size_and_a_mean_over_samples(dataset: Dataset
         )[0, 0].double()
         truth = torch.from_numpy(mask).double()
         by_hand.append(-(truth * full.sigmoid().log() + (1 - truth) * (1 - full.sigmoid()).log()).mean())
-    assert batch_loss(logits, batch, weights).item() == pytest.approx(5 * sum(by_hand).item() / len(by_hand))
+    assert batch_loss(logits, batch, weights, None).item() == pytest.approx(5 * sum(by_hand).item() / len(by_hand))
 
 
 def test_an_epoch_draws_anew_but_from_the_seed(dataset: Dataset) -> None:
@@ -181,7 +304,7 @@ def trace(dataset: Dataset, patch: pytest.MonkeyPatch) -> dict[str, list[float]]
     """Loss and rate of each of 20 steps of `fit`, and validation mIoU of each of 5 epochs: `rsrefseg` in size mini as
     params.yaml has it, on 8 small scenes, two images a step, with a warm-up that ends within the first epoch."""
     config = resolve(load_params(ROOT / "params.yaml"), "synthetic", "mini", "rsrefseg", 0)
-    settings = config.train.model_copy(update={"epochs": 5, "batch_images": 2, "warmup_epochs": 0.75})
+    settings = config.train.model_copy(update={"epochs": 5, "batch_size": 2, "warmup_epochs": 0.75})
     config = config.model_copy(update={"train": settings})
     losses: list[float] = []
     lrs: list[float] = []

@@ -1,0 +1,1 @@
+"""Changes of a training image under which its sentences stay true."""

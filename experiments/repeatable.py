@@ -1,0 +1,27 @@
+"""What makes a training or a measurement repeat to the bit: the seed, the number of CPU threads, one order of adding.
+
+A sum that is split among threads depends on how many they are, not on how many cores they find: with `train.threads: 2`
+one core gives what two give, later. What it also depended on was who came first: where an image has several
+expressions, the gradient of its features is the sum over them (the backward pass of indexing), and two threads add to
+it as they arrive unless torch is told to keep to one order.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.utils.deterministic
+from accelerate.utils import set_seed
+
+
+def make_repeatable(seed: int, threads: int) -> None:
+    """Seed everything that is drawn, and compute with so many CPU threads in one order, in this process from now on.
+
+    On a CPU an operation that has no such order raises RuntimeError. On a GPU nothing is asked of torch: there two runs
+    are like two seeds.
+    """
+    set_seed(seed)
+    torch.set_num_threads(threads)
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True)
+        # It finds reads of memory that nothing wrote to, at the cost of writing all of it.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
