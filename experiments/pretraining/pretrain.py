@@ -15,7 +15,7 @@ from experiments.foundation_settings import PretrainConfig
 from experiments.pretraining.clip import clip_loss
 from experiments.pretraining.loop import train
 from experiments.pretraining.quality import clip_quality, sam_quality
-from experiments.pretraining.sam import sam_loss
+from experiments.pretraining.sam import fresh_start, sam_loss
 from experiments.pretraining.tokenizer import make_tokenizer
 from models.checkpoint import save_tensors
 from models.clip import Clip
@@ -53,6 +53,7 @@ def pretrain_sam(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> N
     """Train SAM and write sam.safetensors."""
     torch.manual_seed(recipe.sam.seed)
     sam = Sam(config.sam)
+    fresh_start(sam)
     for step, loss in train(sam, recipe.sam, partial(sam_loss, sam), "SAM"):
         print(f"SAM step {step} loss {loss:.4f}")
     with replacing(foundation_files(folder)["sam"]) as weights:

@@ -23,7 +23,7 @@ SHARES = (0.4, 0.15, 0.2, 0.25)  # of the steps
 def fresh_start(sam: Sam) -> None:
     """Weights from which a small SAM learns points at once.
 
-    transformers draws them with a standard deviation of 0.02, which at a width of 64 leaves every attention flat: Xavier
+    transformers draws them with a standard deviation of 0.02, which at a width of 64 leaves all attention flat: Xavier
     instead. And the decoder's keys begin as its queries: positions that are alike, a point and its cell, then attend to
     each other before anything is learnt.
     """
@@ -41,7 +41,8 @@ def sam_loss(sam: Sam, seed: Sequence[int], recipe: Recipe, most_prompts: int = 
     rng = np.random.default_rng([*seed, recipe.batch_scenes])
     chosen = np.flatnonzero(_rank_in_scene(drawn.scene_of, rng) < most_prompts)
     kind = PROMPTS[rng.choice(len(PROMPTS), p=SHARES)]
-    logits, quality, truth = prompted(sam, sam.encode(drawn.images), drawn, chosen, kind, rng)
+    fading = kind == "mask and point"  # what a faint mask does not say is looked for in the point
+    logits, quality, truth = prompted(sam, sam.encode(drawn.images), drawn, chosen, kind, rng, fading)
     target = truth_on_grid(truth, logits.shape[-1])
     with torch.no_grad():
         inside, hit = logits > 0, target > 0.5
@@ -50,9 +51,18 @@ def sam_loss(sam: Sam, seed: Sequence[int], recipe: Recipe, most_prompts: int = 
 
 
 def prompted(
-    sam: Sam, image_BChw: Tensor, drawn: Drawn, chosen: Sequence[int] | np.ndarray, kind: str, rng: np.random.Generator
+    sam: Sam,
+    image_BChw: Tensor,
+    drawn: Drawn,
+    chosen: Sequence[int] | np.ndarray,
+    kind: str,
+    rng: np.random.Generator,
+    fading: bool = False,
 ) -> tuple[Tensor, Tensor, list[np.ndarray]]:
-    """Decode the chosen regions of a batch from one kind of prompt -> logits (N, 4h, 4w), quality (N,), true masks."""
+    """Decode the chosen regions of a batch from one kind of prompt -> logits (N, 4h, 4w), quality (N,), true masks.
+
+    fading: multiply a coarse mask's logits by what is drawn from [0, 1].
+    """
     masks = [drawn.regions[index].mask for index in chosen]
     scene_N = torch.tensor([drawn.scene_of[index] for index in chosen])
     sparse, dense = torch.zeros(len(masks), 0, sam.config.width), sam.no_mask()
@@ -65,7 +75,7 @@ def prompted(
         sparse = sam.no_point().expand(len(masks), int(rng.integers(0, 17)), -1)
     if "mask" in kind:
         coarse = torch.from_numpy(np.stack([_coarse_logits(mask, rng) for mask in masks])).unsqueeze(1)
-        if kind == "mask and point":  # the mask fades, so that what it says is looked for in the point
+        if fading:
             coarse = coarse * float(rng.uniform())
         side = sam.config.mask_side
         dense = sam.embed_masks(interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False).squeeze(1))
