@@ -340,3 +340,29 @@ def test_activations_are_what_the_prompter_filtered_with(ready: Ready, subtests:
 def test_a_model_that_trains_shows_no_activations(weights: Path) -> None:
     with pytest.raises(RuntimeError, match="call eval"):
         tiny_model(weights).train().activations(IMAGES, TEXTS, IMAGE_INDEX)
+
+
+def test_a_silent_start_is_sam_with_the_dense_prompt_alone(weights: Path) -> None:
+    config = tiny_config({"prompter": {"start": "silent"}})
+    model = RSRefSeg.from_foundation(config, weights).eval()
+    images, texts = [random_image(1, 40, 56)], ["the red ship", "the road"]
+    with torch.no_grad():
+        prompts = model.prompt(images, texts, [0, 0])
+        assert torch.equal(prompts.sparse_NMC, model.sam.no_point().expand_as(prompts.sparse_NMC))
+    model.train()
+    model(images, texts, [0, 0]).sum().backward()
+    assert model.prompter.project.weight.grad is not None
+    assert model.prompter.project.weight.grad.abs().sum() > 0, "it could never speak up"
+
+
+def test_the_released_start_is_kaiming_s_and_torch_s_is_another(weights: Path) -> None:
+    """mmcv's ConvModule: normal, fan-out, a gain of sqrt(2), zero bias."""
+    released, plain = (
+        RSRefSeg.from_foundation(tiny_config({"prompter": {"start": start}}), weights).prompter
+        for start in ("released", "torch")
+    )
+    for conv in (released.fuse[0], released.shrink[0][0], released.project):
+        fan_out = conv.weight.shape[0] * conv.kernel_size[0] * conv.kernel_size[1]
+        assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+    assert released.project.bias.abs().sum() == 0
+    assert plain.project.bias.abs().sum() > 0
