@@ -10,7 +10,6 @@ by no more than MIOU and no more than CHANGED of the pixels change sides, measur
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -26,14 +25,13 @@ from benchmark.data.files import replacing
 from benchmark.data.rle import decode_mask
 from benchmark.data.samples import Dataset
 from benchmark.evaluator import evaluate
-from benchmark.metrics.calibration import reliability
 from benchmark.metrics.iou import summary
 from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, data_of, load_result
 from experiments.config import load_params, open_dataset
 from experiments.errors import InputError, clear_errors
 from experiments.evaluate import RESULTS, WEIGHTS
-from experiments.published import FILE, Bin, Published, published_folder
+from experiments.published import FILE, Published, published_folder, to_bins
 from experiments.runs import RUNS, foundation_hash, foundation_hashes, how_to_train, restore, stored_config
 from experiments.settings import ExperimentConfig
 from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors
@@ -54,8 +52,8 @@ def changed_pixels(dataset: Dataset, before: pd.DataFrame, after: pd.DataFrame) 
     samples = dataset.split(TEST_SPLIT)
     masks = [dict(zip(table["sample_id"], table["prediction"], strict=True)) for table in (before, after)]
     changed = 0
-    for row in samples.itertuples():
-        one, other = (decode_mask(table[row.sample_id], row.height, row.width) for table in masks)
+    for name, height, width in zip(samples["sample_id"], samples["height"], samples["width"], strict=True):
+        one, other = (decode_mask(table[name], height, width) for table in masks)
         changed += int((one != other).sum())
     return changed / int((samples["height"] * samples["width"]).sum())
 
@@ -121,10 +119,7 @@ def publish(config: ExperimentConfig, stored: StoredResult, dataset: Dataset) ->
         precision="float16" if any(value.dtype == torch.float16 for value in written.values()) else "float32",
         miou_stored=round(miou, 6),
         changed=round(changed, 8),
-        reliability=tuple(
-            Bin(low=low, high=high, share=None if math.isnan(share) else round(share, 4))
-            for low, high, _, share in reliability(stored.sweep, stored.lines).itertuples(index=False)
-        ),
+        reliability=to_bins(stored.sweep, stored.lines),
     )
     place = published_folder(run.model, run.dataset)
     with replacing(place) as part:

@@ -8,11 +8,14 @@ published.json      whose result it is, and how far its probabilities could be t
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.metrics.calibration import reliability
 from experiments.runs import restore, stored_config
 from experiments.settings import ExperimentConfig
 from models.checkpoint import CheckpointError
@@ -54,6 +57,14 @@ class Published(BaseModel):
     miou_stored: Share
     changed: Share
     reliability: tuple[Bin, ...]
+
+
+def to_bins(sweep: pd.DataFrame, lines: pd.DataFrame) -> tuple[Bin, ...]:
+    """How far probabilities could be trusted, of a result's tables (benchmark/metrics/calibration.py)."""
+    return tuple(
+        Bin(low=low, high=high, share=None if math.isnan(share) else round(share, 4))
+        for low, high, _, share in reliability(sweep, lines).itertuples(index=False)
+    )
 
 
 def published_folder(model: str, dataset: str, root: Path = Path()) -> Path:
