@@ -79,8 +79,9 @@ def main(
             console.print(f"http://{HOST}:{port}  (Ctrl-C closes it)", highlight=False)
             try:
                 server.run(sockets=[listener])
-            except KeyboardInterrupt:  # uvicorn passes it on when it has shut down
-                console.print("closed")
+            except KeyboardInterrupt:  # uvicorn has shut down, and passes it on
+                console.print()
+            console.print("closed")
 
 
 if __name__ == "__main__":

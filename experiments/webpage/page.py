@@ -95,8 +95,8 @@ def build_page(served: Served) -> gr.Blocks:
         gr.Markdown(f"# Say what to find in an aerial image\n{about}")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                file = gr.File(label="image: PNG, JPEG, TIFF or WebP, 8-bit RGB, any size", height=120)
-                text = gr.Textbox(label="sentences, one a line", lines=3, max_length=2000, autofocus=True)
+                file = gr.File(label="image (8-bit RGB, any size)", height=120)
+                text = gr.Textbox(label="sentences, one a line", lines=3, max_length=2000)
                 ask = gr.Button("Segment", variant="primary")
                 if examples:
                     shown = gr.Dataset(
@@ -107,7 +107,7 @@ def build_page(served: Served) -> gr.Blocks:
                         type="index",
                     )
             with gr.Column(scale=2, min_width=480):
-                picture = gr.Image(label="as the model gets it", interactive=False, height=280, buttons=[])
+                picture = gr.Image(label="the image, scaled down", interactive=False, height=280, buttons=[])
                 found = gr.HTML()
                 files = gr.File(label="masks and overlays at the image's own size", interactive=False)
         seen = {"fn": served.preview, "inputs": file, "outputs": [picture, found, files], "show_progress": "hidden"}
