@@ -138,11 +138,6 @@ def percent(value: float) -> str:
     return f"{math.floor(value * 1000) / 10:.1f} %"
 
 
-def inert(html: str) -> str:
-    """The same HTML with nothing that gradio's HTML component would take for its template language."""
-    return html.replace("{", "&#123;").replace("}", "&#125;").replace("$", "&#36;")
-
-
 def render(answers: Sequence[Answer], notes: Sequence[str], dataset: str) -> str:
     """The answers as HTML; every text in it is escaped."""
     return _render("answers.html", answers=answers, notes=notes, dataset=dataset, unsure=UNSURE)
@@ -156,4 +151,4 @@ def render_fault(message: str) -> str:
 def _render(name: str, **values: object) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
     environment.filters |= {"uri": picture_uri, "percent": percent}
-    return inert(environment.get_template(name).render(**values))
+    return environment.get_template(name).render(**values)

@@ -107,12 +107,14 @@ def build_page(served: Served) -> gr.Blocks:
                         type="index",
                     )
             with gr.Column(scale=2, min_width=480):
-                picture = gr.Image(label="the image, scaled down", interactive=False, height=280, buttons=[])
+                picture = gr.Image(
+                    label="the image, scaled down", elem_id="preview", interactive=False, height=280, buttons=[]
+                )
                 found = gr.HTML()
                 files = gr.File(label="masks and overlays at the image's own size", interactive=False)
         seen = {"fn": served.preview, "inputs": file, "outputs": [picture, found, files], "show_progress": "hidden"}
         asked = {"fn": served.answer, "inputs": [file, text], "outputs": [found, files]}
-        gr.on([file.upload, file.clear], **seen)
+        gr.on([file.upload, file.clear], **seen, trigger_mode="always_last")  # a new image soon after clearing the old
         ask.click(**asked)
         if examples:  # one after the other: an example's answer must not be cleared by its own preview
             shown.click(lambda index: examples[index], shown, [file, text]).then(**seen).then(**asked)

@@ -86,7 +86,8 @@ def test_an_upload_and_two_sentences_give_what_predict_gives(browsed: Browsed, p
     assert answers(page, 2) == ["the red ship", "road"]
     for number, sentence in enumerate(("the red ship", "road"), start=1):
         found = download(page, f"overlay_{number}_mask.png")
-        np.testing.assert_array_equal(np.array(found) > 0, expected(project, picture(), sentence))
+        different = (np.array(found) > 0) != expected(project, picture(), sentence)
+        assert different.mean() < 0.001  # another process, another number of threads: a logit of 0 may tip over
     titles = page.locator("section.answer").first.locator("figcaption").all_inner_texts()
     assert titles == ["mask", "probability", "local activation", "global activation", "dense prompt"]
     said = page.locator("section.answer").first.inner_text()
@@ -108,6 +109,7 @@ def test_a_file_that_is_no_image_is_named_and_the_next_one_works(browsed: Browse
     picture().save(tmp_path / "whole.png")
     ask(page, tmp_path / "whole.png", "road")
     assert answers(page, 1) == ["road"]
+    page.locator("#preview img").wait_for()
     ask(page, None, " \n ")
     page.get_by_role("alert").get_by_text("type a sentence").wait_for()
 

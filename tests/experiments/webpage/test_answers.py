@@ -29,8 +29,9 @@ def test_an_answer_is_the_model_s_and_its_numbers_are_of_its_own_probabilities(t
     tensor = torch.from_numpy(image).permute(2, 0, 1)
     found, notes = segment(network, image, sentences, BINS)
     assert notes == []
-    for answer, sentence in zip(found, sentences, strict=True):
-        (logits,) = network.predict_logits([tensor], [sentence], [0])
+    asked = network.predict_logits([tensor], sentences, [0, 0])
+    for answer, sentence, logits in zip(found, sentences, asked, strict=True):
+        assert answer.sentence == sentence
         probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
         np.testing.assert_array_equal(answer.mask, logits > 0)
         assert answer.inside == pytest.approx(probability[logits > 0].mean(), abs=1e-4)
