@@ -2,6 +2,10 @@
 VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo
+# gradio and what it needs that is not there yet; pyproject.toml says why by name
+GRADIO := gradio gradio-client hf-gradio groovy safehttpx httpx httpcore brotli pydub pytz python-multipart \
+	semantic-version 'audioop-lts; python_version >= "3.13"'
 PYTHON ?= python3
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -9,7 +13,7 @@ export DO_NOT_TRACK := true
 test test-slow: export HF_HUB_OFFLINE := 1 # no test needs the network
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup repro test test-slow lint bench clean
+.PHONY: setup repro demo test test-slow lint bench clean
 
 setup: $(READY)
 
@@ -22,12 +26,19 @@ repro: $(READY) ## the whole study: data, training, metrics, MLflow, report
 	python -m experiments.check
 	dvc repro
 
+demo: $(DEMO) ## a local page: choose an image, type a sentence, see the mask
+	python -m experiments.demo
+
+$(DEMO): $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt $(GRADIO)
+	touch $(DEMO)
+
 lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
 
-test: lint ## lint, types and the tests, a file at a time on each of two cores
+test: lint $(DEMO) ## lint, types and the tests, a file at a time on each of two cores
 	pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)

@@ -1,10 +1,11 @@
 """Masks of what expressions refer to in one image, by a trained run.
 
-    python -m experiments.predict IMAGE "the ship on the left" --run results/synthetic/mini/rsrefseg/0 --out overlay.png
+    python -m experiments.predict IMAGE "the ship on the left" --out overlay.png
 
 Writes, at the image's own size, overlay.png (the mask painted over the image) and overlay_mask.png (255 where the mask
-is, 0 elsewhere); of several expressions overlay_1.png, overlay_1_mask.png, overlay_2.png and so on. `--run` is the
-run's folder in results/ or in runs/; its configuration is its own, not what params.yaml says now.
+is, 0 elsewhere); of several expressions overlay_1.png, overlay_1_mask.png, overlay_2.png and so on. The run is the
+published one (experiments/published.py), or `--run`, a folder in results/ or in runs/ that was trained here; its
+configuration is its own, not what params.yaml says now.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmark.data.files import replacing
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from benchmark.results.store import load_result
 from experiments.errors import InputError, clear_errors
+from experiments.published import DEFAULT, TRAINED, load_published
 from experiments.runs import how_to_train, restore, stored_config
 from experiments.settings import ExperimentConfig
 from models.checkpoint import CheckpointError
@@ -36,6 +38,7 @@ from models.zoo import CONTROLS
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # whatever it is called: for EPS Pillow would start Ghostscript
 MODES = ("RGB", "L", "1", "P", "RGBA", "LA")  # what is RGB, written one way or another
+FAST = 1  # of PNG's levels: at 4,000 px the default takes four times as long
 EIGHT_BITS = "make it 8-bit RGB first (for a satellite product: gdal_translate -ot Byte -scale, three bands)"
 
 
@@ -72,14 +75,19 @@ def read_image(file: Path) -> ImageArray:
     return pixels[..., :3].copy()
 
 
-def find_run(folder: Path) -> tuple[RSRefSeg, ExperimentConfig]:
-    """The trained model of results/<dataset>/<model>/<variant>/<seed> or runs/<the same>, ready to predict.
+def find_run(folder: Path = DEFAULT) -> tuple[RSRefSeg, ExperimentConfig]:
+    """The trained model of results/<dataset>/<model>/<variant>/<seed>, of runs/<the same> or of
+    weights/<model>/trained/<dataset>, ready to predict.
 
     Raises:
         InputError: not such a folder, or a control's.
         FileNotFoundError, CheckpointError: no checkpoint of it here, or not that of the result.
     """
     places = (folder if len(folder.parts) >= 5 else folder.absolute()).parts
+    if places[-4:-3] == ("weights",) and places[-2] == TRAINED:
+        network, config, _ = load_published(folder, folder.parents[1])
+        network.merge_adapters()
+        return network, config
     if len(places) < 5 or places[-5] not in ("results", "runs") or not places[-1].isdecimal():
         raise InputError(f"--run {folder}: not a run; give results/<dataset>/<model>/<variant>/<seed>")
     root, point = Path(*places[:-5]), places[-4:]
@@ -93,7 +101,7 @@ def find_run(folder: Path) -> tuple[RSRefSeg, ExperimentConfig]:
     if not (trained / "model.safetensors").is_file():
         raise FileNotFoundError(f"{trained / 'model.safetensors'}: the run's checkpoint is not here. {remedy}")
     config = stored_config(trained, remedy)
-    network, fingerprint = restore(trained, config, root / "weights" / model)
+    network, fingerprint = restore(trained, config, root / "weights" / model, how_to_train(config))
     if places[-5] == "results" and load_result(result).result.run.fingerprint != fingerprint:
         raise CheckpointError(f"{trained}: not the training that {result} was measured with. {how_to_train(config)}")
     network.merge_adapters()
@@ -126,13 +134,13 @@ def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[P
     with ExitStack() as stack:
         for mask, (painted, plain) in zip(masks, files, strict=True):
             for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
-                Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG")
+                Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG", compress_level=FAST)
 
 
 def main(
     image: Annotated[Path, typer.Argument(help="an 8-bit RGB image of any size")],
     expressions: Annotated[list[str], typer.Argument(help="what to find in it, each in quotes")],
-    run: Annotated[Path, typer.Option(help="results/<dataset>/<model>/<variant>/<seed>")],
+    run: Annotated[Path, typer.Option(help="or results/<dataset>/<model>/<variant>/<seed>")] = DEFAULT,
     out: Annotated[Path, typer.Option(help="the overlay; existing files are replaced")] = Path("overlay.png"),
 ) -> None:
     """Segment what each expression refers to."""

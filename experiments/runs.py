@@ -105,20 +105,26 @@ def load_model(config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
             f"{folder / 'config.json'}: not the configuration that params.yaml gives now: "
             f"{', '.join(others[:3])}{more}. {remedy}"
         )
-    model, found = restore(folder, config, weights)
+    model, found = restore(folder, config, weights, remedy)
     model.merge_adapters()
     return model, found
 
 
-def restore(folder: Path, config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
+def restore(folder: Path, config: ExperimentConfig, weights: Path, remedy: str) -> tuple[RSRefSeg, str]:
     """The trained model of a run's folder, its adapters in place, in evaluation mode; and the run's fingerprint.
+
+    Args:
+        folder: holds model.safetensors; half precision is read as it is.
+        config: what it was trained with.
+        weights: the foundation's folder.
+        remedy: what every error message ends with.
 
     Raises:
         FileNotFoundError: a file of the run or of the foundation weights is missing.
         CheckpointError: the file is not whole, lacks or has other tensors than this configuration trains, was trained
             on other foundation weights, or is another run's.
     """
-    file, remedy = folder / "model.safetensors", how_to_train(config)
+    file = folder / "model.safetensors"
     tensors, metadata = load_tensors(file, remedy), read_metadata(file)
     if not {"fingerprint", "foundation", "data"} <= metadata.keys():
         raise CheckpointError(f"{file}: does not say what it was trained on. {remedy}")

@@ -45,6 +45,8 @@ FENCES = {  # a third party -> the only places that import it
     "requests": {"experiments/download/datasets.py"},
     "tifffile": {"benchmark/data/images.py", "benchmark/speed/test_loader.py"},
     "imagecodecs": {"benchmark/data/images.py"},
+    "gradio": {"experiments/webpage/page.py"},
+    "uvicorn": {"experiments/demo.py"},
     "matplotlib": {"reports/figures/"},
     "seaborn": {"reports/figures/"},
 }

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import typer
@@ -14,52 +13,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmark.results.pictures import overlay
-from benchmark.results.schema import Training
-from benchmark.results.store import CURVE_COLUMNS
 from experiments import predict
-from experiments.config import load_params
-from experiments.runs import TrainedRun, foundation_hashes, load_model, save_run
-from experiments.settings import ExperimentConfig
+from experiments.runs import load_model
 from models.checkpoint import save_tensors
 from models.weights.foundation import load_clip
-from tests.tiny import tiny_config, tiny_model, write_foundation
-
-ROOT = Path(__file__).parents[2]
-POINT = Path("fake_scenes/tiny/rsrefseg/0")
-RESULT, RUN = Path("results") / POINT, Path("runs") / POINT
-CONFIG = ExperimentConfig(
-    dataset="fake_scenes",
-    model_name="tiny",
-    variant="rsrefseg",
-    seed=0,
-    model=tiny_config(),
-    train=load_params(ROOT / "params.yaml").train,
-)
-TRAINING = Training(
-    epochs=1, steps=1, seconds=1, selection_metric="miou", selection_split="val", best_epoch=1, best_value=0.3,
-    parameters_total=10, parameters_trained=5, peak_memory_mb=1,
-)  # fmt: skip
+from tests.trained import CONFIG, RESULT, RUN, make_trained_project, picture
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, fake_place: Callable[..., Path]) -> Path:
-    """A project with foundation weights, one trained run and its result; read only."""
-    project = fake_place(tmp_path_factory.mktemp("project"))
-    weights = write_foundation(project / "weights" / "tiny")
-    curve = pd.DataFrame([(1, 1, 0.5, 1e-3, 0.3, "no")], columns=list(CURVE_COLUMNS))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        save_run(
-            TrainedRun(CONFIG, tiny_model(weights).trained_state(), curve, TRAINING),
-            foundation_hashes(weights),
-            "d" * 64,
-        )
-        _, fingerprint = load_model(CONFIG, weights)
-    file = project / RESULT / "result.json"
-    result = json.loads(file.read_text())
-    result["run"]["fingerprint"] = fingerprint
-    file.write_text(json.dumps(result))
-    return project
+    """A project with one trained run and its result; read only."""
+    return make_trained_project(tmp_path_factory.mktemp("project"), fake_place)
 
 
 @pytest.fixture
@@ -69,11 +33,6 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(copy)
     picture().save("scene.png")
     return copy
-
-
-def picture(width: int = 90, height: int = 51, mode: str = "RGB") -> Image.Image:
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 9, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST).convert(mode)
 
 
 def run(*expressions: str, image: str = "scene.png", folder: Path = RESULT, out: str = "out.png") -> None:

@@ -15,7 +15,16 @@ from benchmark.results.schema import Training
 from benchmark.results.store import CURVE_COLUMNS, load_curve
 from experiments import runs
 from experiments.config import fingerprint
-from experiments.runs import TrainedRun, foundation_hash, foundation_hashes, load_model, restore, run_folder, save_run
+from experiments.runs import (
+    TrainedRun,
+    foundation_hash,
+    foundation_hashes,
+    how_to_train,
+    load_model,
+    restore,
+    run_folder,
+    save_run,
+)
 from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
 from models.checkpoint import CheckpointError, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
@@ -95,7 +104,7 @@ def save(weights: Path, variant: str = "rsrefseg", seed: int = 0) -> tuple[RSRef
 def stored(weights: Path, variant: str = "rsrefseg") -> RSRefSeg:
     """What was saved, with its adapters."""
     config = experiment(variant)
-    return restore(run_folder(config), config, weights)[0]
+    return restore(run_folder(config), config, weights, how_to_train(config))[0]
 
 
 def test_a_run_lies_where_its_point_of_the_study_says(weights: Path) -> None:

@@ -1,0 +1,140 @@
+"""The page itself: what is on it, and what answers when something is done there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI, Request, Response
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from benchmark.results.pictures import ImageArray
+from experiments.errors import FAULTS, InputError
+from experiments.predict import outputs, read_image, write
+from experiments.published import Bin
+from experiments.settings import ExperimentConfig
+from experiments.webpage.answers import render, render_fault, segment, shrink
+from models.rsrefseg import RSRefSeg
+
+EXAMPLES = Path("docs/examples")
+MOST = 8  # sentences at once
+LARGEST = "200mb"  # of an uploaded file
+HOSTS = ("127.0.0.1", "localhost")
+# gradio's page brings all it needs along; this keeps it so, whatever a sentence or a later gradio would fetch
+POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What answers: a trained run, ready to predict, and what is known of it."""
+
+    network: RSRefSeg
+    config: ExperimentConfig
+    miou: float | None
+    bins: Sequence[Bin]
+
+    def preview(self, file: str | None) -> tuple[ImageArray | None, str, None]:
+        """The image as the model gets it, scaled down, or what is wrong with it; older answers and files go."""
+        if file is None:
+            return None, "", None
+        try:
+            return shrink(read_image(Path(file))), "", None
+        except FAULTS as error:
+            return None, render_fault(_message(error, file)), None
+
+    def answer(self, file: str | None, text: str) -> Iterator[tuple[str, list[str] | None]]:
+        """The answers as HTML; then with the files of masks and overlays, as experiments.predict writes them."""
+        try:
+            if file is None:
+                raise InputError("choose or drop an image first")
+            sentences = [line.strip() for line in text.splitlines() if line.strip()]
+            if not sentences:
+                raise InputError("type a sentence: what should be found?")
+            if len(sentences) > MOST:
+                raise InputError(f"{len(sentences)} sentences: give {MOST} at most at once")
+            image = read_image(Path(file))
+            answers, notes = segment(self.network, image, sentences, self.bins)
+        except FAULTS as error:
+            yield render_fault(_message(error, file)), None
+            return
+        html = render(answers, notes, self.config.dataset)
+        yield html, None
+        files = outputs(Path(tempfile.mkdtemp()) / "overlay.png", Path(file), len(sentences))
+        write(image, [answer.mask for answer in answers], files)
+        yield html, [str(one) for pair in files for one in pair]
+
+
+def _message(error: Exception, file: str | None) -> str:
+    """An error as the page says it: an uploaded file by the name that it came with."""
+    return str(error) if file is None else str(error).replace(file, Path(file).name)
+
+
+def read_examples(folder: Path = EXAMPLES) -> list[tuple[str, str]]:
+    """Image files and the sentences to try on them, one a line; none outside the repository."""
+    file = folder / "examples.json"
+    if not file.is_file():
+        return []
+    listed = json.loads(file.read_text(encoding="utf-8"))
+    return [(str((folder / one["image"]).resolve()), "\n".join(one["sentences"])) for one in listed]
+
+
+def build_page(served: Served) -> gr.Blocks:
+    """The page's parts and what connects them."""
+    config, examples = served.config, read_examples()
+    score = "" if served.miou is None else f", test mIoU {served.miou:.1%} there"
+    about = (
+        f"`{config.variant}` of size `{config.model_name}`, trained on `{config.dataset}`, seed {config.seed}{score}. "
+        "It always answers, though nothing fits the sentence, and generalises poorly to imagery unlike its own."
+    )
+    with gr.Blocks(title="rsrefseg-bench", analytics_enabled=False) as page:
+        gr.Markdown(f"# Say what to find in an aerial image\n{about}")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                file = gr.File(label="image (8-bit RGB, any size)", height=120)
+                text = gr.Textbox(label="sentences, one a line", lines=3, max_length=2000)
+                ask = gr.Button("Segment", variant="primary")
+                if examples:
+                    shown = gr.Dataset(
+                        label="or try one of these",
+                        components=[gr.Image(visible=False), gr.Textbox(visible=False)],
+                        headers=["image", "sentences"],
+                        samples=[[image, sentences.replace("\n", " / ")] for image, sentences in examples],
+                        type="index",
+                    )
+            with gr.Column(scale=2, min_width=480):
+                picture = gr.Image(
+                    label="the image, scaled down", elem_id="preview", interactive=False, height=280, buttons=[]
+                )
+                found = gr.HTML()
+                files = gr.File(label="masks and overlays at the image's own size", interactive=False)
+        seen = {"fn": served.preview, "inputs": file, "outputs": [picture, found, files], "show_progress": "hidden"}
+        asked = {"fn": served.answer, "inputs": [file, text], "outputs": [found, files]}
+        gr.on([file.upload, file.clear], **seen, trigger_mode="always_last")  # a new image soon after clearing the old
+        ask.click(**asked)
+        if examples:  # one after the other: an example's answer must not be cleared by its own preview
+            shown.click(lambda index: examples[index], shown, [file, text]).then(**seen).then(**asked)
+    return page
+
+
+def build_app(served: Served, port: int) -> FastAPI:
+    """The page as a server's application: no telemetry, nothing fetched from elsewhere, only for this machine."""
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))
+
+    @app.middleware("http")
+    async def keep_to_this_machine(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+    return gr.mount_gradio_app(
+        app, build_page(served), path="/", server_name=HOSTS[0], server_port=port, footer_links=[], run_history=False,
+        max_file_size=LARGEST, ssr_mode=False, mcp_server=False, enable_monitoring=False,
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # else from Google
+        css_paths=[Path(__file__).with_name("page.css")],
+    )  # fmt: skip
