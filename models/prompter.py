@@ -106,13 +106,13 @@ class AttnPrompter(nn.Module):
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(self.project.bias)
+            nn.init.zeros_(self.project.get_parameter("bias"))
 
     @torch.no_grad()
     def silence(self, no_point_C: Tensor) -> None:
         """Let every sparse prompt be SAM's own "not a point", whatever it is shown, until training says otherwise."""
         self.project.weight.zero_()
-        self.project.bias.copy_(no_point_C)
+        self.project.get_parameter("bias").copy_(no_point_C)
 
     def forward(self, features: ClipFeatures, image_index: Tensor, position_1CHW: Tensor) -> Prompts:
         """One set of prompts for each expression.
