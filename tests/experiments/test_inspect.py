@@ -84,7 +84,7 @@ def test_memory_is_that_of_all_images_with_their_expressions(numbers: Options) -
     assert found["memory"]["forward"] == asdict(Memory(1, 0, 2, 6))
     assert found["memory"]["training step"] == asdict(Memory(epochs, 0, 2, 6))
     assert (found["batch_images"], found["expressions_per_image"]) == (2, 3)
-    assert found["parameters"]["CLIP vision"] == {"total": 916_352, "trained": 65_536, "adapters": 65_536}
+    assert found["parameters"]["CLIP vision"] == {"total": 947_072, "trained": 65_536, "adapters": 65_536}
 
 
 def test_the_checkpointing_option_means_all_encoders_or_none(numbers: Options) -> None:

@@ -70,7 +70,13 @@ def test_global_is_written_as_in_params_yaml() -> None:
     prompter = PrompterConfig.model_validate({"global": False})
     assert not prompter.global_
     terms = {"local": True, "global": False, "dense": True}
-    assert prompter.model_dump(by_alias=True) == {**terms, "formulation": "released", "downsample": 4, "grid": None}
+    assert prompter.model_dump(by_alias=True) == {
+        **terms,
+        "formulation": "released",
+        "downsample": 4,
+        "grid": None,
+        "start": "released",
+    }
 
 
 def test_values_that_make_no_model_are_refused(subtests: pytest.Subtests) -> None:
