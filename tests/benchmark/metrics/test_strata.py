@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.data.errors import SampleError
 from benchmark.data.samples import make_sample
-from benchmark.expressions.predicates import CORNERS, SIDES
+from benchmark.expressions.predicates import CORNERS, ORDINALS, SIDES
 from benchmark.expressions.writer import TEMPLATES
 from benchmark.metrics.strata import KINDS, STRATA, describe, expression_kind, load_strata, save_strata, strata
 
@@ -49,6 +49,7 @@ def test_every_wording_of_the_writer_is_of_its_kind() -> None:
         "above": "relation", "below": "relation", "left of": "relation", "right of": "relation", "center": "position",
         **dict.fromkeys([*SIDES, *corners, *(f"{corner} corner" for corner in corners)], "position"),
         **{f"{side}most": "superlative" for side in SIDES},
+        **{f"{word} from the {side}": "position" for word in ORDINALS for side in SIDES},
     }  # fmt: skip
     for locator, templates in TEMPLATES.items():
         for template in templates:
