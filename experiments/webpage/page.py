@@ -38,14 +38,14 @@ class Served:
     miou: float | None
     bins: Sequence[Bin]
 
-    def preview(self, file: str | None) -> tuple[ImageArray | None, str, None]:
-        """The image as the model gets it, scaled down, or what is wrong with it; older answers and files go."""
+    def preview(self, file: str | None) -> tuple[ImageArray | None, str]:
+        """The image as the model gets it, scaled down, or what is wrong with it."""
         if file is None:
-            return None, "", None
+            return None, ""
         try:
-            return shrink(read_image(Path(file))), "", None
+            return shrink(read_image(Path(file))), ""
         except FAULTS as error:
-            return None, render_fault(_message(error, file)), None
+            return None, render_fault(_message(error, file))
 
     def answer(self, file: str | None, text: str) -> Iterator[tuple[str, list[str] | None]]:
         """The answers as HTML; then with the files of masks and overlays, as experiments.predict writes them."""
@@ -110,14 +110,17 @@ def build_page(served: Served) -> gr.Blocks:
                 picture = gr.Image(
                     label="the image, scaled down", elem_id="preview", interactive=False, height=280, buttons=[]
                 )
-                found = gr.HTML()
+                wrong, found = gr.HTML(), gr.HTML()
                 files = gr.File(label="masks and overlays at the image's own size", interactive=False)
-        seen = {"fn": served.preview, "inputs": file, "outputs": [picture, found, files], "show_progress": "hidden"}
+        # older answers go in the browser: a server's word may come when the next answer is already there
+        gone = {"fn": None, "js": "() => ['', null]", "outputs": [found, files]}
+        seen = {"fn": served.preview, "inputs": file, "outputs": [picture, wrong], "show_progress": "hidden"}
         asked = {"fn": served.answer, "inputs": [file, text], "outputs": [found, files]}
+        gr.on([file.upload, file.clear], **gone)
         gr.on([file.upload, file.clear], **seen, trigger_mode="always_last")  # a new image soon after clearing the old
         ask.click(**asked)
-        if examples:  # one after the other: an example's answer must not be cleared by its own preview
-            shown.click(lambda index: examples[index], shown, [file, text]).then(**seen).then(**asked)
+        if examples:
+            shown.click(lambda index: examples[index], shown, [file, text]).then(**gone).then(**seen).then(**asked)
     return page
 
 
