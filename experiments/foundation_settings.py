@@ -13,9 +13,13 @@ from models.config import Part
 
 
 class Recipe(Part):
-    """How long and how fast one foundation model is pretrained, on how many drawn scenes, at first on plain ones."""
+    """How long and how fast one foundation model is pretrained, on how many drawn scenes, at first on plain ones.
+
+    cycles: so many trainings, each from the weights of the one before, with a schedule and scenes of its own.
+    """
 
     steps: Annotated[int, Field(ge=1)]
+    cycles: Annotated[int, Field(ge=1)] = 1
     batch_scenes: Annotated[int, Field(ge=1)]
     scenes: Annotated[int, Field(ge=1)]
     plain_steps: Annotated[int, Field(ge=0)] = 0

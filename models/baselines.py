@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from models.clip import Clip
 from models.config import ModelConfig
@@ -43,7 +44,8 @@ class ClipHeatMap(nn.Module):
         """G of every expression on its image -> (N, H, W)."""
         check_prompts(images, texts, image_index)
         features = self.clip(images, texts)
-        return similarity(features, features.visual_BCHW[list(image_index)], features.sentence_NC[:, None]).squeeze(1)
+        unit_NCHW = normalize(features.visual_BCHW, dim=1)[list(image_index)]
+        return similarity(features, unit_NCHW, features.sentence_NC[:, None]).squeeze(1)
 
     @torch.no_grad()
     def predict_logits(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Logits:

@@ -35,18 +35,18 @@ MINI_CLIP: dict[str, Any] = {
 MINI_SAM: dict[str, Any] = {
     "vision": {
         "image_size": 192,
-        "patch_size": 8,
+        "patch_size": 12,
         "hidden_size": 96,
         "output_channels": 64,
         "num_hidden_layers": 4,
         "num_attention_heads": 3,
-        "window_size": 8,  # divides the 24 x 24 grid: no padding
+        "window_size": 8,  # divides the 16 x 16 grid: no padding
         "global_attn_indexes": [1, 3],
         "use_rel_pos": False,
         "num_pos_feats": 32,
         "initializer_range": 0.02,  # transformers' default is 1e-10, from which nothing can be trained
     },
-    "prompt_encoder": {"hidden_size": 64, "image_size": 192, "patch_size": 8},
+    "prompt_encoder": {"hidden_size": 64, "image_size": 192, "patch_size": 12},
     "mask_decoder": {
         "hidden_size": 64,
         "mlp_dim": 256,

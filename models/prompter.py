@@ -49,9 +49,8 @@ class Prompts:
     global_NHW: Tensor | None
 
 
-def similarity(features: ClipFeatures, visual_NCHW: Tensor, text_NTC: Tensor) -> Tensor:
-    """L_d and G: logits (v^ . t^) s + b of every text vector with every cell -> (N, T, H, W)."""
-    unit_NCHW = normalize(visual_NCHW, dim=1)
+def similarity(features: ClipFeatures, unit_NCHW: Tensor, text_NTC: Tensor) -> Tensor:
+    """L_d and G: logits (v^ . t^) s + b of every text vector with every cell, given v^ -> (N, T, H, W)."""
     cosine = torch.einsum("nchw,ntc->nthw", unit_NCHW, normalize(text_NTC, dim=-1))
     if features.neutral_C is None:
         return cosine * features.scale + features.bias
@@ -126,16 +125,16 @@ class AttnPrompter(nn.Module):
         if self.config.grid is not None:
             side = (self.config.grid, self.config.grid)
             visual_BCHW = interpolate(visual_BCHW, size=side, mode="bilinear", align_corners=False)
-        visual_NCHW = visual_BCHW[image_index]
+        visual_NCHW, unit_NCHW = visual_BCHW[image_index], normalize(visual_BCHW, dim=1)[image_index]
         sentence_NC, local_NT = semantics(features, self.config.formulation)
         terms, heat_NHW, local_NHW, global_NHW = [], None, None, None
         if self.config.local:
-            token_NTHW = similarity(features, visual_NCHW, features.text_NTC)
+            token_NTHW = similarity(features, unit_NCHW, features.text_NTC)
             local_NHW = token_mean(token_NTHW.sigmoid(), local_NT)
             terms.append(local_term(visual_NCHW, local_NHW, self.config.formulation))
             heat_NHW = None if self.config.global_ else token_mean(token_NTHW, local_NT)
         if self.config.global_:
-            heat_NHW = similarity(features, visual_NCHW, sentence_NC.unsqueeze(1)).squeeze(1)
+            heat_NHW = similarity(features, unit_NCHW, sentence_NC.unsqueeze(1)).squeeze(1)
             global_NHW = heat_NHW.sigmoid()
             terms.append(global_term(visual_NCHW, global_NHW))
         fused = self.fuse(torch.cat([*terms, visual_NCHW], dim=1)) + position_1CHW

@@ -36,7 +36,7 @@ def draw_batch(seed: Sequence[int], count: int, side: int) -> Drawn:
 def pick_batch(seed: Sequence[int], recipe: Recipe, side: int) -> Drawn:
     """A batch of the scenes to learn from, chosen by `seed`, whose last number is the step: plain ones at first."""
     chosen = np.random.default_rng(seed).integers(recipe.scenes, size=recipe.batch_scenes).tolist()
-    return _together([_kept(index, side, seed[-1] <= recipe.plain_steps) for index in chosen])
+    return _together([_kept(recipe.seed, index, side, seed[-1] <= recipe.plain_steps) for index in chosen])
 
 
 class _Packed(NamedTuple):
@@ -59,8 +59,8 @@ def _draw(seed: Sequence[int], side: int, plain: bool = False) -> _Packed:
 
 
 @cache
-def _kept(index: int, side: int, plain: bool) -> _Packed:
-    return _draw((0, index), side, plain)
+def _kept(seed: int, index: int, side: int, plain: bool) -> _Packed:
+    return _draw((seed, index), side, plain)
 
 
 def _together(scenes: Sequence[_Packed]) -> Drawn:

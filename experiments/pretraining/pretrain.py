@@ -11,7 +11,7 @@ import torch
 from rich import print
 
 from benchmark.data.files import replacing, sha256, write_all
-from experiments.foundation_settings import PretrainConfig
+from experiments.foundation_settings import PretrainConfig, Recipe
 from experiments.pretraining.clip import clip_loss
 from experiments.pretraining.loop import train
 from experiments.pretraining.quality import clip_quality, sam_quality
@@ -41,8 +41,9 @@ def pretrain_clip(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> 
     clip = Clip(config.clip, tokenizer)
     torch.nn.init.constant_(clip.model.logit_scale, np.log(10.0))  # SigLIP's start: a scale of 10, a bias of -10,
     torch.nn.init.constant_(clip.model.logit_bias, -4.0)  # but here one patch in ten is positive, not one in a batch
-    for step, loss in train(clip, recipe.clip, partial(clip_loss, clip), "CLIP"):
-        print(f"CLIP step {step} loss {loss:.4f}")
+    for cycle in each_cycle(recipe.clip):
+        for step, loss in train(clip, cycle, partial(clip_loss, clip), "CLIP"):
+            print(f"CLIP step {step} loss {loss:.4f}")
     files = foundation_files(folder)
     with replacing(files["tokenizer"]) as words, replacing(files["clip"]) as weights:
         tokenizer.backend_tokenizer.save(str(words))
@@ -54,10 +55,16 @@ def pretrain_sam(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> N
     torch.manual_seed(recipe.sam.seed)
     sam = Sam(config.sam)
     fresh_start(sam)
-    for step, loss in train(sam, recipe.sam, partial(sam_loss, sam), "SAM"):
-        print(f"SAM step {step} loss {loss:.4f}")
+    for cycle in each_cycle(recipe.sam):
+        for step, loss in train(sam, cycle, partial(sam_loss, sam), "SAM"):
+            print(f"SAM step {step} loss {loss:.4f}")
     with replacing(foundation_files(folder)["sam"]) as weights:
         save_tensors(weights, {key: value.half() for key, value in sam.distinct_state().items()})
+
+
+def each_cycle(recipe: Recipe) -> list[Recipe]:
+    """The recipe of each cycle: the seed, which draws scenes and batches, is one higher each time."""
+    return [recipe.model_copy(update={"seed": recipe.seed + cycle}) for cycle in range(recipe.cycles)]
 
 
 def measure(config: ModelConfig, recipe: PretrainConfig, folder: Path) -> dict[str, object]:

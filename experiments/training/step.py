@@ -28,7 +28,7 @@ class TrainStep:
     def __init__(self, model: RSRefSeg, settings: TrainConfig, per_epoch: int, accelerator: Accelerator) -> None:
         """per_epoch: steps of an epoch, for the schedule."""
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: lr_ratio(step, per_epoch, settings)
         )

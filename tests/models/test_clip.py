@@ -85,7 +85,7 @@ def test_clip_s_sentence_is_its_end_token(clips: dict[str, Clip]) -> None:
 def test_clip_s_logit_is_its_own_softmax_against_the_neutral_caption(clips: dict[str, Clip]) -> None:
     clip = clips["clip"]
     features = clip([random_image(20, 50, 0)], ["the red ship"])
-    G = similarity(features, features.visual_BCHW, features.sentence_NC[:, None])[0, 0]
+    G = similarity(features, normalize(features.visual_BCHW, dim=1), features.sentence_NC[:, None])[0, 0]
     pair_2C = normalize(torch.stack([features.sentence_NC[0], clip.encode_texts(["the"]).sentence_NC[0]]), dim=-1)
     patches_CHW = normalize(features.visual_BCHW[0], dim=0)
     softmax_2HW = (features.scale * torch.einsum("kc,chw->khw", pair_2C, patches_CHW)).softmax(0)
@@ -94,7 +94,7 @@ def test_clip_s_logit_is_its_own_softmax_against_the_neutral_caption(clips: dict
 
 def test_the_neutral_caption_itself_has_a_logit_of_zero_everywhere(clips: dict[str, Clip]) -> None:
     features = clips["clip"]([random_image(20, 50, 0)], ["the", "ship"])
-    logits = similarity(features, features.visual_BCHW[[0, 0]], features.sentence_NC[:, None])
+    logits = similarity(features, normalize(features.visual_BCHW[[0, 0]], dim=1), features.sentence_NC[:, None])
     torch.testing.assert_close(logits[0], torch.zeros(1, 8, 8), rtol=0, atol=1e-4)
     assert logits[1].abs().max() > 0.1
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, normalize
 
 from models.clip import ClipFeatures
 from models.config import PrompterConfig
@@ -156,7 +156,7 @@ def restated_sparse(prompter: AttnPrompter, fused: np.ndarray) -> np.ndarray:
 
 def test_L_d_is_the_scaled_cosine_of_every_token_with_every_patch() -> None:
     features = make_features()
-    L = similarity(features, features.visual_BCHW[list(IMAGE_OF)], features.text_NTC)
+    L = similarity(features, normalize(features.visual_BCHW[list(IMAGE_OF)], dim=1), features.text_NTC)
     assert L.shape == (len(LENGTHS), TOKENS, SIDE, SIDE)
     for n, d, i, j in np.ndindex(*L.shape):
         visual = features.visual_BCHW[IMAGE_OF[n], :, i, j].tolist()
@@ -166,7 +166,7 @@ def test_L_d_is_the_scaled_cosine_of_every_token_with_every_patch() -> None:
 def test_with_a_neutral_caption_a_logit_is_what_a_patch_prefers_the_text_by() -> None:
     features = make_features(neutral=True)
     assert features.neutral_C is not None
-    L = similarity(features, features.visual_BCHW[list(IMAGE_OF)], features.text_NTC)
+    L = similarity(features, normalize(features.visual_BCHW[list(IMAGE_OF)], dim=1), features.text_NTC)
     for n, d, i, j in np.ndindex(*L.shape):
         visual = features.visual_BCHW[IMAGE_OF[n], :, i, j].tolist()
         preferred = logit(visual, features.text_NTC[n, d].tolist()) - logit(visual, features.neutral_C.tolist())

@@ -11,6 +11,7 @@ from experiments.foundation_settings import Recipe
 from experiments.pretraining.clip import _patch_owner, _phrases, _words, clip_loss
 from experiments.pretraining.corpus import coverage, draw_batch, pick_batch
 from experiments.pretraining.loop import train
+from experiments.pretraining.pretrain import each_cycle
 from experiments.pretraining.sam import PROMPTS, _coarse_logits, _loose_box, _point_in, prompted, sam_loss
 from models.clip import Clip
 from models.sam import Sam
@@ -35,11 +36,13 @@ def test_scenes_depend_on_their_seed_alone() -> None:
 
 
 def test_a_batch_is_of_the_scenes_to_learn_from_and_of_no_others() -> None:
-    def seen(*seeds: int) -> set[bytes]:
-        return {bytes(image.numpy()) for seed in seeds for image in pick_batch((0, seed), RECIPE, 64).images}
+    def seen(*seeds: int, recipe: Recipe = RECIPE) -> set[bytes]:
+        return {bytes(image.numpy()) for seed in seeds for image in pick_batch((0, seed), recipe, 64).images}
 
+    first, second = each_cycle(RECIPE.model_copy(update={"cycles": 2}))
     assert len(seen(*range(1, 13))) == RECIPE.scenes
-    assert seen(5) == seen(5)
+    assert seen(5) == seen(5, recipe=first)
+    assert not seen(*range(1, 13)) & seen(*range(1, 13), recipe=second)
     assert not seen(*range(1, 13)) & {bytes(image.numpy()) for image in draw_batch((10**6, 0), 4, 64).images}
 
 
