@@ -1,6 +1,6 @@
 """Put a trained run into git: what `experiments.predict` and `experiments.demo` use where no run is named.
 
-    python -m experiments.publish --dataset synthetic --variant rsrefseg --seed 0
+    python -m experiments.publish --dataset vhr10 --variant rsrefseg --seed 0
 
 Reads the run and its result and writes weights/<model>/trained/<dataset>/ (experiments/published.py says what), to be
 committed together with the result. Half the precision is half the file: it is taken if, on the test split, mIoU moves

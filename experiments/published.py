@@ -22,7 +22,7 @@ from models.checkpoint import CheckpointError
 from models.rsrefseg import RSRefSeg
 
 TRAINED = "trained"  # weights/<model>/trained/<dataset>
-DEFAULT = Path("weights/mini/trained/synthetic")
+DEFAULT = Path("weights/mini/trained/vhr10")
 FILE = "published.json"
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -73,7 +73,7 @@ def test_a_published_run_is_the_run_it_is_of(project: Path) -> None:
 
 
 def test_predict_uses_it_where_no_run_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.move(publish_it(), "weights/mini/trained/synthetic")
+    shutil.move(publish_it(), "weights/mini/trained/vhr10")
     shutil.copytree("weights/tiny", "weights/mini", dirs_exist_ok=True)
     picture().save("scene.png")
     predict.main(Path("scene.png"), ["the red ship"], out=Path("out.png"))
@@ -83,7 +83,7 @@ def test_predict_uses_it_where_no_run_is_named(project: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit, match="1"):
         predict.main(Path("scene.png"), ["the red ship"], out=Path("out.png"))
     message = " ".join(capsys.readouterr().err.split())
-    assert "error: weights/mini/trained/synthetic/published.json: no trained run is published there" in message
+    assert "error: weights/mini/trained/vhr10/published.json: no trained run is published there" in message
     assert "--run results/" in message
 
 
