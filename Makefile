@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 repro: $(READY) ## the whole study: data, training, metrics, MLflow, report; JOBS trainings at a time
 	python -m experiments.check
 	dvc repro fetch foundation
-	export TERM=dumb; for stage in train evaluate; do \
+	export TERM=dumb; dvc status --quiet || for stage in train evaluate; do \
 		dvc stage list --name-only | grep "^$$stage@" \
 			| xargs --max-procs=$(JOBS) -I@ dvc --wait-for-lock repro --single-item @ || exit; \
 	done # two progress bars in one terminal would write over each other
