@@ -1,17 +1,20 @@
+"""What an image is read as, by kind; that GDAL reads the same is in test_matrix.py."""
+
 from __future__ import annotations
 
 import struct
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.images import read_image, read_mask
-from benchmark.data.samples import SampleError
+from benchmark.data.errors import SampleError
+from benchmark.data.images import read_image, read_mask, read_picture
 
 HEIGHT, WIDTH = 20, 30
 
@@ -46,11 +49,14 @@ def test_of_a_tiff_with_more_bands_the_first_three_are_taken(tmp_path: Path, sub
         with subtests.test(f"{bands} bands, {planar}, {compression}"):
             values = noise(HEIGHT, WIDTH, bands)
             stored = values if planar == "contig" else np.moveaxis(values, -1, 0)
-            options = {"photometric": "rgb", "planarconfig": planar, "compression": compression}
+            extra = {"extrasamples": ["unspecified"] * (bands - 3)} if bands > 3 else {}
+            options = {"photometric": "rgb", "planarconfig": planar, "compression": compression, **extra}
             assert np.array_equal(read_image(tiff(tmp_path / "a.tif", stored, **options)), values[..., :3])
 
 
-def test_every_kind_of_png_reads_as_pillow_shows_its_colours(tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_every_kind_of_png_reads_as_pillow_shows_it_and_what_is_transparent_is_0(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
     plain: list[tuple[str, dict[str, object]]] = [(mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")]
     seen_through = [(mode, {"transparency": 3}) for mode in ("1", "L", "P")] + [("RGB", {"transparency": (1, 2, 3)})]
     for mode, options in [*plain, *seen_through, ("P", {"bits": 4}), ("P", {"optimize": True})]:
@@ -60,20 +66,28 @@ def test_every_kind_of_png_reads_as_pillow_shows_its_colours(tmp_path: Path, sub
                 if number or "bits" not in options:  # more than 16 colours do not fit into 4 bits
                     picture.save(tmp_path / "a.png", **options)
                     with Image.open(tmp_path / "a.png") as opened:
-                        assert np.array_equal(read_image(tmp_path / "a.png"), np.array(opened.convert("RGB")))
+                        expected = np.array(opened.convert("RGBA"))
+                    expected[expected[..., 3] == 0] = 0
+                    assert np.array_equal(read_image(tmp_path / "a.png"), expected[..., :3])
 
 
-def test_a_transparent_png_keeps_its_colours_unblended(tmp_path: Path) -> None:
-    values = noise(HEIGHT, WIDTH, 4)
+def test_what_is_hardly_there_keeps_its_colours_unblended(tmp_path: Path) -> None:
+    values = noise(HEIGHT, WIDTH, 4) | 1
+    values[:5, :, 3] = 0
     Image.fromarray(values, "RGBA").save(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png"), values[..., :3])
+    picture = read_picture(tmp_path / "a.png")
+    assert np.array_equal(picture.pixels[5:], values[5:, :, :3])
+    assert picture.known is not None
+    assert picture.known[5:].all()
+    assert not picture.known[:5].any()
+    assert not picture.pixels[:5].any()
 
 
 def test_16_bits_are_stretched_between_two_percentiles_of_the_image_itself(tmp_path: Path) -> None:
     values = noise(HEIGHT, WIDTH, 4, high=3000, dtype="uint16") + 1
     values[:, :2] = 0  # no data
     values[0, 5] = 65535  # one bright pixel must not darken all others
-    found = read_image(tiff(tmp_path / "a.tif", values, photometric="rgb"))
+    found = read_image(tiff(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unspecified"]))
     known = values[..., :3][values[..., :3].any(axis=-1)]
     low, high = np.percentile(known, [1, 99], method="inverted_cdf").astype(int)
     expected = np.round(((values[..., :3] - low) / (high - low)).clip(0, 1) * 255)
@@ -98,15 +112,110 @@ def test_16_bit_grey_reads_alike_from_tiff_and_png_and_a_flat_image_is_black(tmp
     assert (read_image(tiff(tmp_path / "c.tif", np.zeros_like(flat))) == 0).all()
 
 
-def test_what_would_need_a_guess_is_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for values, options, message in (
-        (noise(HEIGHT, WIDTH, 3).astype("float32"), {"photometric": "rgb"}, "type float32"),
-        (noise(HEIGHT, WIDTH).astype("int32"), {}, "type int32"),
-        (noise(HEIGHT, WIDTH, 4), {"photometric": "separated"}, "kind SEPARATED"),
-        (noise(HEIGHT, WIDTH), {"photometric": "miniswhite"}, "kind MINISWHITE"),
-    ):
-        with subtests.test(message), pytest.raises(SampleError, match=rf"a\.tif.*{message}"):
-            read_image(tiff(tmp_path / "a.tif", values, **options))
+def test_every_depth_is_stretched_by_one_rule(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    values = noise(HEIGHT, WIDTH, 3, high=30_000, dtype="uint16") + 1
+    expected = read_image(tiff(tmp_path / "a.tif", values, photometric="rgb"))
+    for dtype, factor in (("int16", 1), ("int32", 1), ("uint32", 70_000), ("float32", 1), ("float64", 1e-5)):
+        with subtests.test(dtype):
+            scaled = (values.astype("float64") * factor).astype(dtype)
+            found = read_image(tiff(tmp_path / "b.tif", scaled, photometric="rgb"))
+            assert np.abs(found.astype(int) - expected).max() <= 1
+    holed = values.astype("float32")
+    holed[:4] = np.nan
+    holed[5, 5] = np.inf
+    picture = read_picture(tiff(tmp_path / "c.tif", holed, photometric="rgb"))
+    assert picture.known is not None
+    assert picture.known.sum() == holed[..., 0].size - 4 * WIDTH - 1
+    assert not picture.pixels[~picture.known].any()
+    assert picture.pixels[picture.known].mean() > 100
+
+
+def test_pixels_without_data_take_no_part_in_the_stretch(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    values = noise(HEIGHT, WIDTH, 3, high=3000, dtype="uint16") + 500
+    whole = read_image(tiff(tmp_path / "a.tif", values[:, 8:], photometric="rgb"))
+    for nodata in (65535, 1, 0):
+        values[:, :8] = nodata
+        path = tiff(tmp_path / "b.tif", values, photometric="rgb", extratags=[(42113, "s", 0, str(nodata), True)])
+        with subtests.test(f"{nodata}"):
+            picture = read_picture(path)
+            assert np.array_equal(picture.pixels[:, 8:], whole)
+            assert picture.known is not None
+            assert not picture.known[:, :8].any()
+            assert not picture.pixels[:, :8].any()
+
+
+def test_every_orientation_is_applied_to_every_kind_as_pillow_applies_it(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    image = Image.fromarray(noise(HEIGHT, WIDTH, 3))
+    for name in ("a.png", "a.jpg", "a.webp", "a.tif"):
+        for value in range(1, 9):
+            exif = Image.Exif()
+            exif[274] = value
+            lossless = {"lossless": True} if name == "a.webp" else {}
+            if name == "a.tif":
+                tiff(tmp_path / name, np.array(image), photometric="rgb", extratags=[(274, "H", 1, value, True)])
+            else:
+                image.save(tmp_path / name, exif=exif, **lossless)
+            with subtests.test(f"{name} {value}"):
+                picture = read_picture(tmp_path / name)
+                turns = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # Pillow's transpositions
+                stored = image if name != "a.jpg" else Image.open(tmp_path / name).convert("RGB")
+                seen = stored if value == 1 else stored.transpose(Image.Transpose(turns[value]))
+                assert picture.orientation == value
+                assert np.array_equal(picture.pixels, np.array(seen))
+
+
+def test_an_orientation_that_means_nothing_and_one_beside_a_georeference_are_refused(tmp_path: Path) -> None:
+    pixels = noise(HEIGHT, WIDTH, 3)
+    with pytest.raises(SampleError, match=r"a\.tif has orientation tag 9, and only 1 to 8 say"):
+        read_image(tiff(tmp_path / "a.tif", pixels, photometric="rgb", extratags=[(274, "H", 1, 9, True)]))
+    scale = (33550, "d", 3, (1.0, 1.0, 0.0), True)
+    with pytest.raises(SampleError, match=r"a\.tif has orientation tag 6 and a georeference: .*gdal_translate"):
+        read_image(tiff(tmp_path / "a.tif", pixels, photometric="rgb", extratags=[(274, "H", 1, 6, True), scale]))
+
+
+def test_of_several_pictures_the_first_full_size_one_counts(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    pixels, small = noise(64, 48, 3), noise(32, 24, 3)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(small, photometric="rgb", subfiletype=1)
+        file.write(np.zeros((64, 48), bool), photometric=4, subfiletype=4)
+        file.write(pixels, photometric="rgb")
+        file.write(np.zeros_like(pixels), photometric="rgb")
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.fromarray(small)], quality=100)
+    image.save(tmp_path / "a.png", save_all=True, append_images=[Image.fromarray(np.zeros_like(pixels))])
+    image.save(tmp_path / "a.webp", save_all=True, append_images=[image], lossless=True)
+    for name in ("a.tif", "a.jpg", "a.png", "a.webp"):
+        with subtests.test(name):
+            found = read_image(tmp_path / name)
+            assert found.shape == pixels.shape
+            assert name == "a.jpg" or np.array_equal(found, pixels)
+
+
+def test_what_is_not_read_is_refused_with_what_to_type(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    ink = Image.fromarray(noise(HEIGHT, WIDTH, 3)).convert("CMYK")
+    ink.save(tmp_path / "ink.jpg")
+    ink.save(tmp_path / "ink.tif")
+    Image.fromarray(noise(HEIGHT, WIDTH)).save(tmp_path / "a.gif")
+    Image.fromarray(noise(HEIGHT, WIDTH, 3)).save(tmp_path / "a b.jp2")
+    tiff(tmp_path / "lab.tif", noise(HEIGHT, WIDTH, 3), photometric="cielab")
+    tiff(tmp_path / "radar.tif", noise(HEIGHT, WIDTH).astype("complex64"))
+    tiff(tmp_path / "beside.tif", noise(HEIGHT, WIDTH)).with_name("beside.tif.msk").write_bytes(b"")
+    about = tiff(tmp_path / "said.tif", noise(HEIGHT, WIDTH)).with_name("said.tif.aux.xml")
+    about.write_text("<PAMDataset><PAMRasterBand band='1'><NoDataValue>0</NoDataValue></PAMRasterBand></PAMDataset>")
+    for name, message in {
+        "ink.jpg": r"colours of kind CMYK.*make it 8-bit RGB: convert it: magick \S*ink\.jpg .*sRGB.* \S*ink\.png$",
+        "ink.tif": r"TIFF of kind SEPARATED.*convert it: magick",
+        "lab.tif": r"TIFF of kind CIELAB.*convert it: magick",
+        "a.gif": r"is GIF, and PNG, JPEG, WebP, BMP and TIFF are read; convert it: magick \S*a\.gif \S*a\.png$",
+        "a b.jp2": r"is JPEG 2000.*convert it: gdal_translate '\S*a b\.jp2' '\S*a b\.tif'$",
+        "radar.tif": r"type complex64.*gdal_translate DERIVED_SUBDATASET:AMPLITUDE:\S*radar\.tif",
+        "beside.tif": r"in a file beside it, beside\.tif\.msk; .*gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES",
+        "said.tif": r"no-data value in a file beside it, said\.tif\.aux\.xml; .*gdal_translate \S* \S*_converted\.tif",
+    }.items():
+        with subtests.test(name), pytest.raises(SampleError, match=message):
+            read_image(tmp_path / name)
 
 
 def png(path: Path, width: int, height: int, depth: int = 8, colour: int = 2, data: bytes = b"") -> Path:
@@ -121,10 +230,14 @@ def png(path: Path, width: int, height: int, depth: int = 8, colour: int = 2, da
     return path
 
 
-def test_16_bit_png_in_colour_is_refused_for_pillow_would_cut_it(tmp_path: Path) -> None:
-    row = b"\0" + bytes(range(24))
-    with pytest.raises(SampleError, match="more than 8 bits; save it as 8-bit, or as 16-bit TIFF"):
-        read_image(png(tmp_path / "a.png", 4, 2, depth=16, data=row * 2))
+def test_16_bit_png_in_colour_reads_as_the_same_tiff(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for bands in (1, 2, 3, 4):
+        values = noise(HEIGHT, WIDTH, bands, high=5000, dtype="uint16") + 1
+        (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(values.squeeze()))
+        alpha = {"extrasamples": ["unassalpha"]} if bands in (2, 4) else {}
+        path = tiff(tmp_path / "a.tif", values.squeeze(), photometric="rgb" if bands > 2 else "minisblack", **alpha)
+        with subtests.test(f"{bands}"):
+            assert np.array_equal(read_image(tmp_path / "a.png"), read_image(path))
 
 
 def declare(path: Path, **tags: int) -> None:
@@ -211,46 +324,3 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
     for name in ("nothing.png", "a" * 300, "\0"):
         with pytest.raises(FileNotFoundError, match=f"{name} does not exist"):
             read_image(tmp_path / name)
-
-
-# ---------------------------------------------------------------------------------------------------------------- masks
-
-
-def test_a_mask_is_what_is_above_half_of_its_largest_value(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    truth = noise(HEIGHT, WIDTH, high=2).astype(bool)
-    for name, high in (("m.png", 1), ("m.png", 2), ("m.png", 128), ("m.png", 255), ("m.tif", 1), ("m.tif", 255)):
-        with subtests.test(f"{name}, 0 and {high}"):
-            Image.fromarray((truth * high).astype(np.uint8)).save(tmp_path / name)
-            mask, values = read_mask(tmp_path / name)
-            assert mask.dtype == np.bool_
-            assert np.array_equal(mask, truth)
-            assert values == 2
-
-
-def test_softened_borders_are_cut_in_the_middle_and_reported(tmp_path: Path) -> None:
-    values = np.array([[0, 90, 127, 128, 200, 255]] * 4, np.uint8)
-    Image.fromarray(values).save(tmp_path / "m.png")
-    mask, different = read_mask(tmp_path / "m.png")
-    assert mask[0].tolist() == [False, False, False, True, True, True]
-    assert different == 6
-
-
-def test_masks_in_colour_with_alpha_or_a_palette_read_alike(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    truth = noise(HEIGHT, WIDTH, high=2).astype(bool)
-    for mode in ("RGB", "RGBA", "LA", "P", "1"):
-        with subtests.test(mode):
-            Image.fromarray((truth * 255).astype(np.uint8)).convert(mode).save(tmp_path / "m.png")
-            assert np.array_equal(read_mask(tmp_path / "m.png")[0], truth)
-
-
-def test_a_mask_in_a_palette_of_dark_colours_is_its_coloured_part(tmp_path: Path) -> None:
-    truth = noise(HEIGHT, WIDTH, high=2)
-    image = Image.fromarray(truth.astype(np.uint8), "P")
-    image.putpalette([0, 0, 0, 128, 0, 0])
-    image.save(tmp_path / "m.png")
-    assert np.array_equal(read_mask(tmp_path / "m.png")[0], truth.astype(bool))
-
-
-def test_a_mask_file_of_nothing_is_an_empty_mask(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(tmp_path / "m.png")
-    assert not read_mask(tmp_path / "m.png")[0].any()
