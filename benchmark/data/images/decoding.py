@@ -52,6 +52,8 @@ def _check_beside(path: Path) -> None:
 @contextmanager
 def _clear_errors(path: Path, what: str) -> Iterator[None]:
     """What the decoders raise, said in one line with what to do."""
+    if os.path.isdir(path):
+        raise FileNotFoundError(f"{what} {path} is a folder; give a file")
     if not os.path.isfile(path):  # False, where Path.is_file() fails for a name of 300 letters
         raise FileNotFoundError(f"{what} {path} does not exist")
     try:

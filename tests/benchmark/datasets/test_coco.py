@@ -15,7 +15,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
-from benchmark.datasets.coco import CocoConfig, build, words
+from benchmark.datasets.coco import CocoConfig, build
+from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Annotation, instance_mask
 from benchmark.datasets.patches import scale_mask
 from tests.benchmark.datasets.conftest import block
@@ -104,7 +105,8 @@ def test_what_became_no_sample_is_counted(tmp_path: Path, caplog: pytest.LogCapt
         build(tmp_path / "mine", config(root, patch=64))
     assert "mine: 9 of 12 images or patches have no sample and are left out" in caplog.text
     assert "mine: 3 of 9 instances are no sample of any patch, being too small, too large or slivers" in caplog.text
-    assert "and 3 are crowds" in caplog.text
+    assert "mine: 3 of 9 instances are crowds (iscrowd: 1) and have no sentence; if each is one object" in caplog.text
+    assert "datasets.mine.crowds: instances" in caplog.text
 
 
 def test_an_image_whose_name_is_too_long_for_a_patch_is_named(tmp_path: Path) -> None:
