@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, finding
 from benchmark.audit.placement import LOOKED_AT, ORIENTATIONS, Placement
 
-MARGIN, CHANCE = 0.3, 8.0  # by how much another orientation must be better; over the root of the contour's length
-PLACED = 1.25  # contours with this contrast lie on something
+# Another orientation must be better by so much, and over the root of the contour's length in pixels, and so many times. Of
+# 210 images of vhr10, dubai and synthetic, whose masks are right, none is beyond 6.6 over the root; turned, 19 of 20 of
+# vhr10's and synthetic's are beyond 10.
+MARGIN, CHANCE, TIMES = 0.3, 10.0, 1.4
 SHARED, SURE = 0.1, 6.0  # over all images: the mean gain of an orientation, and its multiple of the standard error
 
 
@@ -23,7 +25,7 @@ def beside(measured: Facts) -> Finding:
         own = placement.contrast[1]
         best = max((way for way in placement.contrast if way > 1), key=placement.contrast.__getitem__)
         gain = placement.contrast[best] - own
-        alone = own < PLACED and gain > max(MARGIN, CHANCE / placement.pixels**0.5)
+        alone = gain > max(MARGIN, CHANCE / placement.pixels**0.5) and gain > (TIMES - 1) * own
         if not alone and shared is not None and placement.contrast.get(shared, 0) > own:
             best, gain, alone = shared, placement.contrast[shared] - own, True
         if alone:
@@ -32,9 +34,9 @@ def beside(measured: Facts) -> Finding:
             )
             cases.append((gain, Occurrence(_samples(measured, name), (name,), detail)))
     rule = (
-        "The image has more contrast along its masks' contours if the masks are turned or mirrored: "
-        f"by {MARGIN} or more of the mean around while they have less than {PLACED} as they are, or in the one "
-        f"orientation in which all images together have more. At most {LOOKED_AT:,} images are looked at."
+        "The image has more contrast along its masks' contours if the masks are turned or mirrored: by "
+        f"{TIMES} times or more and by more than chance allows, or in the one orientation in which all images together "
+        f"have more. At most {LOOKED_AT:,} images are looked at."
     )
     return finding("masks beside their objects", rule, "images", len(measured.placement), cases, WORST)
 

@@ -60,8 +60,10 @@ def _clear_errors(path: Path, what: str) -> Iterator[None]:
         yield
     except Image.DecompressionBombError as error:
         raise SampleError(f"{what} {path} is refused before it is decoded: {error}; cut it into tiles") from error
-    except SampleError:
-        raise
+    except SampleError as error:
+        if what == "image" or not str(error).startswith(f"image {path}"):
+            raise
+        raise SampleError(f"{what}{str(error).removeprefix('image')}") from error
     except UnidentifiedImageError as error:
         raise SampleError(
             f"{what} {path} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF; fetch it again"

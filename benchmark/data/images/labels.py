@@ -39,8 +39,10 @@ def read_labels(path: Path) -> LabelImage:
         if raster.bits < 8:
             grey = values.astype(np.int32) * (255 // ((1 << raster.bits) - 1))
         else:
-            grey = np.where((values >= 0) & (values <= 255), values, NO_COLOUR).astype(np.int32)
-        return LabelImage(np.where(grey < 0, NO_COLOUR, grey * 0x010101).astype(np.int32), values)
+            grey = np.where((values >= 0) & (values <= 255), values, 0).astype(np.int32)
+        colours: NDArray[np.int32] = grey * np.int32(0x010101)
+        colours[(values < 0) | (values > 255)] = NO_COLOUR
+        return LabelImage(colours, values)
     if bands.shape[2] != 3 or bands.dtype != np.uint8:
         raise SampleError(
             f"mask {path} has {bands.shape[2]} bands of type {bands.dtype}; labels are one band of whole numbers, or "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def read_tiff(path: Path) -> Raster:
         present = _present(page, path)
         roles = _roles(page)
         alphas = [band for band in range(values.shape[2]) if roles.get(band) == "alpha"]
-        masks = [values[..., band] > 0 for band in alphas]
+        masks: list[NDArray[np.bool_]] = [values[..., band] > 0 for band in alphas]
         if mask is not None:
             _check(mask, path, size)
             masks.append(np.asarray(mask.asarray()).reshape(values.shape[:2]) > 0)
@@ -73,9 +74,9 @@ def read_tiff(path: Path) -> Raster:
         valid = _valid(page, raster.values)
         shown = list(raster.shown)
         if present is not None:
-            masks.append(present[..., [kept[band] for band in shown]].any(axis=-1))
+            masks.append(_any(present[..., [kept[band] for band in shown]]))
         if valid is not None:
-            masks.append(valid[..., shown].any(axis=-1))
+            masks.append(_any(valid[..., shown]))
     known = np.logical_and.reduce(masks) if masks else None
     return Raster(
         values=turn(raster.values, orientation),
@@ -89,10 +90,16 @@ def read_tiff(path: Path) -> Raster:
     )
 
 
+def _any(bands: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) of (H, W, bands): where any of them is."""
+    return np.asarray(bands.any(axis=-1))
+
+
 def _pages(tiff: tifffile.TiffFile) -> tuple[Any, Any | None]:
     """The picture's page, and its mask's if it has one."""
     picture = None
-    for page in islice(tiff.pages, PAGES):
+    pages: Iterator[Any] = islice(tiff.pages, PAGES)
+    for page in pages:
         kind, old = int(page.subfiletype or 0), page.tags.get(OLD_SUBFILE)
         if kind & REDUCED or (old is not None and old.value == OLD_REDUCED):
             continue

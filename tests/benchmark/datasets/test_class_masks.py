@@ -99,7 +99,7 @@ def test_all_files_that_cannot_be_read_are_named_at_once(fake: Path, tmp_path: P
     with pytest.raises(
         SampleError,
         match=rf"2 files of {root} cannot be read; it needs .*:\n  image .*/train/images/scene 1.png .*\n"
-        "  image .*/test/masks/scene 0.png .*fetch it again$",
+        "  mask .*/test/masks/scene 0.png is GIF, .*convert it: magick .*$",
     ):
         build(tmp_path / "data", config(root))
     assert not (tmp_path / "data").exists()

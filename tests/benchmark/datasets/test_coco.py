@@ -151,6 +151,7 @@ def test_windows_around_instances_are_scaled_and_what_they_cut_is_no_sample(tmp_
 
 def test_groups_and_what_is_not_there_are_written_when_asked_for(tmp_path: Path) -> None:
     root = make(tmp_path / "a", [box(4, 4), box(40, 4)])
+    edit("train", lambda c: c["annotations"][1].update(category_id=2))(root)  # what nobody annotated is never absent
     assert all(row["mask_area"] == 144 for row in rows(root, tmp_path / "usual"))
     asked = rows(root, tmp_path / "asked", multiple=2, absent=9)
     groups = [row for row in asked if row["mask_area"] == 288]

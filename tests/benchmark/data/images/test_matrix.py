@@ -130,6 +130,7 @@ def _without_data() -> Written:
             stored = values(dtype, bands)
             stored[-1] = 1
             stored[-1, :, :11] = 0
+            stored[:-1, :, :11] = 255 if dtype == "uint8" else 30_000  # must not count
             grey = {"photometric": "MINISBLACK" if bands == 2 else "RGB", "alpha": "YES"}
             yield f"{dtype} {bands} alpha.tif", lambda p, s=stored, o=grey: gdal(p, s, **o)
 
@@ -284,12 +285,14 @@ def test_what_the_advice_makes_of_a_file_is_read(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "turned.tif", np.moveaxis(deep, 0, -1), photometric="rgb", extratags=tags)
     copy(tmp_path / "turned.tif", tmp_path / "b.tif", driver="GTiff")
     assert read_picture(tmp_path / "b.tif").orientation == 1
-    gdal(tmp_path / "beside.tif", deep, photometric="RGB", after=lambda file: file.write_mask(deep[0] > 900))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False):
+        gdal(tmp_path / "beside.tif", deep, photometric="RGB", after=lambda file: file.write_mask(deep[0] > 2000))
+    assert (tmp_path / "beside.tif.msk").is_file()
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         copy(tmp_path / "beside.tif", tmp_path / "c.tif", driver="GTiff")
     found = read_picture(tmp_path / "c.tif").known
     assert found is not None
-    assert np.array_equal(found, deep[0] > 900)
+    assert np.array_equal(found, deep[0] > 2000)
     tifffile.imwrite(tmp_path / "radar.tif", (deep[0] * 1j).astype("complex64"))
     with rasterio.open(f"DERIVED_SUBDATASET:AMPLITUDE:{tmp_path / 'radar.tif'}") as file:
         assert file.dtypes[0].startswith("float")
