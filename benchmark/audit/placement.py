@@ -3,7 +3,8 @@
 An image that was turned or mirrored without its masks has them beside its objects, and no reader can know. But objects
 have edges: the gradient along a mask's contour, as a multiple of the mean gradient around, is above 1 where the mask
 lies on its object and about 1 anywhere else, on calm water as in a town. So an image is a case if its contours have
-much more of it in another of the eight orientations than as they are. And where all images share one fault, many weak signs are one strong one: the mean over images of what an orientation gains.
+much more of it in another of the eight orientations than as they are. And where all images share one fault, many weak
+signs are one strong one: the mean over images of what an orientation gains.
 
 Masks of a patch cannot be compared with those of the whole image: of images that were cut into patches after they were
 turned the wrong way only square ones in one patch are found.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, finding
 from benchmark.audit.placement import LOOKED_AT, ORIENTATIONS, Placement
 
-# Another orientation must be better by so much, and over the root of the contour's length in pixels, and so many times. Of
-# 210 images of vhr10, dubai and synthetic, whose masks are right, none is beyond 6.6 over the root; turned, 19 of 20 of
-# vhr10's and synthetic's are beyond 10.
+# Another orientation must be better by so much, by this over the root of the contour's length in pixels, and so many
+# times. Of 210 images of vhr10, dubai and synthetic, whose masks are right, none is beyond 6.6 over the root; turned,
+# 19 of 20 of vhr10's and synthetic's are beyond 10.
 MARGIN, CHANCE, TIMES = 0.3, 10.0, 1.4
 SHARED, SURE = 0.1, 6.0  # over all images: the mean gain of an orientation, and its multiple of the standard error
 

@@ -22,6 +22,7 @@ from benchmark.expressions.generalized import write_absent, write_multiple
 from benchmark.expressions.writer import Expression, Region, write_expressions
 
 logger = logging.getLogger(__name__)
+TAG_OFF = "if masks were drawn on it as it is stored, take the tag off: exiftool -Orientation= FILE"
 
 
 class SceneLike(Protocol):
@@ -122,15 +123,15 @@ def as_turned(orientation: int) -> str:
     """What to add where an image and what was drawn on it have different sizes."""
     if orientation == AS_STORED:
         return ""
-    return f" (turned by its orientation tag, {orientation}: what is drawn must be drawn on the image as it is seen)"
+    return f" (turned by its orientation tag, {orientation}; {TAG_OFF})"
 
 
 def tell_turned(dataset: str, count: int) -> None:
     """Log how many images were turned."""
     if count:
         logger.warning(
-            f"{dataset}: {count:,} images have an orientation tag and were turned by it; masks that were drawn on the "
-            f"images as they are stored lie beside their objects: look at them (experiments.audit --dataset {dataset})"
+            f"{dataset}: {count:,} images have an orientation tag and were turned by it; {TAG_OFF}; "
+            f"python -m experiments.audit --dataset {dataset} shows how masks lie"
         )
 
 

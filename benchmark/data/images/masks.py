@@ -6,7 +6,6 @@ An alpha channel says nothing about the object; a palette is looked up; an orien
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +44,16 @@ def read_exact_mask(path: Path) -> NDArray[np.bool_]:
     bands = raster.palette[raster.values[..., 0]] if raster.palette is not None else raster.values
     if bands.dtype.kind not in "bui":
         raise SampleError(f"mask {path} has values of type {bands.dtype}; {ASKED}")
-    colours = np.unique(bands.reshape(-1, bands.shape[2]), axis=0)
-    plain = [_plain(colour) for colour in colours[:4]]
-    if len(colours) > 2:
-        raise SampleError(f"mask {path} has {len(colours):,} different values, {', '.join(plain)} ...; {ASKED}")
-    if len(colours) == 2 and colours[0].any():
-        raise SampleError(f"mask {path} has the values {plain[0]} and {plain[1]}, and none of them is 0; {ASKED}")
-    whole = 1 if bands.dtype == np.bool_ else (1 << raster.bits) - 1
-    if len(colours) == 1 and colours.any() and not set(colours[0].tolist()) <= {0, 1, whole}:
-        raise SampleError(f"mask {path} has nothing but {plain[0]}: everything, or nothing? {ASKED}")
     mask: NDArray[np.bool_] = bands.any(axis=-1)
+    others = bands[mask]  # (n, bands)
+    different = (others != others[:1]).any(axis=-1)
+    if different.any():
+        values = sorted([others[0].tolist(), others[int(different.argmax())].tolist()])
+        found = " and ".join(map(_plain, values)) + (" besides 0" if not mask.all() else " and no 0")
+        raise SampleError(f"mask {path} has the values {found}; {ASKED}")
+    whole = 1 if bands.dtype == np.bool_ else (1 << raster.bits) - 1
+    if mask.all() and not set(others[0].tolist()) <= {0, 1, whole}:
+        raise SampleError(f"mask {path} has nothing but {_plain(others[0].tolist())}: everything, or nothing? {ASKED}")
     if raster.known is not None and not raster.known.all() and (raster.known != mask).any():
         raise SampleError(f"mask {path} is transparent elsewhere than it is 0; {ASKED}")
     return mask
@@ -74,6 +73,5 @@ def read_object(path: Path) -> Raster:
     return raster
 
 
-def _plain(colour: NDArray[Any]) -> str:
-    values = colour.tolist()
+def _plain(values: list[int]) -> str:
     return str(int(values[0])) if len(set(values)) == 1 else str(tuple(values))

@@ -6,6 +6,7 @@ or palette entries that a PNG calls transparent, say where there is no data.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,18 +35,42 @@ def read_plain(path: Path) -> Raster:
     imagecodecs raise for a broken one.
     """
     with _opened(path) as image:
-        orientation = check_orientation(path, image.getexif().get(ORIENTATION))
+        content = path.read_bytes() if image.format == "PNG" else b""
+        exif = _png_exif(content) if content else image.info.get("exif")
+        orientation = check_orientation(path, _said(exif))
         if image.mode in ("P", "PA"):
             return _from_palette(image, orientation)
-        if image.format == "PNG":  # Pillow cuts 16-bit colours to 8 bits, and takes a third longer
-            bits = BITS.get(_raw_mode(image), 0)
-            return _from_bands(imagecodecs.png_decode(path.read_bytes()), bits, orientation)
+        if content:  # Pillow cuts 16-bit colours to 8 bits, and takes longer
+            return _from_bands(imagecodecs.png_decode(content), BITS.get(_raw_mode(image), 0), orientation)
         if image.mode not in MODES:
             raise SampleError(
                 f"image {path} has colours of kind {image.mode}, which become RGB by a profile only; make it 8-bit "
                 f"RGB: {magick(path, '-colorspace', 'sRGB', '-type', 'TrueColor')}"
             )
         return _from_bands(np.array(image.convert(MODES[image.mode])), int(image.mode == "1"), orientation)
+
+
+def _png_exif(content: bytes) -> bytes | None:
+    """The EXIF of a PNG, wherever in the file it stands: Pillow decodes the whole image to look behind the pixels."""
+    at = len(b"\x89PNG\r\n\x1a\n")
+    while at + 8 <= len(content):
+        length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        if kind == b"eXIf":
+            return b"Exif\0\0" + content[at + 8 : at + 8 + length]
+        at += 12 + length
+    return None
+
+
+def _said(exif: object) -> object:
+    """The orientation that EXIF bytes say, unchecked; None for none. Broken EXIF says nothing, as viewers have it."""
+    if not isinstance(exif, bytes):
+        return None
+    tags = Image.Exif()
+    try:
+        tags.load(exif)
+        return tags.get(ORIENTATION)
+    except (SyntaxError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error):
+        return None
 
 
 def _from_bands(values: NDArray[Any], bits: int, orientation: int) -> Raster:

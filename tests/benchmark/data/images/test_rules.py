@@ -166,6 +166,19 @@ def test_every_orientation_is_applied_to_every_kind_as_pillow_applies_it(
                 assert np.array_equal(picture.pixels, np.array(seen))
 
 
+def test_an_orientation_behind_the_pixels_of_a_png_counts_and_broken_exif_says_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 3
+    pixels = noise(HEIGHT, WIDTH, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for said, orientation in ((exif.tobytes().removeprefix(b"Exif\0\0"), 3), (b"MM\0*\0", 1), (b"nonsense", 1)):
+        chunk = struct.pack(">I", len(said)) + b"eXIf" + said + struct.pack(">I", zlib.crc32(b"eXIf" + said))
+        (tmp_path / "a.png").write_bytes(content[:-12] + chunk + content[-12:])
+        assert read_picture(tmp_path / "a.png").orientation == orientation
+        assert np.array_equal(read_image(tmp_path / "a.png"), pixels[::-1, ::-1] if orientation == 3 else pixels)
+
+
 def test_an_orientation_that_means_nothing_and_one_beside_a_georeference_are_refused(tmp_path: Path) -> None:
     pixels = noise(HEIGHT, WIDTH, 3)
     with pytest.raises(SampleError, match=r"a\.tif has orientation tag 9, and only 1 to 8 say"):
