@@ -37,6 +37,10 @@ PLANTED = {  # finding -> cases
     "rows of another size": 2,
     "copied images": 5,
     "images in two splits": 10,  # the five copies, and five saved anew, brighter, as JPEG
+    "turned images": 0,
+    "masks beside their objects": 0,
+    "categories of one image": 0,
+    "categories that include others": 0,
     "repeated expressions": 6,
     "repeated, masks contradict": 4,
     "positions that contradict": 7,

@@ -11,6 +11,8 @@ from pycocotools import mask as coco
 
 from benchmark.audit.file_rules import copied, leaked, other_size, row_size, unreadable
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, Row, finding, of_row
+from benchmark.audit.label_rules import grouping, seen_once, turned
+from benchmark.audit.placement_rules import beside
 from benchmark.audit.positions import EDGE, FAR, contradiction
 
 MOST_PIECES = 16
@@ -33,6 +35,10 @@ def find_all(
         row_size(measured),
         copied(measured),
         leaked(measured),
+        turned(measured),
+        beside(measured),
+        seen_once(measured),
+        grouping(measured),
         *_repeated(measured),
         _positions(measured),
         _ragged(measured),

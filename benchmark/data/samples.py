@@ -50,7 +50,7 @@ class Manifest(BaseModel):
     counts: per split {"samples": n, "images": n}. samples_sha256: of the table's content, not of the file's bytes
     (those change with the Parquet library). images_sha256: of the images' paths and pixels. images_in: whether the
     images lie in the dataset's folder, or stay where they were fetched to. no_target: whether some expressions are of
-    what is not there (empty masks).
+    what is not there (empty masks). turned: image -> the orientation tag by which it was turned, 2 to 8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +64,7 @@ class Manifest(BaseModel):
     images_sha256: str
     images_in: Literal["dataset", "root"] = "dataset"
     no_target: bool = False
+    turned: dict[str, int] = {}
 
     def text(self) -> str:
         """As manifest.json; what is as usual is not written."""
@@ -144,10 +145,12 @@ def save_dataset(
     citation: str,
     images: Path | None = None,
     no_target: bool = False,
+    turned: Mapping[str, int] | None = None,
 ) -> Manifest:
     """Validate all rows, then write the table and its manifest into ``folder``.
 
     images: where the images stay (None: they are in ``folder``). no_target: whether masks may be empty.
+    turned: images that were turned by an orientation tag, and which.
     Raises what validate_samples() raises, and then leaves the folder as it was.
     """
     digests = validate_samples(samples, folder, images, no_target)
@@ -164,6 +167,7 @@ def save_dataset(
         name=name, source=source, licence=licence, citation=citation, counts=counts,
         samples_sha256=samples_sha256(samples), images_sha256=images_sha256(digests),
         images_in="dataset" if images is None else "root", no_target=no_target,
+        turned=dict(turned or {}),
     )  # fmt: skip
     stream = io.BytesIO()
     pq.write_table(table, stream)

@@ -13,9 +13,10 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from benchmark.data.images import read_picture
 from benchmark.results.pictures import ImageArray
 from experiments.errors import FAULTS, InputError
-from experiments.predict import outputs, read_image, write
+from experiments.predict import outputs, write
 from experiments.published import Bin
 from experiments.settings import ExperimentConfig
 from experiments.webpage.answers import render, render_fault, segment, shrink
@@ -43,7 +44,7 @@ class Served:
         if file is None:
             return None, ""
         try:
-            return shrink(read_image(Path(file))), ""
+            return shrink(read_picture(Path(file)).pixels), ""
         except FAULTS as error:
             return None, render_fault(_message(error, file))
 
@@ -57,15 +58,15 @@ class Served:
                 raise InputError("type a sentence: what should be found?")
             if len(sentences) > MOST:
                 raise InputError(f"{len(sentences)} sentences: give {MOST} at most at once")
-            image = read_image(Path(file))
-            answers, notes = segment(self.network, image, sentences, self.bins)
+            picture = read_picture(Path(file))
+            answers, notes = segment(self.network, picture, sentences, self.bins)
         except FAULTS as error:
             yield render_fault(_message(error, file)), None
             return
         html = render(answers, notes, self.config.dataset)
         yield html, None
         files = outputs(Path(tempfile.mkdtemp()) / "overlay.png", Path(file), len(sentences))
-        write(image, [answer.mask for answer in answers], files)
+        write(picture.pixels, [answer.mask for answer in answers], files)
         yield html, [str(one) for pair in files for one in pair]
 
 
@@ -95,7 +96,7 @@ def build_page(served: Served) -> gr.Blocks:
         gr.Markdown(f"# Say what to find in an aerial image\n{about}")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                file = gr.File(label="image (8-bit RGB, any size)", height=120)
+                file = gr.File(label="image (PNG, JPEG, TIFF ..., any size)", height=120)
                 text = gr.Textbox(label="sentences, one a line", lines=3, max_length=2000)
                 ask = gr.Button("Segment", variant="primary")
                 if examples:
