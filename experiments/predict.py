@@ -21,10 +21,10 @@ import numpy as np
 import torch
 import typer
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
 from rich.table import Column, Table
 
 from benchmark.data.files import replacing
+from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from benchmark.results.store import load_result
 from experiments.errors import InputError, clear_errors
@@ -132,8 +132,8 @@ def outputs(out: Path, image: Path, count: int) -> list[tuple[Path, Path]]:
 def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[Path, Path]]) -> None:
     """Write every overlay and mask, or none."""
     with ExitStack() as stack:
-        for mask, (painted, plain) in zip(masks, files, strict=True):
-            for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
+        for mask, (painted, bare) in zip(masks, files, strict=True):
+            for file, pixels in ((painted, overlay(image, mask, mask)), (bare, mask.astype(np.uint8) * 255)):
                 Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG", compress_level=FAST)
 
 
@@ -144,7 +144,7 @@ def main(
     out: Annotated[Path, typer.Option(help="the overlay; existing files are replaced")] = Path("overlay.png"),
 ) -> None:
     """Segment what each expression refers to."""
-    console = Console()
+    console = terminal()
     with clear_errors():
         for expression in expressions:
             if not expression.strip():
@@ -159,13 +159,13 @@ def main(
             masks = network.predict([tensor], expressions, [0] * len(expressions))
         write(pixels, masks, files)
         for note in noted:
-            console.print(f"note: {note.message}", markup=False)
+            say(console, f"note: {note.message}")
         table = Table(
             "expression", "share of the image", *(Column(name, overflow="fold") for name in ("overlay", "mask"))
         )
-        for expression, mask, (painted, plain) in zip(expressions, masks, files, strict=True):
-            table.add_row(expression, f"{mask.mean():.2%}", str(painted), str(plain))
-        console.print(f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
+        for expression, mask, (painted, bare) in zip(expressions, masks, files, strict=True):
+            table.add_row(plain(expression), f"{mask.mean():.2%}", plain(painted), plain(bare))
+        say(console, f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
         console.print(table)
 
 
