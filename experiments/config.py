@@ -93,7 +93,8 @@ def _name_faults(data: Mapping[str, Any]) -> Iterator[str]:
     }
     for where, overlay in overlays.items():
         if isinstance(overlay, Mapping):
-            yield from (f"{where}.{key}: unknown key{nearest(key, OVERLAY)}" for key in overlay if key not in OVERLAY)
+            unknown = [key for key in overlay if key not in OVERLAY]
+            yield from (f"{where}.{key}: unknown key{nearest(str(key), OVERLAY)}" for key in unknown)
         elif where.startswith("datasets."):  # the others are said to be no mapping already
             yield f"{where} = {overlay!r}: not a mapping; leave it out, or write {{}}"
 

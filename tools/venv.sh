@@ -33,6 +33,7 @@ folder=$1 named=${2-}
 # The Makefile puts the environment's own programs first; what is broken there is not what a new one is made with.
 for place in "$PWD/$folder/bin" "$folder/bin" "$(cd "$folder/bin" 2> /dev/null && pwd -P)"; do
     PATH=$(printf %s "$PATH" | tr : '\n' | grep -vxF -- "$place" | tr '\n' :)
+    PATH=${PATH%:}
 done
 export PATH
 

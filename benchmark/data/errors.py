@@ -59,6 +59,9 @@ REMEDIES = {  # of what the system refuses
     errno.EACCES: "make it readable and its folder writable for you, or work in a copy",
     errno.EPERM: "make it readable and its folder writable for you, or work in a copy",
     errno.EROFS: "this disk is mounted read-only: work in a copy elsewhere",
+    errno.ENOTDIR: "a part of this path is a file: give another path",
+    errno.EISDIR: "this is a folder: give the path of a file",
+    errno.EEXIST: "this is there already, and no folder: give another path",
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "your share of the disk is used up: make room",
 }

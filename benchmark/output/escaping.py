@@ -10,14 +10,11 @@ numbers, negative ones too, stay numbers. The text itself is in the Parquet and 
 from __future__ import annotations
 
 import re
-import unicodedata
 
 import pandas as pd
 
-TURNS = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)  # of the reading direction
-UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control signs, halves of a sign, line and paragraph separators
+# control signs, halves of a sign, line and paragraph separators, and what turns the reading direction
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 LATEX = {
     **{sign: rf"\{sign}" for sign in "&%$#_{}"},
@@ -33,10 +30,7 @@ def visible(text: str, keep: str = "") -> str:
 
     keep: such signs that stay as they are, "\n" for a text of several lines.
     """
-    return "".join(
-        _written_out(sign) if sign not in keep and (unicodedata.category(sign) in UNSEEN or sign in TURNS) else sign
-        for sign in text
-    )
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else _written_out(found[0]), text)
 
 
 def _written_out(sign: str) -> str:

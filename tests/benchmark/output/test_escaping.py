@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import example, given
-from markdown_it import MarkdownIt
 
 from benchmark.output.escaping import FORMULA, code_span, csv_table, html_text, latex, markdown, visible
 from reports.templates import templates
-from tests.hostile import HOSTILE, texts
-
-READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-WRITTEN_TEX = re.compile(
-    r"\\text(?:backslash|asciitilde|asciicircum|asciigrave|bar)\{\}|\\[&%$#_{}]|(?<=[-'])\{\}|^\{[\[*]\}"
-    r"|\$(?:[-<>]|\\(?:geq|cdot|times|pm|dagger|ddagger))\$"
-)
+from tests.hostile import HOSTILE, MARKDOWN, WRITTEN_TEX, Reader, texts
 
 
 def inline_text(text: str) -> list[tuple[str, str]]:
     """The kinds and contents of what a Markdown text is, its blocks first."""
     found = []
-    for token in READER.parse(text):
+    for token in MARKDOWN.parse(text):
         found += [(child.type, child.content) for child in token.children or ()] or [(token.type, "")]
     return found
 
@@ -98,21 +89,6 @@ def test_a_table_without_hostile_text_is_written_as_pandas_writes_it() -> None:
     numbers = {"miou": [1.25, None], "n": pd.array([1, None], "Int64"), "yes": [True, False]}
     table = pd.DataFrame({"name": ["a", "b,c"], **numbers, "mixed": ["x", None]})
     assert csv_table(table) == table.to_csv(index=False, lineterminator="\n")
-
-
-class Reader(HTMLParser):
-    """What is in a page: its tags with their attributes, and its text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, list[tuple[str, str | None]]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, attrs))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @given(texts)

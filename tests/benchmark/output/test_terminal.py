@@ -60,6 +60,7 @@ def test_what_cannot_be_written_ends_a_command_without_a_traceback(capsys: pytes
     for number, remedy in (
         (errno.EACCES, "writable for you, or work in a copy"),
         (errno.EROFS, "mounted read-only"),
+        (errno.ENOTDIR, "give another path"),
         (errno.ENOSPC, "make room"),
     ):
         with pytest.raises(SystemExit, match="1"), ends_with(SampleError):
