@@ -45,9 +45,10 @@ def raise_all(faults: Sequence[SampleError | FileNotFoundError], what: str, reme
 def ends_with(*faults: type[Exception]) -> Iterator[None]:
     """In a command: print one of these faults without a traceback and exit with status 1, secrets masked; so ends, too,
     what cannot be written or read for want of rights or room. All else is a bug."""
+    caught: tuple[type[Exception], ...] = (*faults, OSError)
     try:
         yield
-    except (*faults, OSError) as error:
+    except caught as error:
         message = str(error) if isinstance(error, faults) else refusal(error)
         if message is None:
             raise

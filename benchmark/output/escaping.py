@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 # control signs, halves of a sign, line and paragraph separators, and what turns the reading direction
@@ -78,8 +79,7 @@ def csv_table(table: pd.DataFrame) -> str:
     safe = table.rename(columns=_no_formula)
     for place, name in enumerate(table.columns):
         if not pd.api.types.is_numeric_dtype(table[name]):
-            values = pd.Series([_no_formula(value) for value in table[name]], index=table.index, dtype=object)
-            safe.isetitem(place, values)
+            safe.isetitem(place, np.array([_no_formula(value) for value in table[name]], dtype=object))
     text: str = safe.to_csv(index=False, lineterminator="\n")
     return text
 

@@ -133,7 +133,7 @@ def test_all_faults_come_at_once_each_with_its_remedy(
     ):
         assert fault in said
     assert said.count("error: ") == 4
-    said = refused(capsys, ("local_only, no_dense", "local_onyl, 'no dense'"), ("seeds: [0]", "seeds: [0.5]"))
+    said = refused(capsys, ("local_only, no_dense_prompt", "local_onyl, 'no dense'"), ("seeds: [0]", "seeds: [0.5]"))
     for fault in ("did you mean 'local_only'", "'no dense': cannot name", "run.seeds.0 = 0.5", "htp:// is unknown"):
         assert fault in said
 
