@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.datasets.spec import Spec
+from benchmark.datasets.spec import File, Hub, Spec
 from experiments.config import DATA, PARAMS, dataset_config, source_of
 from experiments.foundation_settings import WeightsSource
 from experiments.preflight.machine import in_git
@@ -51,17 +51,20 @@ def _find_dataset(params: Params, dataset: str, found: Needed) -> None:
     if root is None or (built and config.images_root is None):  # drawn, or made already with its images
         return
     place, folder = f"{PARAMS}: datasets.{dataset}.root", Path(root)
-    by_hand, remote = _missing_files(spec, folder) if spec is not None else ([], [])
+    missing = _missing_files(spec, folder) if spec is not None else []
+    by_hand = [file.name for file in missing if file.origin is None]
+    remote = [(file.name, file.origin.repository) for file in missing if isinstance(file.origin, Hub)]
+    unreachable = [name for name, repository in remote if not _may_come(repository, "dataset")]
     steps = f". {spec.steps(root)}" if spec is not None else "; lay the files there, or write where they are"
     if by_hand:
         found.faults.append(f"{place} = {str(root)!r}: lacks {', '.join(by_hand)}, got by hand only{steps}")
-    elif remote and os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+    elif unreachable:
         found.faults.append(
-            f"{place} = {str(root)!r}: lacks {', '.join(remote)}, and HF_HUB_OFFLINE forbids to download them{steps}"
+            f"{place} = {str(root)!r}: lacks {', '.join(unreachable)}, and HF_HUB_OFFLINE forbids to download it{steps}"
         )
-    elif remote and spec is not None:
+    elif missing and spec is not None:
         found.datasets.append(spec)
-        found.notes.append(f"{dataset}: {', '.join(remote)} will be downloaded into {root}")
+        found.notes.append(f"{dataset}: {', '.join(file.name for file in missing)} will be downloaded into {root}")
     elif not folder.is_dir() or not any(folder.iterdir()):
         what = "is not there" if not folder.exists() else "is empty" if folder.is_dir() else "is not a folder"
         found.faults.append(f"{place} = {str(root)!r}: {folder.absolute()} {what}{steps}")
@@ -72,16 +75,24 @@ def _find_dataset(params: Params, dataset: str, found: Needed) -> None:
         )
 
 
-def _missing_files(spec: Spec, root: Path) -> tuple[list[str], list[str]]:
-    """The needed files that are not there, neither as they are nor in their archive: got by hand only, and others."""
-    gone = [
+def _missing_files(spec: Spec, root: Path) -> list[File]:
+    """The needed files that are not there, neither as they are nor in their archive."""
+    return [
         file
         for file in spec.files
         if file.needed
         and not all((root / name).exists() for name in file.lands())
         and not (root / file.into / file.name).is_file()
     ]
-    return [one.name for one in gone if one.origin is None], [one.name for one in gone if one.origin is not None]
+
+
+def _may_come(repository: str, kind: str) -> bool:
+    """Whether a file of the hub is to be had: the network may be asked, or the cache has some of the repository."""
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() not in ("1", "ON", "YES", "TRUE"):
+        return True
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    return (cache / f"{kind}s--{repository.replace('/', '--')}").is_dir()
 
 
 def _find_weights(params: Params, model: str, found: Needed) -> None:
@@ -105,6 +116,10 @@ def _find_weights(params: Params, model: str, found: Needed) -> None:
             place = f"{PARAMS}: foundation.{model}.source.{part}"
             if local is None:
                 hub.append(str(source.hub))
+                if not _may_come(hub[-1], "model"):
+                    found.faults.append(
+                        f"{place}: {hub[-1]} is not in the hub's cache, and HF_HUB_OFFLINE forbids to ask: set it to 0"
+                    )
             elif fault := _local_fault(place, local, source.folder is not None):
                 found.faults.append(fault)
         if hub:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmark.datasets.spec import Hub
 from experiments.config import load_params
 from experiments.preflight.inputs import FILES, Needed, find_inputs
 from models.weights.foundation import foundation_files
@@ -86,7 +87,14 @@ def test_data_that_can_be_downloaded_is_a_note_unless_the_network_is_forbidden(
     assert [spec.name for spec in needed.datasets] == ["refsegrs"]
     assert "refsegrs: RefSegRS.zip will be downloaded into raw/refsegrs" in needed.notes[0]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(project / "hub's"))
     assert "HF_HUB_OFFLINE forbids to download" in found({"refsegrs": {"root": "raw/refsegrs"}}).faults[0]
+    assert "facebook/sam-vit-base is not in the hub's cache" in found(model="rsrefseg-b").faults[1]
+    spec = needed.datasets[0]
+    repository = next(file.origin.repository for file in spec.files if isinstance(file.origin, Hub))
+    (project / "hub's" / "hub" / f"datasets--{repository.replace('/', '--')}").mkdir(parents=True)
+    assert found({"refsegrs": {"root": "raw/refsegrs"}}).faults == []
 
 
 def test_weights_that_git_has_and_that_are_gone_are_a_fault(project: Path) -> None:
