@@ -31,14 +31,16 @@ def read_params(file: Path) -> Any:
     try:
         text = file.read_text(encoding="utf-8")
         root = reader.compose(text)
-        if root is not None and (twice := _repeated(root, "", set())):
+        if root is None:
+            return None
+        if twice := _repeated(root, "", set()):
             raise ParamsFileError(f"{file}: " + "\n  ".join(twice))
-        return reader.load(text)
+        return reader.constructor.construct_document(root)
+    except ParamsFileError:
+        raise
     except UnicodeDecodeError as error:
         raise ParamsFileError(f"{file}: not a text in UTF-8 ({error}); save it as UTF-8") from None
     except (YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, ParamsFileError):
-            raise
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
         problem = (error.problem if isinstance(error, MarkedYAMLError) else None) or " ".join(str(error).split())

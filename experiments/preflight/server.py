@@ -11,7 +11,7 @@ from threading import Thread
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from benchmark.output.secrets import mask
+from benchmark.output.secrets import MASK, mask
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 PATIENCE = 1.5  # seconds, the look-up of the host's name among them
@@ -35,10 +35,10 @@ def server_fault(uri: str | None = None) -> str | None:
     shown = f"{VARIABLE} = {mask(uri)}"
     remedy = f"correct {VARIABLE}, or unset it to use mlflow.db here"
     try:
-        parts = urlsplit(uri)
+        parts = urlsplit(mask(uri).replace(f"{MASK}@", ""))  # a password may hold what would end a host
         dialect, host, port = parts.scheme.split("+")[0], parts.hostname, parts.port
     except ValueError as error:
-        return f"{shown}: not an address ({mask(str(error))}); {remedy}"
+        return f"{shown}: not an address ({error}); {remedy}"
     if dialect in ("", "file", "sqlite"):
         return _folder_fault(parts, shown, remedy)
     if dialect not in PORTS:

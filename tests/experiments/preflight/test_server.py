@@ -63,6 +63,7 @@ def test_a_store_that_cannot_be_used_is_named_without_its_password(
         ),
         ("http://no.such.host.invalid", "no.such.host.invalid:80 cannot be reached"),
         ("http://me:geheim@host:port", "not an address"),
+        ("postgresql+json://me:geh/geheim#?@127.0.0.1:9/db", "127.0.0.1:9 cannot be reached"),  # a driver that is there
         ("https://", "names no host"),
         ("htp://me:geheim@host", r"htp:// is unknown \(known: http, https"),
         ("sqlite:///no/such/folder/mlflow.db", r"no/such/folder is not there; make it"),
