@@ -62,16 +62,15 @@ def server_fault(uri: str | None = None) -> str | None:
 
 
 def _folder_fault(parts: SplitResult, shown: str, remedy: str) -> str | None:
-    """Of a database or a store in files: a folder that is not there, or that cannot be written."""
+    """Of a database or a store in files, whose folders MLflow makes: where nothing can be made or written."""
     path = unquote(parts.path)
     if parts.scheme == "sqlite":
         if not path.strip("/"):  # in memory
             return None
-        folder = Path(path[1:]).absolute().parent
-        if not folder.is_dir():
-            return f"{shown}: {folder} is not there; make it, or {remedy}"
+        place = Path(path[1:]).absolute().parent  # sqlite:///relative, sqlite:////absolute
     else:
-        folder = next(one for one in (Path(path).absolute(), *Path(path).absolute().parents) if one.exists())
+        place = Path(path).absolute()
+    folder = next(one for one in (place, *place.parents) if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return f"{shown}: nothing can be written into {folder}; make it writable, or {remedy}"
     return None
