@@ -22,11 +22,11 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
-from rich.console import Console
 from rich.table import Column, Table
 
 from benchmark.data.files import replacing
 from benchmark.data.images import Picture, read_picture
+from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from benchmark.results.store import load_result
 from experiments.errors import InputError, clear_errors
@@ -103,8 +103,8 @@ def where_known(mask: MaskArray, picture: Picture) -> MaskArray:
 def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[Path, Path]]) -> None:
     """Write every overlay and mask, or none."""
     with ExitStack() as stack:
-        for mask, (painted, plain) in zip(masks, files, strict=True):
-            for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
+        for mask, (painted, bare) in zip(masks, files, strict=True):
+            for file, pixels in ((painted, overlay(image, mask, mask)), (bare, mask.astype(np.uint8) * 255)):
                 Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG", compress_level=FAST)
 
 
@@ -115,7 +115,7 @@ def main(
     out: Annotated[Path, typer.Option(help="the overlay; existing files are replaced")] = Path("overlay.png"),
 ) -> None:
     """Segment what each expression refers to."""
-    console = Console()
+    console = terminal()
     with clear_errors():
         for expression in expressions:
             if not expression.strip():
@@ -132,16 +132,16 @@ def main(
             ]
         write(picture.pixels, masks, files)
         for note in noted:
-            console.print(f"note: {note.message}", markup=False)
+            say(console, f"note: {note.message}")
         if picture.known is not None:
             share = f"{1 - picture.known.mean():.1%}"
-            console.print(f"note: {share} of {image} has no data; nothing is predicted there", markup=False)
+            say(console, f"note: {share} of {image} has no data; nothing is predicted there")
         table = Table(
             "expression", "share of the image", *(Column(name, overflow="fold") for name in ("overlay", "mask"))
         )
-        for expression, mask, (painted, plain) in zip(expressions, masks, files, strict=True):
-            table.add_row(expression, f"{mask.mean():.2%}", str(painted), str(plain))
-        console.print(f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
+        for expression, mask, (painted, bare) in zip(expressions, masks, files, strict=True):
+            table.add_row(plain(expression), f"{mask.mean():.2%}", plain(painted), plain(bare))
+        say(console, f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
         console.print(table)
 
 

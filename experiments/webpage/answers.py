@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from benchmark.data.images import Picture
+from benchmark.output.escaping import html_text
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from experiments.published import Bin
 from models.rsrefseg import RSRefSeg
@@ -156,6 +157,7 @@ def render_fault(message: str) -> str:
 
 
 def _render(name: str, **values: object) -> str:
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, finalize=html_text, trim_blocks=True)
     environment.filters |= {"uri": picture_uri, "percent": percent}
     return environment.get_template(name).render(**values)

@@ -14,6 +14,8 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from benchmark.data.images import read_picture
+from benchmark.output.escaping import code_span
+from benchmark.output.secrets import mask
 from benchmark.results.pictures import ImageArray
 from experiments.errors import FAULTS, InputError
 from experiments.predict import outputs, write
@@ -71,8 +73,8 @@ class Served:
 
 
 def _message(error: Exception, file: str | None) -> str:
-    """An error as the page says it: an uploaded file by the name that it came with."""
-    return str(error) if file is None else str(error).replace(file, Path(file).name)
+    """An error as the page says it: an uploaded file by the name that it came with, secrets masked."""
+    return mask(str(error) if file is None else str(error).replace(file, Path(file).name))
 
 
 def read_examples(folder: Path = EXAMPLES) -> list[tuple[str, str]]:
@@ -88,8 +90,9 @@ def build_page(served: Served) -> gr.Blocks:
     """The page's parts and what connects them."""
     config, examples = served.config, read_examples()
     score = "" if served.miou is None else f", test mIoU {served.miou:.1%} there"
+    variant, model, dataset = (code_span(name) for name in (config.variant, config.model_name, config.dataset))
     about = (
-        f"`{config.variant}` of size `{config.model_name}`, trained on `{config.dataset}`, seed {config.seed}{score}. "
+        f"{variant} of size {model}, trained on {dataset}, seed {config.seed}{score}. "
         "It always answers, though nothing fits the sentence, and generalises poorly to imagery unlike its own."
     )
     with gr.Blocks(title="rsrefseg-bench", analytics_enabled=False) as page:

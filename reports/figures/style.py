@@ -7,6 +7,7 @@ grey and dashed. Sizes are those of a paper: WIDTH is one column.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.output.escaping import visible
 from reports.groups import Method, Report, ordered
 
 WIDTH = 3.5  # inches, one column
@@ -66,6 +68,12 @@ def style_of(look: Look, method: Method) -> Style:
     return look[method.name, method.control]
 
 
+def name_of(method: Method) -> str:
+    """A method's name in a figure. matplotlib leaves names that begin with _ out of a legend."""
+    name = visible(method.short_label)
+    return f"\u200b{name}" if name.startswith("_") else name
+
+
 def line(axis: Axes, x: Any, y: Any, style: Style, *, label: str | None = None, markers: bool = False) -> None:
     """A method's line."""
     axis.plot(
@@ -91,7 +99,8 @@ def set_theme() -> None:
     """Sizes and fonts of all figures."""
     size = {"font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7}
     exact = {"pdf.fonttype": 42, "font.family": "DejaVu Sans", "figure.dpi": DPI, "axes.titlesize": 7.5}
-    sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, "grid.linewidth": 0.5, "xtick.major.pad": 1})
+    more = {"grid.linewidth": 0.5, "xtick.major.pad": 1, "text.parse_math": False}  # a text with two $ is no formula
+    sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, **more})
 
 
 def save(figure: Figure, path: Path, *, photographs: bool = False) -> Path:
@@ -101,9 +110,11 @@ def save(figure: Figure, path: Path, *, photographs: bool = False) -> Path:
         The file to show on a page.
     """
     dpi = PHOTO_DPI if photographs else DPI
-    figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
-    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    if photographs:
-        figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")  # a sign without one is drawn as a box
+        figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
+        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        if photographs:
+            figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
     plt.close(figure)
     return path.with_suffix(".jpg" if photographs else ".png")

@@ -165,7 +165,7 @@ def test_settings_that_cannot_be_used_are_named(
         ("mine", {"kind": "voc", "root": "x"}, "datasets.mine.kind = 'voc': unknown; known: coco, masks"),
         ("mine", {"kind": "cocoo", "root": "x"}, "did you mean 'coco'"),
         ("risbench", {"kind": "coco", "root": "x"}, "risbench has its own files; leave kind out"),
-        ("../mine", {"kind": "coco", "root": "x"}, "'../mine' cannot name a folder"),
+        ("../mine", {"kind": "coco", "root": "x"}, "'../mine': cannot name a folder"),
         ("coco", {"kind": "coco", "root": "raw/coco"}, "licence: missing; add it"),
         ("refsegrs", {"rot": "x"}, "rot: unknown key; did you mean 'root'"),
         ("refsegrs", {"root": "elsewhere", "allow_count_mismatch": True}, "refsegrs needs RefSegRS.zip: --offline"),

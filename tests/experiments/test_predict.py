@@ -109,6 +109,18 @@ def test_common_formats_are_read_as_rgb(subtests: pytest.Subtests, project: Path
             np.testing.assert_array_equal(np.array(Image.open("out_mask.png")) > 0, mask)
 
 
+def test_expressions_and_paths_are_printed_as_they_are(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    texts = ("the runway marked [/27L]", "[red] ship", "road :ship: \x1b[31m")
+    run(*texts, out="[bold]/out.png")
+    printed = capsys.readouterr().out
+    for said in (*texts[:2], "road :ship: \\x1b[31m", "[bold]/out_1.png", "[bold]/out_3_mask.png"):
+        assert said in printed
+    assert len(list(Path("[bold]").iterdir())) == 6
+
+
 def test_an_expression_that_is_cut_is_noted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("the red ship " * 9)
     assert "note: 1 expressions hold more than 10 tokens and were cut" in " ".join(capsys.readouterr().out.split())

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from benchmark.data.images import Picture
+from benchmark.output.escaping import visible
 from experiments.published import Bin
-from experiments.webpage.answers import measured_share, percent, segment
+from experiments.webpage.answers import Answer, measured_share, percent, render, render_fault, segment
 from models.rsrefseg import RSRefSeg
+from tests.hostile import HOSTILE, Reader
 from tests.tiny import tiny_model, write_foundation
 from tests.trained import picture
 
@@ -69,3 +71,20 @@ def test_the_variant_says_which_activations_there_are(tmp_path: Path) -> None:
     network = tiny_model(write_foundation(tmp_path / "tiny"), "global_only").eval()
     (answer,), _ = segment(network, Picture(np.array(picture()), None, 1), ["road"], [])
     assert list(answer.pictures) == ["mask", "probability", "global activation", "dense prompt"]
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if text.strip()])
+def test_sentences_notes_and_alerts_are_text_on_the_page(text: str) -> None:
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    answer = Answer(text, np.ones((1, 1), bool), 0.9, 0.9, 0.1, None, {"mask": pixel})
+    reader = Reader()
+    reader.feed(render([answer], [text], text))
+    assert {tag for tag, _ in reader.tags} == {*"section p h3 ul li b div figure img figcaption".split()}
+    (image,) = (dict(attributes) for tag, attributes in reader.tags if tag == "img")
+    assert set(image) == {"src", "alt"}
+    assert image["alt"] == f"mask: {visible(text, keep=chr(10))}"
+    assert reader.text.count(visible(text, keep="\n")) >= 2
+    reader = Reader()
+    reader.feed(render_fault(text))
+    assert [tag for tag, _ in reader.tags] == ["p"]
+    assert reader.text.strip("\n") == visible(text, keep="\n").strip("\n")
