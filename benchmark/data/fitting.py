@@ -4,7 +4,7 @@ RRSIS-D has such images (RMSIN#12 and #27 name 800 x 801, 802 and 787 pixels, wi
 The rule: the image is **resized**, stretched to the mask's height and width; the mask is never touched.
 
 Why not cropped or padded: no public text says how the masks came to their size, so the image could as well be cut or
-padded at the bottom. But every released code whose numbers are published lays image and mask over each other by
+padded at the bottom. But every released code for RRSIS-D that could be read lays image and mask over each other by
 stretching (LAVT, RMSIN, FIANet: both to 480 x 480; RSRefSeg 2: the mask to its image), so this keeps results
 comparable; nothing is cut off and no pixel is made up; and of the 800 x 801 image the rules differ by one pixel at
 most, of the 800 x 787 ones by 13 at the bottom. The audit measures for every such image whether the mask's contour lies

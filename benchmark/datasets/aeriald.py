@@ -10,7 +10,7 @@
 * An `<expression>` of type "enhanced" or "unique" was written by a language model, one without a type by rules;
   `expressions` says which are taken. Several sentences share the mask of their object or group.
 * Objects and groups without an expression have no sample, but are there.
-* Splits: published are train and val, and the paper reports on val. So val is the test split here, and for validation a
+* Splits: published are train and val only, so val is what others report on: it is the test split here. For validation a
   tenth of the scenes of train is held out: those whose name's SHA-256 begins with a byte below 26. A scene is what
   stands before `_patch_` in a name: patches of one iSAID image overlap, and stay on one side.
 * Besides <patch>.png there may be copies in the style of historic photographs; nothing here reads them.
