@@ -52,7 +52,7 @@ SPEC = Spec(
     name="risbench",
     title="RISBench",
     source="https://github.com/HIT-SIRS/CroBIM",
-    licence="CC-BY-4.0",  # "Licensing Information" of the README at its source, read at commit e066542
+    licence="CC-BY-4.0 (images of DOTA 2.0 and DIOR)",  # says the README at its source, read at commit e066542
     citation="Z. Dong, Y. Sun, T. Liu, W. Zuo, Y. Gu, Cross-Modal Bidirectional Interaction Model for Referring Remote "
     "Sensing Image Segmentation, 2024, arXiv:2410.08613",
     how="follow the link to RISBench there and unpack what it gives so that "

@@ -195,6 +195,10 @@ def test_settings_that_cannot_be_used_are_named(
         ("refsegrs", {"root": "elsewhere", "allow_count_mismatch": True}, "refsegrs needs RefSegRS.zip: --offline"),
         ("vhr10", {"root": "elsewhere"}, "vhr10 needs NWPU VHR-10 dataset.zip: --offline.*torchgeo/vhr10"),
         ("risbench", {"root": "elsewhere"}, "risbench needs RISBench.zip: it can be got by hand only"),
+        ("rrsishr", {"root": "elsewhere"}, r"rrsishr needs refs\(unc\).p: it can be got by hand only"),
+        ("nwpurefer", {"root": "elsewhere"}, r"nwpurefer needs new_refs\(unc\).p: it can be got by hand only"),
+        ("nwpurefer", {"language": "latin"}, "language = 'latin'|language: "),
+        ("aeriald", {"root": "elsewhere"}, "aeriald needs aeriald.zip: --offline.*luisml77/aerial-d"),
         (
             "coco",
             {"kind": "coco", "root": "elsewhere", **OWN},
