@@ -48,8 +48,11 @@ def main(
         if source.spec is not None:
             if source.spec.superseded_by:
                 say(console, f"{dataset} is superseded by {source.spec.superseded_by}", style="yellow")
+            for fact in source.spec.unconfirmed:
+                say(console, f"{dataset}: not confirmed: {fact}", style="yellow")
             if source.spec.files and isinstance(config, PublishedConfig | PatchConfig):
-                download_dataset(source.spec, Path(config.root), offline)
+                spec = config.needed(source.spec) if isinstance(config, PublishedConfig) else source.spec
+                download_dataset(spec, Path(config.root), offline)
         folder = DATA / dataset
         with printed(logging.getLogger("benchmark.datasets")):
             source.build(folder, config)

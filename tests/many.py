@@ -35,6 +35,7 @@ PLANTED = {  # finding -> cases
     "unreadable images": 3,
     "images of another size": 2,
     "rows of another size": 2,
+    "images resized to their masks": 0,
     "copied images": 5,
     "images in two splits": 10,  # the five copies, and five saved anew, brighter, as JPEG
     "turned images": 0,

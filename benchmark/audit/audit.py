@@ -134,7 +134,7 @@ def audit(
         frequent_words=tuple(Bar(word, count) for word, count in frequent),
         heat=tuple(tuple(round(float(cell), 6) for cell in row) for row in measured.heat / covered),
         positioned=int(samples["position"].notna().sum()),
-        findings=find_all(measured, boxes, image_size, dataset.manifest.no_target),
+        findings=find_all(measured, boxes, image_size, dataset),
     )
 
 

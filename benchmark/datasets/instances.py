@@ -11,7 +11,7 @@ So a polygon may reach beyond its image by the image's own height and width at m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -179,6 +179,19 @@ def instance_mask(annotation: Annotation, height: int, width: int, path: Path) -
             mask |= rle_mask(part, height, width, where)
         else:
             mask |= polygon_mask(part, height, width, where)
+    return mask
+
+
+def codes_mask(codes: Sequence[Rle], where: str) -> NDArray[np.bool_]:
+    """(height, width) bool, the union of run-length codes, of the size that they give.
+
+    Raises SampleError (``where``: ...) for codes of several sizes, or that do not fill theirs.
+    """
+    height, width = codes[0].size
+    _check_pixels(height, width, where)
+    mask = np.zeros((height, width), np.bool_)
+    for code in codes:
+        mask |= rle_mask(code, height, width, where)
     return mask
 
 

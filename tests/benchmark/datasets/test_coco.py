@@ -20,7 +20,8 @@ from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Annotation, instance_mask
 from benchmark.datasets.patches import scale_mask
 from tests.benchmark.datasets.conftest import block
-from tests.layouts import _segmentation, write_coco
+from tests.layouts import write_coco
+from tests.pictures import segmentation_of
 
 ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "min_area": 0.002}
 
@@ -90,7 +91,7 @@ def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:
     crowd = [
         box(4, 4),
         box(40, 40, 2),
-        box(30, 4, iscrowd=1, segmentation=_segmentation(block(30, 4, 60, 16, 64, 64), 1)),
+        box(30, 4, iscrowd=1, segmentation=segmentation_of(block(30, 4, 60, 16, 64, 64), 1)),
     ]
     crowded = texts(make(tmp_path / "b", crowd), tmp_path / "two")
     plain = {"the ship", "the ship in the image"}
