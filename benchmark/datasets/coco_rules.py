@@ -80,8 +80,8 @@ def check_crowds(files: Files, dataset: str) -> None:
         raise SampleError(
             f"{', '.join(str(files[split][0]) for split in lone)}: all {sum(counts[split] for split in lone):,} "
             f"instances of split {', '.join(lone)} are crowds (iscrowd: 1), {sum(crowds.values()):,} of "
-            f"{sum(counts.values()):,} in all splits: many objects under one mask, of which no sentence is written. CVAT "
-            f"exports every brush mask so. If each is one object, set datasets.{dataset}.crowds: instances"
+            f"{sum(counts.values()):,} in all splits: many objects under one mask, of which no sentence is written. "
+            f"CVAT exports every brush mask so. If each is one object, set datasets.{dataset}.crowds: instances"
         )
 
 
