@@ -48,8 +48,8 @@ def read_labels(path: Path) -> LabelImage:
             f"mask {path} has {bands.shape[2]} bands of type {bands.dtype}; labels are one band of whole numbers, or "
             f"8-bit RGB: keep the band with the labels, {gdal(path, '-b', '1')}"
         )
-    grey = bool((bands == bands[..., :1]).all())
-    return LabelImage(_packed(bands), bands[..., 0] if grey else None)
+    equal = bool((bands == bands[..., :1]).all())
+    return LabelImage(_packed(bands), bands[..., 0] if equal else None)
 
 
 def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:

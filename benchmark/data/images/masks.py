@@ -44,7 +44,7 @@ def read_exact_mask(path: Path) -> NDArray[np.bool_]:
     bands = raster.palette[raster.values[..., 0]] if raster.palette is not None else raster.values
     if bands.dtype.kind not in "bui":
         raise SampleError(f"mask {path} has values of type {bands.dtype}; {ASKED}")
-    mask: NDArray[np.bool_] = bands.any(axis=-1)
+    mask: NDArray[np.bool_] = np.asarray(bands.any(axis=-1))
     others = bands[mask]  # (n, bands)
     different = (others != others[:1]).any(axis=-1)
     if different.any():

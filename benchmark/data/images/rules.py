@@ -91,7 +91,8 @@ def _colours(raster: Raster, known: NDArray[np.bool_] | None, path: Path) -> NDA
     elif bands.dtype == np.uint8:
         shades = bands if raster.bits >= 8 else bands * (255 // ((1 << raster.bits) - 1))
     else:
-        used = bands.any(axis=-1) if known is None else bands.any(axis=-1) & known
+        used: NDArray[np.bool_] = np.asarray(bands.any(axis=-1))
+        used = used if known is None else used & known
         shades = _stretched(bands, used, None if raster.valid is None else _shown(raster.valid, raster))
     return shades if shades.shape[2] == 3 else shades.repeat(3, axis=-1)
 

@@ -33,8 +33,8 @@ def crowd(x: int, y: int, category: int = 1) -> dict[str, Any]:
 def test_where_all_are_crowds_it_is_said_what_that_means_and_what_to_set(tmp_path: Path) -> None:
     root = make(tmp_path / "a", [crowd(4, 4), crowd(40, 40, 2)])
     message = (
-        r"instances_train.json, .*_test.json: all 6 instances of split train, val, test are crowds "
-        r".* 6 of 6 in all splits.*crowds: inst"
+        "instances_train.json, .*_test.json: all 6 instances of split train, val, test are crowds .* 6 of 6 in all "
+        "splits.*crowds: instances"
     )
     with pytest.raises(SampleError, match=message):
         build(tmp_path / "mine", config(root))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images import read_image, read_mask, read_picture
+from benchmark.data.images.advice import GDAL, HEADS
 
 HEIGHT, WIDTH = 20, 30
 
@@ -206,6 +207,17 @@ def test_of_several_pictures_the_first_full_size_one_counts(tmp_path: Path, subt
             assert name == "a.jpg" or np.array_equal(found, pixels)
 
 
+def declare(path: Path, **tags: int) -> None:
+    """Overwrite what a TIFF says of itself."""
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as opened:
+        for name, value in tags.items():
+            tag = opened.pages.first.tags[name]
+            length = tag.count * {3: 2, 4: 4}[tag.dtype]
+            content[tag.valueoffset : tag.valueoffset + length] = value.to_bytes(length, "little")
+    path.write_bytes(bytes(content))
+
+
 def test_what_is_not_read_is_refused_with_what_to_type(tmp_path: Path, subtests: pytest.Subtests) -> None:
     ink = Image.fromarray(noise(HEIGHT, WIDTH, 3)).convert("CMYK")
     ink.save(tmp_path / "ink.jpg")
@@ -231,6 +243,27 @@ def test_what_is_not_read_is_refused_with_what_to_type(tmp_path: Path, subtests:
             read_image(tmp_path / name)
 
 
+def test_kinds_of_tiff_that_need_more_than_their_values_are_refused_with_what_to_type(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for tags, message in (
+        ({"Compression": 34661}, r"compressed in a way that is not read.*gdal_translate -co COMPRESS=DEFLATE"),
+        ({"PhotometricInterpretation": 6}, r"kind YCBCR without JPEG.*gdal_translate -co PHOTOMETRIC=RGB"),
+        ({"PhotometricInterpretation": 3}, r"kind PALETTE with 3 bands.*gdal_translate -b 1 -expand rgb"),
+    ):
+        declare(tiff(tmp_path / "a.tif", noise(HEIGHT, WIDTH, 3), photometric="rgb"), **tags)
+        with subtests.test(message), pytest.raises(SampleError, match=message):
+            read_image(tmp_path / "a.tif")
+
+
+def test_files_of_other_kinds_are_told_by_their_first_bytes(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for at, magic, kind in HEADS:
+        (tmp_path / "a.bin").write_bytes((b"\0" * at + magic).ljust(600, b"\0"))
+        program = "gdal_translate" if kind in GDAL else "magick"
+        with subtests.test(kind), pytest.raises(SampleError, match=rf"is {kind}, .*convert it: {program} \S*a\.bin"):
+            read_image(tmp_path / "a.bin")
+
+
 def png(path: Path, width: int, height: int, depth: int = 8, colour: int = 2, data: bytes = b"") -> Path:
     """A PNG that claims a size, whatever it holds."""
 
@@ -251,17 +284,6 @@ def test_16_bit_png_in_colour_reads_as_the_same_tiff(tmp_path: Path, subtests: p
         path = tiff(tmp_path / "a.tif", values.squeeze(), photometric="rgb" if bands > 2 else "minisblack", **alpha)
         with subtests.test(f"{bands}"):
             assert np.array_equal(read_image(tmp_path / "a.png"), read_image(path))
-
-
-def declare(path: Path, **tags: int) -> None:
-    """Overwrite what a TIFF says of itself."""
-    content = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as opened:
-        for name, value in tags.items():
-            tag = opened.pages.first.tags[name]
-            length = tag.count * {3: 2, 4: 4}[tag.dtype]
-            content[tag.valueoffset : tag.valueoffset + length] = value.to_bytes(length, "little")
-    path.write_bytes(bytes(content))
 
 
 def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path: Path, subtests: pytest.Subtests) -> None:
