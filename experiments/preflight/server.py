@@ -16,13 +16,10 @@ from benchmark.output.secrets import MASK, mask
 VARIABLE = "MLFLOW_TRACKING_URI"
 PATIENCE = 1.5  # seconds, the look-up of the host's name among them
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-DRIVERS = {
-    "postgresql": "psycopg2",
-    "mysql": "MySQLdb",
-    "mssql": "pyodbc",
-}  # SQLAlchemy's, where the address names none
+# SQLAlchemy 2.1's, where the address names none
+DRIVERS = {"postgresql": "psycopg", "mysql": "MySQLdb", "mssql": "pyodbc"}
 MODULES = {"mysqldb": "MySQLdb"}  # of the drivers whose module is called otherwise
-PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+PACKAGES = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 KNOWN = "http, https, sqlite, postgresql, mysql, mssql, file"
 ELSEWHERE = ("databricks", "databricks-uc", "uc")  # names of settings of their own, with no address to try
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,21 +42,28 @@ SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": ex
 
 
 def save_all(report: Report, root: Path) -> list[Path]:
-    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows."""
+    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows.
+
+    A sign that the font lacks is drawn as a box.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
+        return list(_saved(report, root))
+
+
+def _saved(report: Report, root: Path) -> Iterator[Path]:
     set_theme()
     look = styles(report)
-    written = []
     for group in report.groups:
         folder = root / group.dataset / group.model
         folder.mkdir(parents=True, exist_ok=True)
         for name in CAPTIONS:
             figure = SHEETS[name](group) if name in SHEETS else DRAWN[name](group, look)
             if figure is not None:
-                written.append(save(figure, folder / name, photographs=name in SHEETS))
+                yield save(figure, folder / name, photographs=name in SHEETS)
     picture = readme_picture(report)
     if picture is not None:
-        written.append(save(picture, root / "readme", photographs=True))
-    return written
+        yield save(picture, root / "readme", photographs=True)
 
 
 def metric_bars(group: Group, look: Look) -> Figure:

@@ -7,7 +7,6 @@ grey and dashed. Sizes are those of a paper: WIDTH is one column.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,11 +109,9 @@ def save(figure: Figure, path: Path, *, photographs: bool = False) -> Path:
         The file to show on a page.
     """
     dpi = PHOTO_DPI if photographs else DPI
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")  # a sign without one is drawn as a box
-        figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
-        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        if photographs:
-            figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
+    figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
+    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    if photographs:
+        figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
     plt.close(figure)
     return path.with_suffix(".jpg" if photographs else ".png")

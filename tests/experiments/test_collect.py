@@ -154,8 +154,8 @@ def test_a_password_is_in_no_error_of_the_store(subtests: pytest.Subtests) -> No
 
 
 def test_a_database_without_its_driver_is_an_error_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg2", None)
-    with pytest.raises(TrackingError, match=r"psycopg2.*Install the driver, correct MLFLOW_TRACKING_URI") as raised:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(TrackingError, match=r"psycopg.*Install the driver, correct MLFLOW_TRACKING_URI") as raised:
         TrackingStore("postgresql://me:geheim@127.0.0.1/db")
     assert "geheim" not in str(raised.value)
 

@@ -68,7 +68,10 @@ def test_a_run_that_collapsed_on_one_side_only_is_off_and_said(
     assert {one.verdict for one in compare_results(unknown, fallen)} == {"same"}
 
 
-def test_names_and_words_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_and_words_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
     found = verify.Comparison("[/27L] · [red] · :ship:", "collapsed", "[b]", None, "off")
     verify.print_comparison(terminal(), [found], 0.03, False)
     printed = " ".join(capsys.readouterr().out.split())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from experiments.preflight import server
 from experiments.preflight.server import server_fault
@@ -80,11 +81,16 @@ def test_a_store_that_cannot_be_used_is_named_without_its_password(
                 raise ValueError(fault)
 
 
+def test_the_drivers_are_those_that_sqlalchemy_takes() -> None:
+    for dialect, driver in server.DRIVERS.items():
+        assert make_url(f"{dialect}://host/db").get_dialect().driver == driver.casefold()
+
+
 def test_a_database_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "find_spec", lambda name: None)
     for uri, driver, package in (
-        ("postgresql://me:geheim@127.0.0.1/db", "psycopg2", "psycopg2-binary"),
-        ("postgresql+psycopg://127.0.0.1/db", "psycopg", "psycopg"),
+        ("postgresql://me:geheim@127.0.0.1/db", "psycopg", "'psycopg[binary]'"),
+        ("postgresql+psycopg2://127.0.0.1/db", "psycopg2", "psycopg2-binary"),
         ("mysql+pymysql://127.0.0.1/db", "pymysql", "pymysql"),
         ("mysql://127.0.0.1/db", "MySQLdb", "mysqlclient"),
         ("mssql+://127.0.0.1/db", "pyodbc", "pyodbc"),
