@@ -1,4 +1,5 @@
-# Every target sets up what it needs: .venv, made anew when pyproject.toml or constraints.txt changes.
+# Every target sets up what it needs: .venv, filled again when pyproject.toml or constraints.txt changes, and made anew
+# when it is of no use any more (tools/venv.sh).
 VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ DEMO := $(VENV)/.demo
 # gradio and what it needs that is not there yet; pyproject.toml says why by name
 GRADIO := gradio gradio-client hf-gradio groovy safehttpx httpx httpcore brotli pydub pytz python-multipart \
 	semantic-version 'audioop-lts; python_version >= "3.13"'
-PYTHON ?= python3
+PYTHON ?= # the one to make .venv with; else the first of 3.11 or newer that is found
 # mini's trainings use a core each: two side by side are nearly twice as fast as one after the other
 JOBS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -15,12 +16,12 @@ export DO_NOT_TRACK := true
 test test-slow: export HF_HUB_OFFLINE := 1 # no test needs the network
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup repro demo test test-slow lint bench clean
+.PHONY: setup repro demo test test-slow lint bench clean broken
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(READY): pyproject.toml constraints.txt $(shell sh tools/venv.sh --sound $(VENV) $(PYTHON) || echo broken)
+	sh tools/venv.sh $(VENV) $(PYTHON)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	touch $(READY)
 

@@ -4,7 +4,8 @@ Predictions of a split are either one JSON line per sample,
 
     {"sample_id": "test_1_0", "mask": {"size": [height, width], "counts": "..."}}
 
-with COCO's run-length code (counts compressed, or a list of runs), or a folder of <sample_id>.png, one value besides 0.
+with COCO's run-length code (counts compressed, or a list of runs), or a folder of <sample_id>.png: 0 and one other
+value, or black and one other colour.
 Every sample of the split must be there once, at its image's own size, and nothing else: otherwise nothing is measured.
 """
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.data.errors import SampleError
-from benchmark.data.images import read_mask
+from benchmark.data.images import read_exact_mask
 from benchmark.data.rle import encode_mask
 from benchmark.data.samples import Dataset
 from benchmark.datasets.instances import Rle, rle_mask
@@ -42,7 +43,7 @@ def read_submission(dataset: Dataset, split: str, path: Path) -> pd.DataFrame:
     Raises:
         FileNotFoundError: there is no such file or folder.
         SampleError: naming file, line or sample: a line that is none, a sample unknown, missing or there twice, a mask
-            of another size or of more than two values.
+            of another size or of other values than 0 and one more.
     """
     samples = dataset.split(split)
     readers = _folder(path) if path.is_dir() else _lines(path)
@@ -88,7 +89,7 @@ def _rle_reader(code: Rle, where: str) -> Reader:
 def _folder(folder: Path) -> dict[str, Reader]:
     found: dict[str, Reader] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_dir():
+        if path.is_dir() or path.name.startswith("."):  # ._NAME and .DS_Store lie beside others on a Mac
             continue
         if path.suffix.lower() != ".png":
             raise SampleError(f"{path} is no PNG; the folder may hold <sample_id>.png and nothing else")
@@ -98,9 +99,7 @@ def _folder(folder: Path) -> dict[str, Reader]:
 
 def _png_reader(path: Path) -> Reader:
     def read(height: int, width: int) -> NDArray[np.bool_]:
-        mask, values = read_mask(path)
-        if values > 2:
-            raise SampleError(f"{path} has {values} different values; a mask has 0 and one other: cut it first")
+        mask = read_exact_mask(path)
         if mask.shape != (height, width):
             raise SampleError(
                 f"{path} is {mask.shape[0]}x{mask.shape[1]} (height x width), its image {height}x{width}; "

@@ -17,12 +17,12 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from benchmark.audit.audit import Audit, Box, audit
 from benchmark.data.files import write_all
 from benchmark.data.samples import Dataset
+from benchmark.output.terminal import plain, progress_bar, say, terminal
 from experiments.config import dataset_config, load_params, open_dataset, source_of
 from experiments.errors import clear_errors
 from reports.audit.page import render
@@ -57,14 +57,14 @@ def print_summary(console: Console, found: Audit) -> None:
     """One line for each finding."""
     splits = ", ".join(f"{name} {facts.samples:,}" for name, facts in found.splits.items())
     title = f"{found.dataset}: {found.samples:,} samples ({splits}) of {found.images:,} images"
-    table = Table(box=SIMPLE, title=title, title_justify="left")
+    table = Table(box=SIMPLE, title=plain(title), title_justify="left")
     table.add_column("finding", no_wrap=True)
     for column in ("cases", "checked", "unit"):
         table.add_column(column, justify="left" if column == "unit" else "right", no_wrap=True)
     for finding in found.findings:
         cases = f"{finding.count:,}" if finding.checked else "–"
         style = "yellow" if finding.count else None
-        table.add_row(finding.name, cases, f"{finding.checked:,}", finding.unit, style=style)
+        table.add_row(plain(finding.name), cases, f"{finding.checked:,}", plain(finding.unit), style=style)
     console.print(table)
 
 
@@ -78,7 +78,7 @@ def main(
     """Audit one dataset."""
     with clear_errors():
         data, boxes, image_size = opened(dataset)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        with progress_bar(terminal(stderr=True), transient=True) as bar:
             task = bar.add_task(f"{dataset}: images and masks", total=None)
             found = audit(
                 data,
@@ -88,9 +88,8 @@ def main(
                 progress=lambda done, whole: bar.update(task, completed=done, total=whole),
             )
         page = write_audit(REPORTS / dataset if out is None else out, found, data)
-        console = Console()
-        print_summary(console, found)
-        console.print(f"-> {page}", markup=False, highlight=False, soft_wrap=True)
+        print_summary(terminal(), found)
+        say(terminal(soft_wrap=True), f"-> {page}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark.data.files import write_table
-from benchmark.data.samples import Dataset, read_image
+from benchmark.data.samples import Dataset
 from benchmark.results.cases import COLUMNS, MAPS, RULES, choose_cases, encode_map
 from benchmark.results.store import ResultError, StoredResult, load_result
 from experiments.config import load_params, open_dataset, resolve
@@ -49,7 +49,7 @@ def keep_cases(
     rows: list[dict[str, object]] = []
     for rule, name in cases:
         sample = samples[name]
-        pixels = read_image(dataset.images / sample["image"])
+        pixels = dataset.pixels(sample["image"])
         lit = model.activations([torch.from_numpy(pixels).permute(2, 0, 1).contiguous()], [sample["expression"]], [0])
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, format="JPEG", quality=90)

@@ -22,10 +22,12 @@ import pandas as pd
 import typer
 import yaml
 from PIL import Image
-from rich.console import Console
 
 from benchmark.data.files import replacing
 from benchmark.metrics.iou import METRIC_NAMES
+from benchmark.output.escaping import csv_table, markdown, visible
+from benchmark.output.secrets import mask, masked
+from benchmark.output.terminal import say, terminal
 from benchmark.results.pictures import read_examples, strip
 from benchmark.results.schema import METRICS, TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, find_results
@@ -58,9 +60,8 @@ def main(
     """Fill MLflow from the result files and write the table read back out of it."""
     with clear_errors(TrackingError):
         outcome = collect(results, table)
-    console = Console()
     counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
-    console.print(f"MLflow: {counts}; read back into {table}", soft_wrap=True, highlight=False)
+    say(terminal(soft_wrap=True), f"MLflow: {counts}; read back into {table}")
 
 
 def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int]:
@@ -91,7 +92,7 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
     frame = frame.astype(dict.fromkeys(COUNT_COLUMNS, "Int64"))
     frame = frame.drop(columns=[name for name in seldom if frame[name].isna().all()])
     with replacing(table) as part:
-        frame.to_csv(part, index=False, lineterminator="\n")
+        part.write_text(csv_table(frame), encoding="utf-8")
     return dict(outcome)
 
 
@@ -106,7 +107,7 @@ def _check_data(stored: StoredResult, examples: Path) -> None:
 
 
 def to_record(stored: StoredResult, examples: Path) -> Record:
-    """What MLflow is told of a result."""
+    """What MLflow is told of a result: no credential among it, and its texts as the page of MLflow shows them."""
     result, run = stored.result, stored.result.run
     tags = {
         DESCRIPTION_TAG: describe(stored),
@@ -133,21 +134,22 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         COLLAPSE_SHARE: None if result.collapse is None else result.collapse.share,
     }
     metrics |= {name: float(value) for name, value in costs.items() if value is not None}
+    method = run.variant if run.outside is None else f"{visible(run.outside)} †"
     digest = hashlib.sha256(LAYOUT.encode())
     for path in (*(stored.folder / name for name in FILES), examples):
         digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
     return Record(
         experiment=run.dataset,
-        about=f"Runs on dataset {run.dataset}: group them by the tag variant, chart test/miou and val/miou.",
-        name=f"{run.variant if run.outside is None else run.outside + ' †'} · {run.dataset} · {run.model} · {run.seed}",
-        tags=tags,
-        params=flatten(run.config),
+        about=f"Runs on dataset {markdown(run.dataset)}: group them by the tag variant, chart test/miou and val/miou.",
+        name=mask(f"{method} · {run.dataset} · {run.model} · {run.seed}"),
+        tags={name: mask(visible(text, keep="\n")) for name, text in tags.items()},
+        params={mask(visible(name)): mask(visible(text)) for name, text in flatten(run.config).items()},
         metrics=metrics,
         curves=_curves(stored.curve),
         artifacts={
-            "config.yaml": yaml.safe_dump(run.config, sort_keys=True, allow_unicode=True).encode(),
-            "result.json": (stored.folder / "result.json").read_bytes(),
-            "samples.csv": stored.lines.to_csv(index=False, lineterminator="\n").encode(),
+            "config.yaml": yaml.safe_dump(masked(run.config), sort_keys=True, allow_unicode=True).encode(),
+            "result.json": mask((stored.folder / "result.json").read_text(encoding="utf-8")).encode(),
+            "samples.csv": csv_table(stored.lines).encode(),
             **_pictures(examples, stored.predictions),
         },
         sha256=digest.hexdigest(),
@@ -159,16 +161,21 @@ def describe(stored: StoredResult) -> str:
     result, run, training = stored.result, stored.result.run, stored.result.train
     test = result.eval[TEST_SPLIT]
     kind = "training-free baseline" if run.control else f"variant, seed {run.seed}"
-    lines = [f"**{run.variant}** ({kind}) on **{run.dataset}**, model **{run.model}**"]
+    variant, dataset, model = (markdown(name) for name in (run.variant, run.dataset, run.model))
+    lines = [f"**{variant}** ({kind}) on **{dataset}**, model **{model}**"]
     if run.outside is not None:
-        lines = [f"**{run.outside}** on **{run.dataset}**: an external submission, scored here"]
+        lines = [f"**{markdown(run.outside)}** on **{dataset}**: an external submission, scored here"]
     if (collapse := result.collapse) is not None:
         lines.append(f"**Collapsed**: {collapse.title} ({collapse.share:.1%}); its metrics say little of the method")
-    lines.append(f"{test.samples:,} test samples on {test.images:,} images; protocol {result.protocol_version}")
+    lines.append(
+        f"{test.samples:,} test samples on {test.images:,} images; protocol {markdown(result.protocol_version)}"
+    )
     if training.best_epoch is not None:
         by = f"by {training.selection_metric} on {training.selection_split}" if training.selection_metric else "as last"
-        lines.append(f"{training.epochs} epochs, {training.steps:,} steps; epoch {training.best_epoch} chosen {by}")
-    lines.append(f"Code of commit {result.meta.git_commit or 'unknown'}{' with changes' * bool(result.meta.git_dirty)}")
+        chosen = markdown(f"epoch {training.best_epoch} chosen {by}")
+        lines.append(f"{training.epochs} epochs, {training.steps:,} steps; {chosen}")
+    commit = markdown(result.meta.git_commit or "unknown")
+    lines.append(f"Code of commit {commit}{' with changes' * bool(result.meta.git_dirty)}")
     return "\n\n".join(lines)
 
 
@@ -209,7 +216,7 @@ def _pictures(examples: Path, predictions: pd.DataFrame) -> dict[str, bytes]:
         Image.fromarray(strip(example)).save(stream, format="PNG")
         files[name] = stream.getvalue()
         rows.append({"picture": name, "expression": example.expression, "iou": round(example.iou, 4)})
-    files["predictions/pictures.csv"] = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode()
+    files["predictions/pictures.csv"] = csv_table(pd.DataFrame(rows)).encode()
     return files
 
 

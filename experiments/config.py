@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmark.data.params_file import ParamsFileError, read_params
 from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets import DATASETS, KINDS, DatasetEntry
 from benchmark.datasets.spec import DatasetConfig
-from experiments.settings import ConfigError, ExperimentConfig, Params, nearest, parse
+from benchmark.output.secrets import mask
+from experiments.preflight.paths import check_path
+from experiments.settings import ConfigError, ExperimentConfig, Params, faults_of, nearest, parse
 from models.config import ModelConfig
 from models.zoo import CONTROLS, MODELS
 
 PARAMS = Path("params.yaml")
 DATA = Path("data")
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a dataset: it names a folder
 MODEL_PARTS = ("clip", "sam", "prompter", "lora", "compute")
 OVERLAY = (*MODEL_PARTS, "train")
 
@@ -49,43 +48,70 @@ def load_params(file: Path = PARAMS) -> Params:
     """Read and check params.yaml: every name in it must mean something.
 
     Raises:
-        ConfigError: unreadable, or an unknown key, dataset, model, variant or control.
+        ConfigError: unreadable, or any of: an unknown key, dataset, model, variant or control, a value that cannot be,
+            a credential, which git and dvc.lock would keep. All of them are named.
     """
-    if not file.is_file():
-        raise ConfigError(f"{file}: not found; run from the project's folder")
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: not valid YAML: {error}") from None
-    params = parse(Params, data, str(file))
+        data = read_params(file)
+    except (FileNotFoundError, ParamsFileError) as error:
+        raise ConfigError(str(error)) from None
+    faults = [*faults_of(Params, data), *(_name_faults(data) if isinstance(data, Mapping) else ()), *_credentials(data)]
+    if faults:
+        raise ConfigError(mask(f"{file}: " + "\n  ".join(faults)))
+    return Params.model_validate(data)
+
+
+def _name_faults(data: Mapping[str, Any]) -> Iterator[str]:
+    """Names that mean nothing, of a file that may have other faults, too."""
+    parts = {name: part for name, part in data.items() if isinstance(part, Mapping)}
+    datasets, models, variants, run = (parts.get(name, {}) for name in ("datasets", "models", "variants", "run"))
     for where, names, known in (
-        ("models", params.models, MODELS),
-        ("foundation", params.foundation, MODELS),
-        ("run.datasets", params.run.datasets, params.datasets),
-        ("run.models", params.run.models, params.models),
-        ("run.variants", params.run.variants, params.variants),
-        ("run.controls", params.run.controls, CONTROLS),
+        ("models", models, MODELS),
+        ("foundation", parts.get("foundation", {}), MODELS),
+        ("run.datasets", run.get("datasets"), datasets),
+        ("run.models", run.get("models"), models),
+        ("run.variants", run.get("variants"), variants),
+        ("run.controls", run.get("controls"), CONTROLS),
     ):
-        for name in names:
-            if name not in known:
-                raise ConfigError(f"{file}: {where}: unknown name {name!r}{nearest(name, known)}")
-    for name in params.datasets:
-        source_of(params, name, file)
-    for name in params.variants:
+        for name in names if isinstance(names, list | Mapping) else ():
+            if isinstance(name, str) and name not in known:
+                yield f"{where}: unknown name {name!r}{nearest(name, [one for one in known if isinstance(one, str)])}"
+    for name, own in datasets.items():
+        if isinstance(name, str) and isinstance(own, Mapping) and (fault := _source_fault(name, own)):
+            yield fault
+    for name in variants:
         if name in CONTROLS:
-            raise ConfigError(f"{file}: variants.{name}: a control has this name; give the variant another")
+            yield f"variants.{name}: a control has this name; give the variant another"
     overlays = {
-        **{f"models.{name}": overlay for name, overlay in params.models.items()},
-        **{f"datasets.{name}.overlay": own.get("overlay", {}) for name, own in params.datasets.items()},
-        **{f"variants.{name}": overlay for name, overlay in params.variants.items()},
+        **{f"models.{name}": overlay for name, overlay in models.items()},
+        **{
+            f"datasets.{name}.overlay": own.get("overlay", {})
+            for name, own in datasets.items()
+            if isinstance(own, Mapping)
+        },
+        **{f"variants.{name}": overlay for name, overlay in variants.items()},
     }
     for where, overlay in overlays.items():
-        if not isinstance(overlay, Mapping):
-            raise ConfigError(f"{file}: {where} = {overlay!r}: not a mapping; leave it out, or write {{}}")
-        for key in overlay:
-            if key not in OVERLAY:
-                raise ConfigError(f"{file}: {where}.{key}: unknown key{nearest(key, OVERLAY)}")
-    return params
+        if isinstance(overlay, Mapping):
+            unknown = [key for key in overlay if key not in OVERLAY]
+            yield from (f"{where}.{key}: unknown key{nearest(str(key), OVERLAY)}" for key in unknown)
+        elif where.startswith("datasets."):  # the others are said to be no mapping already
+            yield f"{where} = {overlay!r}: not a mapping; leave it out, or write {{}}"
+
+
+def _credentials(value: Any, place: str = "") -> Iterator[str]:
+    """Where a text of params.yaml holds a password or a token."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _credentials(part, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _credentials(part, f"{place}.{number}")
+    elif isinstance(value, str) and mask(value) != value:
+        yield (
+            f"{place} = {mask(value)!r}: holds a password or a token, which git and dvc.lock would keep; take it "
+            "out (and change it, if it was committed already)"
+        )
 
 
 def merged(base: Any, difference: Any) -> Any:
@@ -101,30 +127,41 @@ def source_of(params: Params, dataset: str, file: Path = PARAMS) -> DatasetEntry
     Raises:
         ConfigError: an unknown name or kind, with the nearest known one.
     """
-    pick("dataset", dataset, params.datasets)
-    if "kind" not in params.datasets[dataset]:
-        if dataset not in DATASETS:
-            kinds = " or ".join(KINDS)
-            raise ConfigError(
-                f"{file}: datasets: unknown name {dataset!r}{nearest(dataset, DATASETS)}. If it is your own, say what "
-                f"kind of files it has: datasets.{dataset}.kind: {kinds}"
-            )
-        return DATASETS[dataset]
-    kind = params.datasets[dataset]["kind"]
+    own = params.datasets[pick("dataset", dataset, params.datasets)]
+    if fault := _source_fault(dataset, own):
+        raise ConfigError(f"{file}: {fault}")
+    return KINDS[own["kind"]] if "kind" in own else DATASETS[dataset]
+
+
+def _source_fault(dataset: str, own: Mapping[str, Any]) -> str | None:
+    """Why nothing can build a dataset; None if something can."""
+    if "kind" not in own:
+        if dataset in DATASETS:
+            return None
+        return (
+            f"datasets: unknown name {dataset!r}{nearest(dataset, DATASETS)}. If it is your own, say what kind of "
+            f"files it has: datasets.{dataset}.kind: {' or '.join(KINDS)}"
+        )
+    kind = own["kind"]
     if dataset in DATASETS:
-        raise ConfigError(f"{file}: datasets.{dataset}.kind: {dataset} has its own files; leave kind out, or rename it")
+        return f"datasets.{dataset}.kind: {dataset} has its own files; leave kind out, or rename it"
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ConfigError(f"{file}: datasets.{dataset}.kind = {kind!r}: unknown{nearest(str(kind), KINDS)}")
-    if not re.fullmatch(NAME, dataset):
-        raise ConfigError(f"{file}: datasets: {dataset!r} cannot name a folder; use letters, digits, '.', '_' and '-'")
-    return KINDS[kind]
+        return f"datasets.{dataset}.kind = {kind!r}: unknown{nearest(str(kind), KINDS)}"
+    return None
 
 
 def dataset_config(params: Params, dataset: str) -> DatasetConfig:
-    """The dataset's own configuration: what `datasets.<dataset>` says besides its `overlay` and `kind`."""
+    """The dataset's own configuration: what `datasets.<dataset>` says besides its `overlay` and `kind`.
+
+    Raises:
+        ConfigError: a key or a value that cannot be; a root that is no path as the system takes it.
+    """
     source = source_of(params, dataset)
     own = {key: value for key, value in params.datasets[dataset].items() if key not in ("overlay", "kind")}
-    return parse(source.config, own, f"{PARAMS}: datasets.{dataset}")
+    config = parse(source.config, own, f"{PARAMS}: datasets.{dataset}")
+    if isinstance(root := getattr(config, "root", None), str | Path):
+        check_path(f"{PARAMS}: datasets.{dataset}.root", str(root))
+    return config
 
 
 def open_dataset(params: Params, dataset: str) -> Dataset:

@@ -19,8 +19,8 @@ from typing import Annotated
 import torch
 import typer
 import uvicorn
-from rich.console import Console
 
+from benchmark.output.terminal import say, terminal
 from benchmark.results.store import load_result
 from experiments.errors import InputError, clear_errors
 from experiments.predict import find_run
@@ -61,7 +61,7 @@ def main(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 0,
 ) -> None:
     """Serve the page until Ctrl-C."""
-    console = Console()
+    console = terminal(soft_wrap=True)
     with clear_errors(), tempfile.TemporaryDirectory(prefix="rsrefseg-demo-") as folder:
         if find_spec("gradio") is None:
             raise InputError("gradio is not installed; `make demo` sets it up")
@@ -75,8 +75,8 @@ def main(
             port = listener.getsockname()[1]
             app = build_app(Served(network, config, *known(run)), port)
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-            console.print(f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
-            console.print(f"http://{HOST}:{port}  (Ctrl-C closes it)", highlight=False)
+            say(console, f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
+            console.print(f"http://{HOST}:{port}  (Ctrl-C closes it)")
             try:
                 server.run(sockets=[listener])
             except KeyboardInterrupt:  # uvicorn has shut down, and passes it on

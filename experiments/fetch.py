@@ -23,6 +23,7 @@ from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.patches import PatchConfig
 from benchmark.datasets.triplets import PublishedConfig
 from benchmark.metrics.strata import save_strata
+from benchmark.output.terminal import say
 from benchmark.results.truth import save_examples, save_truth
 from experiments.config import DATA, dataset_config, load_params, source_of
 from experiments.download.datasets import console, download_dataset
@@ -46,9 +47,12 @@ def main(
             config = config.model_copy(update={"allow_count_mismatch": True})
         if source.spec is not None:
             if source.spec.superseded_by:
-                console.print(f"[yellow]{dataset} is superseded by {source.spec.superseded_by}[/yellow]")
+                say(console, f"{dataset} is superseded by {source.spec.superseded_by}", style="yellow")
+            for fact in source.spec.unconfirmed:
+                say(console, f"{dataset}: not confirmed: {fact}", style="yellow")
             if source.spec.files and isinstance(config, PublishedConfig | PatchConfig):
-                download_dataset(source.spec, Path(config.root), offline)
+                spec = config.needed(source.spec) if isinstance(config, PublishedConfig) else source.spec
+                download_dataset(spec, Path(config.root), offline)
         folder = DATA / dataset
         with printed(logging.getLogger("benchmark.datasets")):
             source.build(folder, config)
@@ -57,12 +61,12 @@ def main(
         save_truth(place / "truth.parquet", built)
         save_examples(place / "examples.parquet", built)
         save_strata(place / "strata.parquet", built.split("test"))
-        console.print(f"{dataset}: {_summary(built)} -> {folder}")
+        say(console, f"{dataset}: {_summary(built)} -> {folder}")
 
 
 class _Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(record.getMessage(), style="yellow" if record.levelno >= logging.WARNING else None, markup=False)
+        say(console, record.getMessage(), style="yellow" if record.levelno >= logging.WARNING else "")
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import print
 
+from benchmark.output.terminal import terminal
 from experiments.config import load_params, model_config, pick
 from experiments.download.weights import download_weights
 from experiments.errors import clear_errors
@@ -36,12 +36,12 @@ def main(
         config = model_config(params, model)
         known = ("clip", "sam") if plan.pretrain is None else ("clip", "sam", "measure")
         parts = known if only is None else (pick("part", only, known),)
-        started = time.perf_counter()
+        started, console = time.perf_counter(), terminal()
         if plan.source is not None:
-            print(download_weights(config, plan.source, weights / model, parts, model))
+            console.print(download_weights(config, plan.source, weights / model, parts, model))
         elif plan.pretrain is not None:
             pretrain(config, plan.pretrain, weights / model, parts)
-        print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
+        console.print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Recipe(Part):
     plain_steps: Annotated[int, Field(ge=0)] = 0
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    seed: int
+    seed: Annotated[int, Field(strict=True)]
 
 
 class PretrainConfig(Part):

@@ -19,6 +19,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.output.terminal import terminal
 from experiments.config import load_params, resolve
 from experiments.cost.estimate import (
     Count,
@@ -191,7 +192,7 @@ def main(
                 },
                 measured=done,
             )
-        print_costs(Console(), costs)
+        print_costs(terminal(), costs)
         if json_file is not None:
             json_file.parent.mkdir(parents=True, exist_ok=True)
             json_file.write_text(json.dumps(costs.plain(), indent=2) + "\n", encoding="utf-8")

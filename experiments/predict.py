@@ -2,10 +2,11 @@
 
     python -m experiments.predict IMAGE "the ship on the left" --out overlay.png
 
-Writes, at the image's own size, overlay.png (the mask painted over the image) and overlay_mask.png (255 where the mask
-is, 0 elsewhere); of several expressions overlay_1.png, overlay_1_mask.png, overlay_2.png and so on. The run is the
-published one (experiments/published.py), or `--run`, a folder in results/ or in runs/ that was trained here; its
-configuration is its own, not what params.yaml says now.
+The image is read as those of datasets are (docs/datasets.md), of any depth and number of bands; where it has no data
+nothing is predicted. Writes, at the image's own size, overlay.png (the mask painted over the image) and
+overlay_mask.png (255 where the mask is, 0 elsewhere); of several expressions overlay_1.png, overlay_1_mask.png,
+overlay_2.png and so on. The run is the published one (experiments/published.py), or `--run`, a folder in results/ or in
+runs/ that was trained here; its configuration is its own, not what params.yaml says now.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from PIL import Image, UnidentifiedImageError
-from rich.console import Console
+from PIL import Image
 from rich.table import Column, Table
 
 from benchmark.data.files import replacing
+from benchmark.data.images import Picture, read_picture
+from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from benchmark.results.store import load_result
 from experiments.errors import InputError, clear_errors
@@ -36,43 +38,7 @@ from models.rsrefseg import RSRefSeg
 from models.tokens import TruncationWarning
 from models.zoo import CONTROLS
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")  # whatever it is called: for EPS Pillow would start Ghostscript
-MODES = ("RGB", "L", "1", "P", "RGBA", "LA")  # what is RGB, written one way or another
 FAST = 1  # of PNG's levels: at 4,000 px the default takes four times as long
-EIGHT_BITS = "make it 8-bit RGB first (for a satellite product: gdal_translate -ot Byte -scale, three bands)"
-
-
-def read_image(file: Path) -> ImageArray:
-    """An image as RGB (height, width, 3), in [0, 255], as it is stored (an orientation tag is not applied).
-
-    Grey, palette and opaque RGBA images are RGB written otherwise. Everything else would need a guess.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        InputError: it is no image, is damaged or too large to be one, has several frames, or is not 8-bit RGB.
-    """
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such image")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as image:
-                frames, mode = getattr(image, "n_frames", 1), image.mode
-                whole = image.convert("RGBA") if frames == 1 and mode in MODES else None
-    except UnidentifiedImageError:
-        raise InputError(f"{file}: not an image that can be read; give PNG, JPEG, TIFF or WebP") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{file}: too large ({error}); cut it into tiles") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{file}: damaged or not a file ({error}); give a whole image") from None
-    if frames > 1:
-        raise InputError(f"{file}: holds {frames} images; give one")
-    if whole is None:
-        raise InputError(f"{file}: has mode {mode}; {EIGHT_BITS}")
-    pixels = np.asarray(whole)
-    if (pixels[..., 3] != 255).any():
-        raise InputError(f"{file}: has transparent pixels, which have no colour of their own; flatten it first")
-    return pixels[..., :3].copy()
 
 
 def find_run(folder: Path = DEFAULT) -> tuple[RSRefSeg, ExperimentConfig]:
@@ -129,43 +95,53 @@ def outputs(out: Path, image: Path, count: int) -> list[tuple[Path, Path]]:
     return pairs
 
 
+def where_known(mask: MaskArray, picture: Picture) -> MaskArray:
+    """A mask without the pixels of which the image has no data."""
+    return mask if picture.known is None else mask & picture.known
+
+
 def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[Path, Path]]) -> None:
     """Write every overlay and mask, or none."""
     with ExitStack() as stack:
-        for mask, (painted, plain) in zip(masks, files, strict=True):
-            for file, pixels in ((painted, overlay(image, mask, mask)), (plain, mask.astype(np.uint8) * 255)):
+        for mask, (painted, bare) in zip(masks, files, strict=True):
+            for file, pixels in ((painted, overlay(image, mask, mask)), (bare, mask.astype(np.uint8) * 255)):
                 Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG", compress_level=FAST)
 
 
 def main(
-    image: Annotated[Path, typer.Argument(help="an 8-bit RGB image of any size")],
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, WebP or BMP of any size and depth")],
     expressions: Annotated[list[str], typer.Argument(help="what to find in it, each in quotes")],
     run: Annotated[Path, typer.Option(help="or results/<dataset>/<model>/<variant>/<seed>")] = DEFAULT,
     out: Annotated[Path, typer.Option(help="the overlay; existing files are replaced")] = Path("overlay.png"),
 ) -> None:
     """Segment what each expression refers to."""
-    console = Console()
+    console = terminal()
     with clear_errors():
         for expression in expressions:
             if not expression.strip():
                 raise InputError("an expression is empty: say what to segment")
         files = outputs(out, image, len(expressions))
-        pixels = read_image(image)
+        picture = read_picture(image)
         network, config = find_run(run)
         network.to("cuda" if torch.cuda.is_available() else "cpu")
-        tensor = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        tensor = torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always", TruncationWarning)
-            masks = network.predict([tensor], expressions, [0] * len(expressions))
-        write(pixels, masks, files)
+            masks = [
+                where_known(mask, picture) for mask in network.predict([tensor], expressions, [0] * len(expressions))
+            ]
+        write(picture.pixels, masks, files)
         for note in noted:
-            console.print(f"note: {note.message}", markup=False)
+            say(console, f"note: {note.message}")
+        if picture.known is not None:
+            share = f"{1 - picture.known.mean():.1%}"
+            say(console, f"note: {share} of {image} has no data; nothing is predicted there")
         table = Table(
             "expression", "share of the image", *(Column(name, overflow="fold") for name in ("overlay", "mask"))
         )
-        for expression, mask, (painted, plain) in zip(expressions, masks, files, strict=True):
-            table.add_row(expression, f"{mask.mean():.2%}", str(painted), str(plain))
-        console.print(f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
+        for expression, mask, (painted, bare) in zip(expressions, masks, files, strict=True):
+            table.add_row(plain(expression), f"{mask.mean():.2%}", plain(painted), plain(bare))
+        say(console, f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
         console.print(table)
 
 

@@ -17,8 +17,6 @@ from typing import Annotated
 import pandas as pd
 import torch
 import typer
-from rich import print
-from rich.progress import Progress
 from torch import Tensor
 
 from benchmark.data.files import replacing
@@ -26,6 +24,7 @@ from benchmark.data.rle import decode_mask
 from benchmark.data.samples import Dataset
 from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import summary
+from benchmark.output.terminal import progress_bar, terminal
 from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, data_of, load_result
 from experiments.config import load_params, open_dataset
@@ -68,7 +67,7 @@ def stored_precision(
     small = halved(tensors)
     fill(network, set(tensors), small, file, remedy)
     network.merge_adapters()
-    with Progress() as progress:
+    with progress_bar(console := terminal()) as progress:
         task = progress.add_task("half precision on the test split")
         measured = evaluate(
             network.to("cuda" if torch.cuda.is_available() else "cpu"),
@@ -79,7 +78,7 @@ def stored_precision(
     miou, changed = summary(measured.lines)["miou"], changed_pixels(dataset, stored.predictions, measured.masks)
     good = all(value.isfinite().all() for value in small.values())
     good = good and abs(miou - stored.metrics["miou"]) <= MIOU and changed <= CHANGED
-    print(
+    console.print(
         f"half precision: test mIoU {miou:.4%} for {stored.metrics['miou']:.4%}, {changed:.4%} of the pixels change "
         f"sides: {'taken' if good else 'not taken'}"
     )
@@ -145,7 +144,8 @@ def main(
         config = stored_config(RUNS / point, remedy)
         place = publish(config, load_result(RESULTS / point), samples)
         size = sum(file.stat().st_size for file in place.iterdir())
-        print(f"{size / 1e6:.2f} MB -> {place}; commit it with {RESULTS / point}: git add {place} {RESULTS / point}")
+        said = f"{size / 1e6:.2f} MB -> {place}; commit it with {RESULTS / point}: git add {place} {RESULTS / point}"
+        terminal(soft_wrap=True).print(said)
 
 
 if __name__ == "__main__":

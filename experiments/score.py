@@ -16,13 +16,12 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from benchmark.data.samples import SPLITS, Dataset
 from benchmark.metrics.collapse import find_collapse
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details, measure
+from benchmark.output.terminal import progress_bar, say, terminal
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import METRICS, NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run
 from benchmark.results.store import StoredResult, collapse_of, data_of, load_result, result_folder, save_result
@@ -100,7 +99,7 @@ def main(
             raise InputError(f"--split {split!r}: choose one of {', '.join(SPLITS)}")
         slug(name)
         masks = read_submission(data, split, predictions)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        with progress_bar(terminal(stderr=True), transient=True) as bar:
             task = bar.add_task(f"{name} {split}")
             lines = measure(
                 data.split(split), masks, Details(params.evaluate.sides),
@@ -113,9 +112,10 @@ def main(
             save_result(stored.folder, stored.result, stored.lines, None, stored.predictions)
             place = str(stored.folder)
         values = ", ".join(f"{METRICS[metric].title} {value:.4f}" for metric, value in summary(lines).items())
-        Console().print(f"{name}: {split} {values} -> {place}", markup=False, highlight=False, soft_wrap=True)
+        console = terminal(soft_wrap=True)
+        say(console, f"{name}: {split} {values} -> {place}")
         if collapse is not None:
-            Console().print(f"collapsed: {collapse.title} ({collapse.share:.1%}); it is marked so", highlight=False)
+            say(console, f"collapsed: {collapse.title} ({collapse.share:.1%}); it is marked so")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from benchmark.augmentation.augment import AUGMENTATIONS
 from experiments.foundation_settings import FoundationConfig
@@ -25,14 +20,39 @@ class ConfigError(ValueError):
     """A parameter file that cannot be used; the message names file, key, value and remedy."""
 
 
+LONGEST_NAME = 60  # a stage's name has three of them, and a file system takes 255 bytes
+PLAIN_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
+
+
+def plain_name(name: str) -> str:
+    """The name of a dataset, a model or a variant, if folders, shells, DVC's stages and its parameters' paths take it:
+    DVC reads a point as the way into a mapping.
+
+    Raises:
+        ValueError: they do not; with one that they would take.
+    """
+    if not PLAIN_NAME.fullmatch(name):
+        better = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:LONGEST_NAME]
+        instead = f", for example {better!r}" if PLAIN_NAME.fullmatch(better) else ""
+        raise ValueError(
+            f"cannot name a folder and a stage; give up to {LONGEST_NAME} letters without accents, digits, '_' and "
+            f"'-', a letter or a digit first{instead}"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(plain_name)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]  # strict: 0.0 and true would be others to DVC
+
+
 class RunConfig(Part):
     """Which points of dataset x model x variant x seed the pipeline makes."""
 
-    datasets: Annotated[list[str], Field(min_length=1)]
-    models: Annotated[list[str], Field(min_length=1)]
-    variants: Annotated[list[str], Field(min_length=1)]
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    models: Annotated[list[Name], Field(min_length=1)]
+    variants: Annotated[list[Name], Field(min_length=1)]
     controls: list[str]
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
 
     @field_validator("datasets", "models", "variants", "controls", "seeds")
     @classmethod
@@ -124,13 +144,13 @@ class Params(Part):
     """The whole of params.yaml."""
 
     run: RunConfig
-    datasets: dict[str, dict[str, Any]]
-    models: dict[str, dict[str, Any]]
-    variants: dict[str, dict[str, Any]]
+    datasets: dict[Name, dict[str, Any]]
+    models: dict[Name, dict[str, Any]]
+    variants: dict[Name, dict[str, Any]]
     train: TrainConfig
     evaluate: EvaluateConfig
     loader: LoaderConfig
-    foundation: dict[str, FoundationConfig]
+    foundation: dict[Name, FoundationConfig]
 
 
 class ExperimentConfig(Part):
@@ -164,20 +184,35 @@ def parse(cls: type[T], data: Any, where: str) -> T:
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        lines = []
-        for fault in error.errors():
-            place = ".".join(str(step) for step in fault["loc"])
-            if fault["type"] == "extra_forbidden":
-                lines.append(f"{place}: unknown key{nearest(str(fault['loc'][-1]), _field_names(cls))}")
-            elif fault["type"] == "missing":
-                lines.append(f"{place}: missing; add it")
-            elif fault["type"] == "value_error" and isinstance(fault["input"], Mapping):  # of its parts together
-                lines.append(f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"]))
-            elif fault["type"] == "value_error":
-                lines.append(f"{place} = {fault['input']!r}: {fault['ctx']['error']}")
-            else:
-                lines.append(f"{place} = {fault['input']!r}: {fault['msg']}")
-        raise ConfigError(f"{where}: " + "\n  ".join(lines)) from None
+        raise ConfigError(f"{where}: " + "\n  ".join(_lines(cls, error))) from None
+
+
+def faults_of(cls: type[BaseModel], data: Any) -> list[str]:
+    """What is wrong with `data` as `cls`, a line each; nothing if it will do."""
+    try:
+        cls.model_validate(data)
+    except ValidationError as error:
+        return list(_lines(cls, error))
+    return []
+
+
+def _lines(cls: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    for fault in error.errors():
+        *inner, last = fault["loc"] or ("",)
+        place = ".".join(str(step) for step in fault["loc"])
+        if last == "[key]":  # of a mapping; the step before it is the key itself
+            said = fault["ctx"]["error"] if fault["type"] == "value_error" else "not a text; write it in quotes"
+            yield f"{'.'.join(str(step) for step in inner[:-1])}: {fault['input']!r}: {said}"
+        elif fault["type"] == "extra_forbidden":
+            yield f"{place}: unknown key{nearest(str(last), _field_names(cls))}"
+        elif fault["type"] == "missing":
+            yield f"{place}: missing; add it"
+        elif fault["type"] == "value_error" and isinstance(fault["input"], Mapping):  # of its parts together
+            yield f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"])
+        elif fault["type"] == "value_error":
+            yield f"{place} = {fault['input']!r}: {fault['ctx']['error']}"
+        else:
+            yield f"{place} = {fault['input']!r}: {fault['msg']}"
 
 
 def _field_names(cls: type[BaseModel]) -> set[str]:

@@ -29,6 +29,8 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from benchmark.output.secrets import mask, mask_logs
+
 DEFAULT_URI = "sqlite:///mlflow.db"
 DESCRIPTION_TAG = "mlflow.note.content"  # what MLflow shows as description, of a run and of an experiment
 SHA256_TAG = "result_sha256"
@@ -40,7 +42,10 @@ T = TypeVar("T")
 
 
 class TrackingError(RuntimeError):
-    """The tracking store cannot be used, or does not hold what was put into it."""
+    """The tracking store cannot be used, or does not hold what was put into it. Its address is masked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(mask(message))
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class TrackingStore:
             TrackingError: if the store does not answer.
         """
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+        mask_logs("mlflow", "alembic", "sqlalchemy")
         self._folder = _sqlite_folder(self.uri)
         with self._explained():
             self._client = MlflowClient(tracking_uri=self.uri)
@@ -179,16 +185,14 @@ class TrackingStore:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (
-            MlflowException,
-            OSError,
-            SQLAlchemyError,
-        ) as error:  # the last two: sending files, the database
-            reason = str(error).strip().splitlines()[0].rstrip(".")
+        except (MlflowException, OSError, SQLAlchemyError, ImportError) as error:
+            # all but the first: sending files, the database, its driver. Without a cause, which would hold the address
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            more = "Install the driver" if isinstance(error, ImportError) else "Start the server"
             raise TrackingError(
-                f"the tracking store {self.uri} failed: {reason}. Start the server, correct "
-                f"MLFLOW_TRACKING_URI, or unset it to use {DEFAULT_URI}"
-            ) from error
+                f"the tracking store {self.uri} failed: {reason}. {more}, correct MLFLOW_TRACKING_URI, or unset it to "
+                f"use {DEFAULT_URI}"
+            ) from None
 
 
 def _sqlite_folder(uri: str) -> Path | None:

@@ -26,7 +26,9 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from benchmark.output.terminal import plain, terminal
 from benchmark.results.schema import METRICS
 from benchmark.results.store import UNKNOWN, StoredResult, find_results, run_key
 from experiments.errors import InputError, clear_errors
@@ -138,7 +140,7 @@ def main(
             with committed_results(results, commit) as place:
                 committed = {run_key(one.result.run): one for one in find_results(place)}
         found = compare_results(committed, fresh, tolerance)
-    print_comparison(Console(), found, tolerance, all_numbers)
+    print_comparison(terminal(), found, tolerance, all_numbers)
     if not found or {"off", "other", "missing"} & {one.verdict for one in found}:
         raise typer.Exit(1)
 
@@ -156,14 +158,16 @@ def print_comparison(console: Console, found: list[Comparison], tolerance: float
                 difference = f"{100 * (one.fresh - one.committed):+.4f}"
             numbers = [_printed(value) for value in (one.committed, one.fresh)]
             title = METRICS[one.metric].title if one.metric in METRICS else one.metric or "the whole run"
-            table.add_row(one.run, title, *numbers, difference, f"[{STYLES[one.verdict]}]{one.verdict}[/]")
+            verdict = Text(one.verdict, STYLES[one.verdict])
+            table.add_row(plain(one.run), title, *map(plain, numbers), difference, verdict)
         console.print(table)
     counts = Counter(one.verdict for one in found)
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict])
     console.print(
         f"{said or 'nothing to compare'}. In %; tolerance {100 * tolerance:g} percentage points for trained runs, "
-        f"{100 * TOLERANCE_CONTROL:g} for training-free baselines.", highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"{100 * TOLERANCE_CONTROL:g} for training-free baselines.",
+        soft_wrap=True,
+    )
 
 
 def _printed(value: float | str | None) -> str:

@@ -17,12 +17,13 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as ScreenTable
 
 from benchmark.data.errors import SampleError, ends_with
 from benchmark.data.files import replacing, write_all
+from benchmark.output.escaping import code_span
+from benchmark.output.escaping import markdown as escaped
+from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.store import ResultError
 from reports.figures.plots import save_all
 from reports.figures.sheets import readme_example
@@ -54,11 +55,12 @@ def main(
     """Build tables, figures and the page; print the main tables."""
     with ends_with(ResultError, SampleError, FileNotFoundError):
         report, tables = build(results, generated, params, readme, document, runs)
-    console = Console()
+    console = terminal()
     for group in report.groups:
         console.print(_screen(tables[group.dataset, group.model][0], console.width))
-    console.print(f"report: {generated / 'index.html'}", soft_wrap=True)
-    console.print("runs:   mlflow ui --backend-store-uri sqlite:///mlflow.db", soft_wrap=True)
+    console = terminal(soft_wrap=True)
+    say(console, f"report: {generated / 'index.html'}")
+    say(console, "runs:   mlflow ui --backend-store-uri sqlite:///mlflow.db")
 
 
 def build(
@@ -124,9 +126,9 @@ def readme_block(report: Report) -> str:
         group, example = picture
         also = " (runs of which collapsed)" if any(method.name != FULL for method in group.collapsed) else ""
         parts.append(
-            f'The picture: a test image of `{group.dataset}`, "{example.expression}", and the mask of `{FULL}` in size '
-            f"`{group.model}` (IoU {example.iou:.2f}) where it gains most over the other variants{also}; median, worst "
-            "and random ones are in [docs/results.md](docs/results.md).\n"
+            f'The picture: a test image of {code_span(group.dataset)}, "{escaped(example.expression)}", and the mask '
+            f"of `{FULL}` in size {code_span(group.model)} (IoU {example.iou:.2f}) where it gains most over the other "
+            f"variants{also}; median, worst and random ones are in [docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
     if others := other_datasets(report):
@@ -138,15 +140,17 @@ def document_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Tab
     """Between a document's markers: of every group the tables of IN_DOCUMENT, its examples, and how it was made."""
     parts = []
     for group in report.groups:
-        parts.append(f"## {group.title}\n")
+        parts.append(f"## {escaped(group.title)}\n")
         seeds = ",".join(str(seed) for seed in group.seeds)
         settings = f"-S 'run.datasets=[{group.dataset}]' -S 'run.models=[{group.model}]' -S 'run.seeds=[{seeds}]'"
         parts.append(f"Made by `dvc exp run {settings}`.\n")
         main, *others = tables[group.dataset, group.model]
         parts.append(markdown(main))
-        parts += [f"**{table.title}**\n\n{markdown(table)}" for table in others if table.name in IN_DOCUMENT]
+        parts += [f"**{escaped(table.title)}**\n\n{markdown(table)}" for table in others if table.name in IN_DOCUMENT]
         if any(not method.control for method in group.present):
-            parts.append(f"![Examples on {group.title}](../{FIGURES}/{group.dataset}/{group.model}/examples.jpg)\n")
+            parts.append(
+                f"![Examples on {escaped(group.title)}](../{FIGURES}/{group.dataset}/{group.model}/examples.jpg)\n"
+            )
     return "\n".join(parts)
 
 
@@ -170,13 +174,12 @@ def _screen(table: Table, width: int) -> ScreenTable:
     """The main table for a terminal; a narrow one leaves out what the files have."""
     left_out = () if width >= 130 else ("P@0.6", "P@0.7", "P@0.8", "BIoU", "params trained", "params total")
     columns = [place for place, name in enumerate(table.header) if name not in left_out]
-    screen = ScreenTable(title=table.title, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    screen = ScreenTable(title=plain(table.title), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for place in columns:
-        screen.add_column(escape(table.header[place]), justify="right" if place else "left", no_wrap=bool(place))
+        screen.add_column(plain(table.header[place]), justify="right" if place else "left", no_wrap=bool(place))
     for number, row in enumerate(table.rows, start=1):
-        cells = (row[place] for place in columns)
-        texts = (f"[bold]{escape(cell.text)}[/]" if cell.bold else escape(cell.text) for cell in cells)
-        screen.add_row(*texts, end_section=number == table.rule_before)
+        cells = (plain(row[place].text, "bold" if row[place].bold else "") for place in columns)
+        screen.add_row(*cells, end_section=number == table.rule_before)
     return screen
 
 

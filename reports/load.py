@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from benchmark.data.params_file import ParamsFileError, read_params
 from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, find_results, run_key
 from reports.groups import Group, Method, Report, Selection, ordered
@@ -71,12 +71,12 @@ def load_selection(params: Path) -> Selection:
             f"{params} does not exist; run from the project's folder or name the file with --params"
         )
     try:
-        content: dict[str, Any] = yaml.safe_load(params.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_params(params)
         chosen = {key: tuple(content["run"][key]) for key in ("datasets", "models", "variants", "controls", "seeds")}
         known = {f"known_{key}": tuple(content[key]) for key in ("datasets", "models", "variants")}
         return Selection(**chosen, **known)
-    except yaml.YAMLError as error:
-        raise ResultError(f"{params}: not valid YAML: {error}") from error
+    except ParamsFileError as error:
+        raise ResultError(str(error)) from None
     except (KeyError, TypeError) as error:
         raise ResultError(
             f"{params}: key {error} is missing or not a list; the report needs run.*, datasets, models and variants"

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from benchmark.output.secrets import masked
 from benchmark.results.store import StoredResult
 from reports.figures.plots import CAPTIONS, SHEETS
 from reports.groups import COLLAPSED, Group, Report
@@ -113,7 +114,7 @@ def _math(formula: str, options: Mapping[str, bool]) -> str:
 
 def _configuration(stored: StoredResult) -> Configuration:
     run, meta = stored.result.run, stored.result.meta
-    content = {"configuration": run.config, "made": meta.model_dump(mode="json")}
+    content = {"configuration": masked(run.config), "made": meta.model_dump(mode="json")}
     text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, default_flow_style=False)
     collapse = stored.result.collapse
     said = f" · collapsed: {collapse.title}" if collapse else ""

@@ -5,7 +5,7 @@
 
 Everything is drawn by benchmark/datasets/synthetic.py and follows from the seed. The oddities of the real files are in
 the fakes as well: masks of 0/1, 0/255 and with softened borders, several names of one image, `categories_id`, corner
-boxes, areas that are none, ragged masks in several codes, windows' line ends.
+boxes, areas that are none, ragged masks in several codes, images of another size, windows' line ends.
 """
 
 from __future__ import annotations
@@ -13,60 +13,22 @@ from __future__ import annotations
 import json
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco
 
 from benchmark.data.rle import mask_bbox
 from benchmark.datasets import rrsisd, vhr10
-from benchmark.datasets.synthetic import draw_scene
-from benchmark.expressions.writer import Expression, Region, write_expressions
+from tests.newer_layouts import write_aeriald, write_lines, write_nwpurefer, write_rrsishr
+from tests.pictures import SIDE, SPLITS, mask_values, pictures, rle, segmentation_of
 
-SPLITS = ("train", "val", "test")
-SIDE = 96
 ROADS = {  # RefSegRS has streets: its categories for the drawn ones
     "ship": "van", "airplane": "truck", "harbor": "building", "bridge": "road", "storage tank": "tree",
 }  # fmt: skip
-
-
-class Picture(NamedTuple):
-    """A drawn scene of a split: pixels, regions, and two sentences a region at most."""
-
-    split: str
-    number: int
-    image: NDArray[np.uint8]
-    regions: list[Region]
-    expressions: list[Expression]
-
-
-def pictures(scenes: int, side: int = SIDE, seed: int = 0) -> Iterator[Picture]:
-    """`scenes` scenes of each split, each with at least one expression."""
-    for index, split in enumerate(SPLITS):
-        number = attempt = 0
-        while number < scenes:
-            rng = np.random.default_rng([seed, index, attempt])
-            attempt += 1
-            scene = draw_scene(rng, side)
-            if expressions := write_expressions(scene.regions, rng, 2):
-                yield Picture(split, number, scene.image, list(scene.regions), expressions)
-                number += 1
-
-
-def mask_values(mask: NDArray[np.bool_], kind: int) -> NDArray[np.uint8]:
-    """A mask as a file may have it: 0/1, 0/255, softened at its border, or in colour."""
-    if kind % 4 == 0:
-        return mask.astype(np.uint8)
-    values = mask.astype(np.uint8) * 255
-    if kind % 4 == 2:
-        inside = mask & np.roll(mask, 1, 0) & np.roll(mask, 1, 1)
-        return np.where(mask & ~inside, 200, values).astype(np.uint8)
-    return np.stack([values] * 3, axis=-1) if kind % 4 == 3 else values
 
 
 def write_refsegrs(root: Path, scenes: int = 3, side: int = SIDE) -> None:
@@ -104,8 +66,11 @@ def write_risbench(root: Path, scenes: int = 3, side: int = SIDE) -> None:
 
 
 def write_rrsisd(root: Path, scenes: int = 3, side: int = SIDE) -> None:
-    """RRSIS-D: a pickle of refs, an instance file with its oddities, JPEG images, and the annotations nobody reads."""
-    jpeg = root / rrsisd.IMAGES
+    """RRSIS-D: a pickle of refs, an instance file with its oddities, JPEG images, and the annotations nobody reads.
+
+    The last image of val and of test are a little larger and smaller than their masks.
+    """
+    jpeg = root / rrsisd.LAYOUT.images
     jpeg.mkdir(parents=True)
     (root / "rrsisd").mkdir()
     (root / "images/rrsisd/ann_split").mkdir()
@@ -114,7 +79,10 @@ def write_rrsisd(root: Path, scenes: int = 3, side: int = SIDE) -> None:
         expression = picture.expressions[0]
         number, region = len(refs) + 1, picture.regions[expression.region]
         name = f"{number:05d}.jpg"
-        Image.fromarray(picture.image).save(jpeg / name, quality=95)
+        own = Image.fromarray(picture.image)
+        if picture.number == scenes - 1 and picture.split != "train":
+            own = own.resize((side, side + 1) if picture.split == "val" else (side, side - 2))
+        own.save(jpeg / name, quality=95)
         (root / "images/rrsisd/ann_split" / f"{number:05d}.xml").write_text("<annotation/>\n")
         spelt = {category.lower().replace("-", ""): index for index, category in enumerate(rrsisd.CATEGORIES)}
         category = spelt[region.category.replace(" ", "")]
@@ -126,7 +94,7 @@ def write_rrsisd(root: Path, scenes: int = 3, side: int = SIDE) -> None:
                 "categories_id": category,
                 "id": number,
                 "image_id": number,
-                "segmentation": [_rle(upper), _rle(region.mask & ~upper)] if number % 2 else [_rle(region.mask)],
+                "segmentation": [rle(upper), rle(region.mask & ~upper)] if number % 2 else [rle(region.mask)],
                 "area": 100_000 + number,
             }
         )
@@ -147,13 +115,8 @@ def write_rrsisd(root: Path, scenes: int = 3, side: int = SIDE) -> None:
             }
         )
     content = {"images": images, "annotations": annotations, "type": "instances", "licenses": []}
-    (root / rrsisd.INSTANCES).write_text(json.dumps(content))
-    (root / rrsisd.REFS).write_bytes(pickle.dumps(refs, protocol=2))
-
-
-def _rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    code = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(code["size"]), "counts": code["counts"].decode()}
+    (root / rrsisd.LAYOUT.instances).write_text(json.dumps(content))
+    (root / rrsisd.LAYOUT.refs).write_bytes(pickle.dumps(refs, protocol=2))
 
 
 def write_coco(root: Path, scenes: int = 3, side: int = SIDE) -> None:
@@ -185,24 +148,11 @@ def write_coco(root: Path, scenes: int = 3, side: int = SIDE) -> None:
                     "iscrowd": int(crowd),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": int(region.mask.sum()),
-                    "segmentation": _segmentation(region.mask, 1 if crowd else place),
+                    "segmentation": segmentation_of(region.mask, 1 if crowd else place),
                 }
             )
     for split, file in files.items():
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(file))
-
-
-def _segmentation(mask: NDArray[np.bool_], kind: int) -> Any:
-    """A polygon of the box, an uncompressed code or a compressed one."""
-    if kind % 3 == 0:
-        x1, y1, x2, y2 = mask_bbox(mask)
-        return [[x1, y1, x2, y1, x2, y2, x1, y2]]
-    if kind % 3 == 2:
-        return _rle(mask)
-    pixels = mask.ravel(order="F")
-    changes = np.flatnonzero(np.diff(pixels)) + 1
-    runs = np.diff([0, *changes.tolist(), pixels.size]).tolist()
-    return {"size": list(mask.shape), "counts": [0, *runs] if pixels[0] else runs}
 
 
 def write_vhr10(root: Path, scenes: int = 3, side: int = SIDE) -> None:
@@ -259,6 +209,9 @@ LAYOUTS: dict[str, Callable[[Path, int, int], None]] = {
     "refsegrs": write_refsegrs,
     "risbench": write_risbench,
     "rrsisd": write_rrsisd,
+    "rrsishr": write_rrsishr,
+    "nwpurefer": write_nwpurefer,
+    "aeriald": write_aeriald,
     "vhr10": write_vhr10,
     "coco": write_coco,
     "masks": write_masks,
@@ -270,6 +223,7 @@ def main(
     folder: Annotated[Path, typer.Argument(help="where to; must not exist")],
     scenes: Annotated[int, typer.Option(help="of each split")] = 3,
     side: Annotated[int, typer.Option(help="pixels")] = SIDE,
+    lines: Annotated[bool, typer.Option("--lines", help="JSON lines in datainfo/ as well (of three)")] = False,
 ) -> None:
     """Write one fake."""
     if name not in LAYOUTS or folder.exists():
@@ -277,6 +231,8 @@ def main(
             f"error: {folder} exists" if name in LAYOUTS else f"error: unknown layout {name!r}: {', '.join(LAYOUTS)}"
         )
     LAYOUTS[name](folder, scenes, side)
+    if lines:
+        write_lines(name, folder)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,13 @@ PLANTED = {  # finding -> cases
     "unreadable images": 3,
     "images of another size": 2,
     "rows of another size": 2,
+    "images resized to their masks": 0,
     "copied images": 5,
     "images in two splits": 10,  # the five copies, and five saved anew, brighter, as JPEG
+    "turned images": 0,
+    "masks beside their objects": 0,
+    "categories of one image": 0,
+    "categories that include others": 0,
     "repeated expressions": 6,
     "repeated, masks contradict": 4,
     "positions that contradict": 7,

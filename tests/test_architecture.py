@@ -24,7 +24,9 @@ DOORS = {"experiments/audit.py": {"reports"}}  # the one command that also rende
 READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what follows from them
     "benchmark.data.errors",
     "benchmark.data.files",
+    "benchmark.data.params_file",
     "benchmark.metrics",
+    "benchmark.output",
     "benchmark.results",
 }
 READS_DATASETS = "reports/audit/"  # the page of an audit shows a dataset itself
@@ -43,12 +45,18 @@ FENCES = {  # a third party -> the only places that import it
     "httpx2": {"experiments/download/hub.py"},
     "gdown": {"experiments/download/datasets.py"},
     "requests": {"experiments/download/datasets.py"},
-    "tifffile": {"benchmark/data/images.py", "benchmark/speed/test_loader.py"},
-    "imagecodecs": {"benchmark/data/images.py"},
+    "tifffile": {"benchmark/data/images/tiff_files.py", "benchmark/speed/test_loader.py"},
+    "imagecodecs": {"benchmark/data/images/png_jpeg.py"},
     "gradio": {"experiments/webpage/page.py"},
     "uvicorn": {"experiments/demo.py"},
+    "ruamel": {"benchmark/data/params_file.py"},
     "matplotlib": {"reports/figures/"},
     "seaborn": {"reports/figures/"},
+}
+CONSOLES = "benchmark/output/terminal.py"  # what prints other people's text as text
+PRINT_NAMES_ONLY = {  # print numbers, and what experiments/settings.py lets pass as a name
+    *("experiments/train.py", "experiments/evaluate.py", "experiments/cases.py", "experiments/pretraining/"),
+    *("experiments/training/", "benchmark/datasets/triplets.py"),
 }
 TALK = {"logging", "rich", "typer", "tqdm", "yaml", "pandas", "PIL"}  # not for models, which compute
 
@@ -91,6 +99,27 @@ def faults(sources: Mapping[str, str]) -> list[str]:
 
 def test_every_import_follows_the_arrows_and_stays_inside_the_fences() -> None:
     assert faults(real_sources()) == []
+
+
+def consoles(text: str) -> set[str]:
+    """What of rich a module prints with, that would read markup: rich.print, a Console or a Progress of its own."""
+    imported = {name for name in imports(text) if name in ("rich.print", "rich.progress.track")}
+    calls = (node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return imported | {call.id for call in calls if isinstance(call, ast.Name)} & {"Console", "Progress"}
+
+
+def test_only_one_module_makes_consoles_and_it_reads_no_markup() -> None:
+    sources = real_sources()
+    for path, text in sources.items():
+        allowed = path == CONSOLES or any(path.startswith(place) for place in PRINT_NAMES_ONLY)
+        assert allowed or not consoles(text), f"{path}: print with {CONSOLES}"
+    for place in {CONSOLES, *PRINT_NAMES_ONLY}:
+        assert any(consoles(text) for path, text in sources.items() if path.startswith(place)), place
+
+
+def test_params_yaml_is_read_in_one_place() -> None:
+    for path, text in real_sources().items():
+        assert "safe_load" not in text, f"{path}: read YAML with benchmark/data/params_file.py"
 
 
 def test_every_fence_is_around_something() -> None:

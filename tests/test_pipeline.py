@@ -105,6 +105,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/repeatable.py": {*EACH_RUN, "control"},
     "experiments/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
+    "benchmark/data/images/rules.py": {"fetch", *EACH_RUN, "control"},
     "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},
     "benchmark/metrics/collapse.py": {*EACH_RUN, "control", "collect", "report"},
     "benchmark/metrics/statistics.py": {"report"},

@@ -24,6 +24,7 @@ import pandas as pd
 from benchmark.audit.findings import Facts, Finding
 from benchmark.audit.image_facts import ImageFacts, chunks, measure_images
 from benchmark.audit.mask_facts import HEAT, measure_masks
+from benchmark.audit.placement import Placement, chosen, measure_placement
 from benchmark.audit.positions import stated_position
 from benchmark.audit.sample_rules import find_all
 from benchmark.data.samples import SPLITS, Dataset
@@ -133,7 +134,7 @@ def audit(
         frequent_words=tuple(Bar(word, count) for word, count in frequent),
         heat=tuple(tuple(round(float(cell), 6) for cell in row) for row in measured.heat / covered),
         positioned=int(samples["position"].notna().sum()),
-        findings=find_all(measured, boxes, image_size, dataset.manifest.no_target),
+        findings=find_all(measured, boxes, image_size, dataset),
     )
 
 
@@ -159,8 +160,11 @@ def _measure(dataset: Dataset, workers: int, progress: Callable[[int, int], None
         for rows in of_masks
     ]  # fmt: skip
     jobs += [(partial(measure_images, group), len(group)) for group in of_images]
+    placed = chosen(names)
+    jobs += [(partial(_placement, dataset, rows), 0) for rows in _of_images(samples, placed)]
     masks, heat = [], np.zeros((HEAT, HEAT))
     images: dict[str, ImageFacts] = {}
+    placement: dict[str, Placement] = {}
     for number, result in enumerate(_done(jobs, workers, progress)):
         if number < len(of_masks):
             heat += result.heat
@@ -173,6 +177,9 @@ def _measure(dataset: Dataset, workers: int, progress: Callable[[int, int], None
             columns |= {"centre_x": result.centroid[:, 0], "centre_y": result.centroid[:, 1]}
             columns |= {f"mask_{side}": result.boxes[:, k] for k, side in enumerate(("x1", "y1", "x2", "y2"))}
             masks.append(pd.DataFrame(columns, index=of_masks[number].index))
+        elif number >= len(of_masks) + len(of_images):
+            if result is not None:
+                placement[placed[number - len(of_masks) - len(of_images)]] = result
         else:
             images |= {
                 paths[path]: facts for path, facts in zip(of_images[number - len(of_masks)], result, strict=True)
@@ -181,7 +188,23 @@ def _measure(dataset: Dataset, workers: int, progress: Callable[[int, int], None
     samples["area_share"] = samples["mask_pixels"] / (samples["height"] * samples["width"])
     samples["words"] = samples["expression"].map(lambda text: len(text.split()))
     samples["position"] = samples["expression"].map(stated_position)
-    return Facts(samples, {name: images[name] for name in names}, heat)
+    turned = dataset.manifest.turned  # images that were turned before they were written
+    images |= {name: dataclasses.replace(images[name], orientation=turned[name]) for name in names if name in turned}
+    return Facts(samples, {name: images[name] for name in names}, heat, placement)
+
+
+def _of_images(samples: pd.DataFrame, names: Sequence[str]) -> list[pd.DataFrame]:
+    """The rows of each of some images."""
+    rows = dict(list(samples[samples["image"].isin(names)].groupby("image", sort=False)))
+    return [rows[name] for name in names]
+
+
+def _placement(dataset: Dataset, rows: pd.DataFrame) -> Placement | None:
+    """How the masks of one image lie."""
+    first = rows.iloc[0]
+    same = rows[(rows["height"] == first["height"]) & (rows["width"] == first["width"])]
+    path = dataset.images / first["image"]
+    return measure_placement(path, same["mask"].tolist(), int(first["height"]), int(first["width"]))
 
 
 def _done(

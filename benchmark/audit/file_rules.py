@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, finding, of_row
 from benchmark.audit.image_facts import ALIKE, CLEAR, NEAR, STEP, near_copies
 from benchmark.data.samples import SPLITS
@@ -25,13 +27,18 @@ def other_size(measured: Facts, image_size: tuple[int, int] | None) -> Finding:
     return finding("images of another size", rule, "images", len(readable) if image_size else 0, cases)
 
 
-def row_size(measured: Facts) -> Finding:
+def row_size(measured: Facts, fitted: Container[str]) -> Finding:
+    """fitted: images that are resized to their rows, and a finding of their own."""
     cases, checked = [], 0
     columns = ["sample_id", "image", "height", "width"]
     for row in measured.samples[columns].to_dict("records"):
         facts = measured.images[row["image"]]
         checked += not facts.fault
-        if not facts.fault and (facts.height, facts.width) != (row["height"], row["width"]):
+        if (
+            not facts.fault
+            and row["image"] not in fitted
+            and (facts.height, facts.width) != (row["height"], row["width"])
+        ):
             detail = f"the row says {row['height']} x {row['width']}, the image is {facts.height} x {facts.width}"
             cases.append((0.0, of_row(row, detail)))
     rule = "The row's height and width are not those of its image."

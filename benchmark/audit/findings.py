@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.audit.image_facts import ImageFacts
+from benchmark.audit.placement import Placement
 
 EXAMPLES = 8  # shown of each finding
 WORST, BY_NAME = "the worst first", "in order of SHA-256 of the name"
@@ -45,11 +46,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """samples: the table with what was measured of each row. images: by path, in the table's order."""
+    """samples: the table with what was measured of each row. images: by path, in the table's order. placement: of some
+    of them, how their masks lie (placement.py)."""
 
     samples: pd.DataFrame
     images: dict[str, ImageFacts]
     heat: NDArray[np.float64]
+    placement: dict[str, Placement]
 
 
 Case = tuple[float, Occurrence]  # the worse, the higher

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.data.errors import SampleError
-from benchmark.data.images import read_image
+from benchmark.data.images import read_picture
 
 NEAR = 4  # bits of 64
 ALIKE = 0.95  # correlation
@@ -36,6 +36,7 @@ class ImageFacts:
     """Of one file. fault: why it cannot be read, then everything else but the hash is 0 or empty.
 
     sha256: of the bytes, "" where there is no file. look: 18 x 16 grey levels, row by row. dhash: None if nearly flat.
+    orientation: the tag by which it was turned, 1: as it is stored.
     """
 
     height: int
@@ -44,6 +45,7 @@ class ImageFacts:
     look: bytes = b""
     dhash: int | None = None
     fault: str = ""
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,14 @@ def measure_images(paths: Sequence[Path]) -> list[ImageFacts]:
 
 def _measure(path: Path, sha256: str) -> ImageFacts:
     try:
-        pixels = read_image(path)
+        pixels, _, orientation = read_picture(path)
     except SampleError as error:
         return ImageFacts(0, 0, sha256, fault=str(error).replace(str(path), path.name))
     small = Image.fromarray(pixels).resize((72, 64), Image.Resampling.BOX, reducing_gap=2.0)
     fine = np.asarray(small.convert("L"), np.float32)
     look = fine.reshape(16, 4, 18, 4).mean(axis=(1, 3)).round().astype(np.uint8)
-    return ImageFacts(pixels.shape[0], pixels.shape[1], sha256, look.tobytes(), _dhash(fine))
+    height, width = pixels.shape[:2]
+    return ImageFacts(height, width, sha256, look.tobytes(), _dhash(fine), orientation=orientation)
 
 
 def _dhash(grey: NDArray[np.float32]) -> int | None:

@@ -11,7 +11,11 @@ from pycocotools import mask as coco
 
 from benchmark.audit.file_rules import copied, leaked, other_size, row_size, unreadable
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, Row, finding, of_row
+from benchmark.audit.label_rules import grouping, seen_once, turned
+from benchmark.audit.placement_rules import beside
 from benchmark.audit.positions import EDGE, FAR, contradiction
+from benchmark.audit.resized import resized
+from benchmark.data.samples import Dataset
 
 MOST_PIECES = 16
 MOST_HOLES = 16
@@ -24,19 +28,24 @@ def find_all(
     measured: Facts,
     boxes: Mapping[str, tuple[float, float, float, float]] | None,
     image_size: tuple[int, int] | None,
-    no_target: bool,
+    dataset: Dataset,
 ) -> tuple[Finding, ...]:
     """Every finding, those without a case as well."""
     return (
         unreadable(measured),
         other_size(measured, image_size),
-        row_size(measured),
+        row_size(measured, dataset.manifest.fitted),
+        resized(measured, dataset),
         copied(measured),
         leaked(measured),
+        turned(measured),
+        beside(measured),
+        seen_once(measured),
+        grouping(measured),
         *_repeated(measured),
         _positions(measured),
         _ragged(measured),
-        _empty(measured, no_target),
+        _empty(measured, dataset.manifest.no_target),
         _full(measured),
         _table_boxes(measured),
         _published_boxes(measured, boxes),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import reprlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from benchmark.output.terminal import say, terminal
 
 NAMED = 10  # faults that one message spells out; the others are counted
 
@@ -42,10 +43,34 @@ def raise_all(faults: Sequence[SampleError | FileNotFoundError], what: str, reme
 
 @contextmanager
 def ends_with(*faults: type[Exception]) -> Iterator[None]:
-    """In a command: print one of these faults without a traceback and exit with status 1. All else is a bug."""
+    """In a command: print one of these faults without a traceback and exit with status 1, secrets masked; so ends, too,
+    what cannot be written or read for want of rights or room. All else is a bug."""
+    caught: tuple[type[Exception], ...] = (*faults, OSError)
     try:
         yield
-    except faults as error:
-        console = Console(stderr=True)
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    except caught as error:
+        message = str(error) if isinstance(error, faults) else refusal(error)
+        if message is None:
+            raise
+        say(terminal(stderr=True, soft_wrap=True), f"error: {message}", style="red")
         raise SystemExit(1) from None
+
+
+REMEDIES = {  # of what the system refuses
+    errno.EACCES: "make it readable and its folder writable for you, or work in a copy",
+    errno.EPERM: "make it readable and its folder writable for you, or work in a copy",
+    errno.EROFS: "this disk is mounted read-only: work in a copy elsewhere",
+    errno.ENOTDIR: "a part of this path is a file: give another path",
+    errno.EISDIR: "this is a folder: give the path of a file",
+    errno.EEXIST: "this is there already, and no folder: give another path",
+    errno.ENOSPC: "the disk is full: make room",
+    errno.EDQUOT: "your share of the disk is used up: make room",
+}
+
+
+def refusal(error: Exception) -> str | None:
+    """What is said of a file or folder that the system refuses to write or read; None of every other error."""
+    if not isinstance(error, OSError) or error.errno not in REMEDIES:
+        return None
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return f"{place}{error.strerror}; {REMEDIES[error.errno]}"

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
+from benchmark.data.samples import Dataset, SampleError, decode_mask
 
 Unit = Literal["images", "pairs"]
 AHEAD = 2  # batches that are decoded before they are asked for
@@ -149,7 +149,7 @@ class _Decoded(NamedTuple):
 def _decode(dataset: Dataset, augment: Augment | None, shuffle: tuple[int, int] | None, rows: pd.DataFrame) -> _Decoded:
     """The image of some samples, changed or as it is, and the mask of each."""
     try:
-        image = read_image(dataset.images / rows["image"].iloc[0])
+        image = dataset.pixels(rows["image"].iloc[0])
     except (SampleError, FileNotFoundError) as error:
         raise type(error)(f"sample '{rows['sample_id'].iloc[0]}': {error}") from error
     masks = [

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.data.files import write_all
+from benchmark.data.fitting import Fit, fitted
 from benchmark.data.rle import decode_mask, encode_mask, mask_bbox
 from benchmark.data.validation import (
     COLUMNS,
@@ -50,7 +51,8 @@ class Manifest(BaseModel):
     counts: per split {"samples": n, "images": n}. samples_sha256: of the table's content, not of the file's bytes
     (those change with the Parquet library). images_sha256: of the images' paths and pixels. images_in: whether the
     images lie in the dataset's folder, or stay where they were fetched to. no_target: whether some expressions are of
-    what is not there (empty masks).
+    what is not there (empty masks). turned: image -> the orientation tag by which it was turned, 2 to 8. fitted: images
+    of another size than their annotation's, which are resized (fitting.py).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +66,8 @@ class Manifest(BaseModel):
     images_sha256: str
     images_in: Literal["dataset", "root"] = "dataset"
     no_target: bool = False
+    turned: dict[str, int] = {}
+    fitted: dict[str, Fit] = {}
 
     def text(self) -> str:
         """As manifest.json; what is as usual is not written."""
@@ -78,6 +82,15 @@ class Dataset:
     manifest: Manifest
     samples: pd.DataFrame
     images: Path
+
+    def pixels(self, image: str) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB of an image of the table, of its rows' height and width.
+
+        Raises what read_image() raises.
+        """
+        read = read_image(self.images / image)
+        fit = self.manifest.fitted.get(image)
+        return read if fit is None else fitted(read, fit.wanted)
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split, in the table's order.
@@ -144,13 +157,17 @@ def save_dataset(
     citation: str,
     images: Path | None = None,
     no_target: bool = False,
+    turned: Mapping[str, int] | None = None,
+    fit: bool = False,
 ) -> Manifest:
     """Validate all rows, then write the table and its manifest into ``folder``.
 
     images: where the images stay (None: they are in ``folder``). no_target: whether masks may be empty.
+    turned: images that were turned by an orientation tag, and which. fit: whether images may differ a little from their
+    rows' size; the manifest names them.
     Raises what validate_samples() raises, and then leaves the folder as it was.
     """
-    digests = validate_samples(samples, folder, images, no_target)
+    checked = validate_samples(samples, folder, images, no_target, fit)
     samples = samples[list(COLUMNS)].reset_index(drop=True)
     try:
         table = pa.Table.from_pandas(samples, schema=SCHEMA, preserve_index=False)
@@ -162,8 +179,9 @@ def save_dataset(
     }
     manifest = Manifest(
         name=name, source=source, licence=licence, citation=citation, counts=counts,
-        samples_sha256=samples_sha256(samples), images_sha256=images_sha256(digests),
+        samples_sha256=samples_sha256(samples), images_sha256=images_sha256(checked.digests),
         images_in="dataset" if images is None else "root", no_target=no_target,
+        turned=dict(turned or {}), fitted=checked.fitted,
     )  # fmt: skip
     stream = io.BytesIO()
     pq.write_table(table, stream)

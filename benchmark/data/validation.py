@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmark.data.errors import SampleError, raise_all
+from benchmark.data.fitting import LIMIT, Fit, is_near
 from benchmark.data.images import read_image
 from benchmark.data.rle import decode_mask, mask_bbox
 
@@ -36,15 +37,23 @@ COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 TABLE = "samples.parquet"
 
 
+class Checked(NamedTuple):
+    """What was seen of the images: by path, the SHA-256 of each one's pixels, and which are resized to their rows."""
+
+    digests: dict[str, str]
+    fitted: dict[str, Fit]
+
+
 def validate_samples(
-    samples: pd.DataFrame, folder: Path, images: Path | None = None, no_target: bool = False
-) -> dict[str, str]:
+    samples: pd.DataFrame, folder: Path, images: Path | None = None, no_target: bool = False, fit: bool = False
+) -> Checked:
     """Check every row against the contract and its image under ``images`` (None: under ``folder``).
 
-    no_target: whether a mask may be empty, for an expression of something that is not there.
+    no_target: whether a mask may be empty, for an expression of something that is not there. fit: whether an image may
+    differ a little from its row's size and is resized wherever it is read (fitting.py).
 
-    Returns the SHA-256 of each image's pixels by its path. Raises SampleError (FileNotFoundError for missing images),
-    naming file, row, value and remedy; images that cannot be read are named together.
+    Raises SampleError (FileNotFoundError for missing images), naming file, row, value and remedy; images that cannot be
+    read, or have another size, are named together.
     """
     check_columns(samples, folder)
     images = folder if images is None else images
@@ -52,7 +61,8 @@ def validate_samples(
     frames: dict[str, tuple[str, str, str, int]] = {}
     sizes: dict[str, tuple[int, int] | None] = {}  # None: it cannot be read
     faults: list[SampleError | FileNotFoundError] = []
-    digests: dict[str, str] = {}
+    checked = Checked({}, {})
+    wanted: dict[str, tuple[int, int]] = {}  # as an image's first row says
     for row, sample in enumerate(samples.to_dict("records")):
         where = f"{folder / TABLE}: row {row} (sample_id '{sample['sample_id']}')"
         _check_words(sample, where)
@@ -79,16 +89,34 @@ def validate_samples(
                 faults.append(error)
             else:
                 sizes[image] = (pixels.shape[0], pixels.shape[1])
-                digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
-        height, width = sample["height"], sample["width"]
-        if (size := sizes[image]) is not None and size != (height, width):
-            raise SampleError(
-                f"{where}: {images / image} is {size[0]}x{size[1]} (height x width), "
-                f"the row says {height}x{width}; a sample has its image's own size"
-            )
+                checked.digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+        if fault := _size_fault(sample, sizes[image], wanted, fit):
+            faults.append(SampleError(f"{where}: {images / image} {fault}"))
+            sizes[image] = None
+        elif (size := sizes[image]) is not None and size != wanted[image]:
+            checked.fitted[image] = Fit(found=size, wanted=wanted[image])
         _check_mask(sample, where, no_target)
-    raise_all(faults, f"images of {images} cannot be read", "fetch or build the dataset again")
-    return digests
+    raise_all(faults, f"images of {images} cannot be read or have another size", "fetch or build the dataset again")
+    return checked
+
+
+def _size_fault(
+    sample: Mapping[Hashable, Any], size: tuple[int, int] | None, wanted: dict[str, tuple[int, int]], fit: bool
+) -> str:
+    """What is wrong with the size of a row's image, if anything; ``wanted`` learns what each image's first row says."""
+    if size is None:
+        return ""
+    said = (int(sample["height"]), int(sample["width"]))
+    first = wanted.setdefault(sample["image"], said)
+    if size != said and not (fit and is_near(size, said)):
+        remedy = f"more than {LIMIT:.0%} apart: exclude the sample" if fit else "a sample has its image's own size"
+        return f"is {size[0]}x{size[1]} (height x width), the row says {said[0]}x{said[1]}; {remedy}"
+    if first != said:
+        return (
+            f"is to be {said[0]}x{said[1]} (height x width), and {first[0]}x{first[1]} by an earlier row; an image has "
+            "one size: correct the masks, or exclude the sample"
+        )
+    return ""
 
 
 def check_columns(samples: pd.DataFrame, folder: Path) -> None:

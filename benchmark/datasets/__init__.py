@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.datasets import class_masks, coco, dubai, refsegrs, risbench, rrsisd, synthetic, vhr10
+from benchmark.datasets import (
+    aeriald,
+    class_masks,
+    coco,
+    dubai,
+    nwpurefer,
+    refsegrs,
+    risbench,
+    rrsisd,
+    rrsishr,
+    synthetic,
+    vhr10,
+)
 from benchmark.datasets.spec import DatasetConfig, Spec
 
 
@@ -27,6 +39,9 @@ DATASETS: dict[str, DatasetEntry] = {
     "vhr10": DatasetEntry(vhr10.VHR10Config, vhr10.build, vhr10.SPEC),
     "rrsisd": DatasetEntry(rrsisd.RRSISDConfig, rrsisd.build, rrsisd.SPEC, rrsisd.published_boxes),
     "risbench": DatasetEntry(risbench.RISBenchConfig, risbench.build, risbench.SPEC),
+    "rrsishr": DatasetEntry(rrsishr.RRSISHRConfig, rrsishr.build, rrsishr.SPEC),
+    "nwpurefer": DatasetEntry(nwpurefer.NWPUReferConfig, nwpurefer.build, nwpurefer.SPEC),
+    "aeriald": DatasetEntry(aeriald.AerialDConfig, aeriald.build, aeriald.SPEC),
 }
 KINDS: dict[str, DatasetEntry] = {  # anyone's own, under any name
     "coco": DatasetEntry(coco.CocoConfig, coco.build),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.data.files import replacing
+from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 from benchmark.expressions.generalized import write_absent, write_multiple
 from benchmark.expressions.writer import Expression, Region, write_expressions
 
 logger = logging.getLogger(__name__)
+TAG_OFF = "if masks were drawn on it as it is stored, take the tag off: exiftool -Orientation= FILE"
 
 
 class SceneLike(Protocol):
@@ -38,7 +40,7 @@ class NamedScene(NamedTuple):
 
     image: where the scene's image is already, from the root; None: it is written into the dataset. specks: regions that
     are too small to count beside the others, but are there. complete: whether everything in the image is in one of the
-    two; of another nothing can be said to be absent.
+    two; of another nothing can be said to be absent. orientation: the tag by which its image was turned, 1: as stored.
     """
 
     image_id: str
@@ -47,6 +49,7 @@ class NamedScene(NamedTuple):
     image: str | None = None
     specks: Sequence[Region] = ()
     complete: bool = True
+    orientation: int = AS_STORED
 
 
 def write_scenes(
@@ -63,7 +66,7 @@ def write_scenes(
     multiple: int = 0,
     absent: int = 0,
     order: bool = False,
-    vocabulary: Sequence[str] = (),
+    vocabulary: Mapping[str, Collection[str]] | Sequence[str] = (),
     require: Sequence[str] = SPLITS,
     images: Path | None = None,
 ) -> Manifest:
@@ -76,6 +79,7 @@ def write_scenes(
     Raises SampleError, and what the scenes raise, with ``folder`` as it was before.
     """
     rows: list[dict[str, Any]] = []
+    turned: dict[str, int] = {}
     with replaced(folder) as part:
         if images is None:
             (part / "images").mkdir()
@@ -95,6 +99,8 @@ def write_scenes(
                 sample_id = f"{image_id}-{number:02d}"
                 row = make_sample(sample_id, image_id, image, split, text, category, mask, no_target=absent > 0)
                 rows.append(row)
+                if named.orientation != AS_STORED:
+                    turned[image] = named.orientation
             if path is None and rows and rows[-1]["image_id"] == image_id:
                 _check_name(image_id)
                 Image.fromarray(scene.image).save(part / image, compress_level=1)  # 1: fast
@@ -109,8 +115,24 @@ def write_scenes(
             )
         return save_dataset(
             part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation, images=images,
-            no_target=absent > 0,
+            no_target=absent > 0, turned=turned,
         )  # fmt: skip
+
+
+def as_turned(orientation: int) -> str:
+    """What to add where an image and what was drawn on it have different sizes."""
+    if orientation == AS_STORED:
+        return ""
+    return f" (turned by its orientation tag, {orientation}; {TAG_OFF})"
+
+
+def tell_turned(dataset: str, count: int) -> None:
+    """Log how many images were turned."""
+    if count:
+        logger.warning(
+            f"{dataset}: {count:,} images have an orientation tag and were turned by it; {TAG_OFF}; "
+            f"python -m experiments.audit --dataset {dataset} shows how masks lie"
+        )
 
 
 def named_rng(seed: int, name: str) -> np.random.Generator:
@@ -130,7 +152,7 @@ def _written(
     rng: np.random.Generator,
     multiple: int,
     absent: int,
-    vocabulary: Sequence[str],
+    vocabulary: Mapping[str, Collection[str]] | Sequence[str],
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Text, category and mask of each sample of a scene: of one region, of several, of none."""
     scene, regions = named.scene, named.scene.regions

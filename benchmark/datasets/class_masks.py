@@ -1,7 +1,7 @@
 """Anyone's semantic masks: a folder of images and colour-coded masks; connected regions of one class become samples.
 
-    <root>/<folder>/images/<name>.jpg       JPEG, PNG or TIFF, as benchmark/data/images.py reads them
-    <root>/<folder>/masks/<name>.png        one colour a class; palette and RGB files read the same
+    <root>/<folder>/images/<name>.jpg       JPEG, PNG or TIFF, as benchmark/data/images/rules.py reads them
+    <root>/<folder>/masks/<name>.png        one colour or value a class, PNG, TIFF or BMP; never stretched (labels.py)
 
 ``train``, ``val`` and ``test`` name the folders of each split: parts of one scene belong into one folder, so that whole
 scenes are split and never their parts.
@@ -25,29 +25,32 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from benchmark.data.errors import raise_all
-from benchmark.data.images import read_image
+from benchmark.data.images import read_picture
+from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError
-from benchmark.datasets.assemble import NamedScene, write_scenes
-from benchmark.datasets.labels import BACKGROUND, Colour, Met, read_colours, to_labels
+from benchmark.datasets.assemble import NamedScene, as_turned, tell_turned, write_scenes
+from benchmark.datasets.labels import BACKGROUND, Marker, Met, by_value, read_codes, shown, to_labels
 from benchmark.datasets.patches import PatchConfig, is_sample, windows
 from benchmark.expressions.regions import pieces
 from benchmark.expressions.writer import Region
 
-HOW = "it needs {root}/{folder}/images/<name>.jpg (or .png, .tif) and {root}/{folder}/masks/<name>.png"
+HOW = "it needs {root}/{folder}/images/<name>.jpg (or .png, .tif) and {root}/{folder}/masks/<name>.png (or .tif, .bmp)"
 IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+MASKS = (".png", ".tif", ".tiff", ".bmp")  # what keeps every value as it is
 
 
 class MasksConfig(PatchConfig):
-    """Where the images are, which folders are in which split, and what the colours of the masks mean.
+    """Where the images are, which folders are in which split, and what the colours or values of the masks mean.
 
-    classes: class -> its colour, as "#RRGGBB". background: colours of what is surely none of the classes.
+    classes: class -> its colour, as "#RRGGBB", or its value in masks of one band (the index, in those with a palette).
+    background: colours or values of what is surely none of the classes.
     """
 
     train: tuple[str, ...] = ("train",)
     val: tuple[str, ...] = ("val",)
     test: tuple[str, ...] = ("test",)
-    classes: dict[str, Colour] = Field(min_length=1, max_length=BACKGROUND - 1)
-    background: tuple[Colour, ...] = ()
+    classes: dict[str, Marker] = Field(min_length=1, max_length=BACKGROUND - 1)
+    background: tuple[Marker, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> MasksConfig:
@@ -55,12 +58,14 @@ class MasksConfig(PatchConfig):
         twice = sorted({folder for folder in folders if folders.count(folder) > 1})
         if twice:
             raise ValueError(f"{twice} are in more than one split; what is one scene belongs into one split only")
-        colours = list(self.classes.values())
-        for name, colour in self.classes.items():
-            if colours.count(colour) > 1:
-                raise ValueError(f"class {name!r} has a colour #{colour:06X} that another class has too")
-            if colour in self.background:
-                raise ValueError(f"class {name!r} has a colour #{colour:06X} that is background too")
+        markers = list(self.classes.values())
+        for name, marker in self.classes.items():
+            if markers.count(marker) > 1:
+                raise ValueError(f"class {name!r} has a {shown(marker)} that another class has too")
+            if marker in self.background:
+                raise ValueError(f"class {name!r} has a {shown(marker)} that is background too")
+        if len({type(marker) for marker in (*markers, *self.background)}) > 1:
+            raise ValueError("classes and background mix colours and whole numbers; give all as one or the other")
         return self
 
     def image_id(self, folder: str, stem: str) -> str:
@@ -104,20 +109,23 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
         (split, name, pair) for split in SPLITS for name in getattr(config, split) for pair in find_pairs(config, name)
     ]
     names: dict[str, Path] = {}
-    met, faults = Met(), list[SampleError | FileNotFoundError]()
+    values = by_value(config.classes.values())
+    met, faults, turned = Met(values), list[SampleError | FileNotFoundError](), 0
     for split, name, (image_path, mask_path) in pairs:
         try:
-            image, colours = read_image(image_path), read_colours(mask_path)
+            picture, codes = read_picture(image_path), read_codes(mask_path, values)
         except (SampleError, FileNotFoundError) as error:
             faults.append(error)
         if faults:  # the others are only looked at
             continue
-        labels = to_labels(colours, config.classes, config.background)
-        met.add(colours, labels)
+        image, orientation = picture.pixels, picture.orientation
+        labels = to_labels(codes, config.classes, config.background)
+        met.add(codes, labels)
+        turned += orientation != AS_STORED
         if image.shape[:2] != labels.shape:
             raise SampleError(
                 f"{mask_path} is {labels.shape[0]}x{labels.shape[1]} (height x width), its image {image_path} is "
-                f"{image.shape[0]}x{image.shape[1]}; they are no pair: {config.missing(name)}"
+                f"{image.shape[0]}x{image.shape[1]}{as_turned(orientation)}; they are no pair: {config.missing(name)}"
             )
         image_id = config.image_id(name, image_path.stem)
         if (other := names.setdefault(image_id, image_path)) != image_path:
@@ -128,30 +136,38 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
             specks = find_specks(part, config, regions) if config.absent else []
             path = image_path.relative_to(root).as_posix() if config.patch is None else None
             patch = Patch(image[window], regions)
-            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete=bool(part.all()))
+            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, bool(part.all()), orientation)
     raise_all(faults, f"files of {root} cannot be read", config.missing(config.train[0]))
     met.tell(dataset, config.classes)
+    tell_turned(dataset, turned)
 
 
 def find_pairs(config: MasksConfig, name: str) -> list[tuple[Path, Path]]:
     """(image, mask) of each image of a folder, in order."""
     folder = Path(config.root) / name
-    images, masks = _by_stem(folder / "images", IMAGES), _by_stem(folder / "masks", (".png",))
+    images, masks = _by_stem(folder / "images", IMAGES), _by_stem(folder / "masks", MASKS)
     if not images and not masks:
         raise FileNotFoundError(f"{folder} has no images: {config.missing(name)}")
     for stem in sorted(images.keys() ^ masks.keys()):
         lone = images.get(stem) or masks[stem]
         other = folder / ("masks" if stem in images else "images") / stem
+        refused = [path.name for path in _visible(other.parent) if path.stem == stem]
+        there = f" ({refused[0]} is of a kind that changes labels or is not read)" if refused else ""
         raise FileNotFoundError(
-            f"{other}.* does not exist, the other half of its pair, {lone}, does: {config.missing(name)}"
+            f"{other}.* does not exist{there}, the other half of its pair, {lone}, does: {config.missing(name)}"
         )
     return [(images[stem], masks[stem]) for stem in sorted(images)]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """A folder's files, but for those that a Mac lays beside others (._NAME, .DS_Store)."""
+    return [path for path in sorted(folder.glob("*")) if not path.name.startswith(".")]
 
 
 def _by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     """The files of a folder by their names less suffixes, which may be in capitals."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*")):
+    for path in _visible(folder):
         if path.suffix.lower() in suffixes and (other := found.setdefault(path.stem, path)) != path:
             raise SampleError(f"{other} and {path} are two files of one name, {path.stem}; keep one of them")
     return found

@@ -4,7 +4,9 @@
     <root>/<images>/<file_name>
 
 Polygons, run-length codes and lists of codes are read (benchmark/datasets/instances.py). A crowd (``iscrowd``) is no
-single thing: it becomes no sample, but no sentence may be true of it or of a part of it. Categories are read as words:
+single thing: it becomes no sample, but no sentence may be true of it or of a part of it (crowds: instances takes each
+for one thing). What has a box and no mask is an error (boxes: leave_out: no sentence may be true of it). What is left
+out is counted, what is listed twice is refused (coco_rules.py). Categories are read as words:
 "storage_tank" is a storage tank. Images are cut into patches, or into windows around their instances (around:
 benchmark/datasets/object_windows.py), which may be scaled (resize), or left whole and where they are (patch: null); an
 instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches.py says, or is no sample (whole).
@@ -12,28 +14,35 @@ instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
 from benchmark.data.errors import raise_all
-from benchmark.data.images import read_image
+from benchmark.data.images import Picture, read_picture
+from benchmark.data.images.raster import AS_STORED
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
-from benchmark.datasets.assemble import NamedScene, named_rng, write_scenes
+from benchmark.datasets import coco_rules
+from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_turned, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
-from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
+from benchmark.datasets.coco_rules import words
+from benchmark.datasets.instances import (
+    Annotation,
+    ImageEntry,
+    Instances,
+    instance_mask,
+    polygon_mask,
+    read_instances,
+)
 from benchmark.datasets.object_windows import lay_windows
 from benchmark.datasets.patches import PatchConfig, Window, is_sample, scale_image, scale_mask, windows
 from benchmark.expressions.regions import pieces
 from benchmark.expressions.writer import Region
-
-logger = logging.getLogger(__name__)
 
 
 class CocoConfig(PatchConfig):
@@ -41,7 +50,8 @@ class CocoConfig(PatchConfig):
 
     around: sides of such windows, pixels, instead of patches everywhere; windows: at most so many an image. resize: the
     side that patches or windows are scaled to, pixels; every share (min_area, min_width ...) is of the same window
-    before and after. whole: whether an instance must be in the window as a whole to become a sample.
+    before and after. whole: whether an instance must be in the window as a whole to become a sample. crowds: whether
+    ``iscrowd`` means many objects or, as CVAT writes it, one. boxes: what to do with annotations without a mask.
     """
 
     annotations: str = "annotations/instances_{split}.json"
@@ -50,6 +60,8 @@ class CocoConfig(PatchConfig):
     windows: PositiveInt = 3
     resize: int | None = Field(default=None, ge=32)
     whole: bool = False
+    crowds: Literal["groups", "instances"] = "groups"
+    boxes: Literal["refuse", "leave_out"] = "refuse"
 
     @model_validator(mode="after")
     def _check_windows(self) -> CocoConfig:
@@ -61,13 +73,15 @@ class CocoConfig(PatchConfig):
 
 
 class Instance(NamedTuple):
-    """An instance in its whole image: its mask within its box, which begins at (y, x)."""
+    """An instance in its whole image: its mask within its box, which begins at (y, x). drawn: whether it has a mask; of
+    others the crop is their box."""
 
     name: str
     crowd: bool
     y: int
     x: int
     crop: NDArray[np.bool_]
+    drawn: bool = True
 
 
 def build(folder: Path, config: CocoConfig) -> Manifest:
@@ -83,7 +97,7 @@ def build(folder: Path, config: CocoConfig) -> Manifest:
                 "in params.yaml to where the instance files of train, val and test are"
             )
         files[split] = read_instances(path)
-    names = sorted({words(category.name) for file in files.values() for category in file.categories.values()})
+    names = coco_rules.vocabulary(_placed(config, files), folder.name, config.absent > 0)
     return write_scenes(
         folder, scenes(config, files, folder.name), name=folder.name, **config.writing(), vocabulary=names
     )
@@ -93,24 +107,21 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     """The patches of all images, split by split; at the end it is logged what became no sample."""
     names: dict[str, str] = {}
     faults: list[SampleError | FileNotFoundError] = []
-    instances, samples, crowds = 0, 0, 0
+    counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
+    places = _check(config, files, dataset)
     for split, file in files.items():
         path = _annotations(config, split)
         by_image: dict[int, list[Annotation]] = {image_id: [] for image_id in file.images}
         for annotation in file.annotations.values():
-            if annotation.image_id not in by_image or annotation.category_id not in file.categories:
-                raise SampleError(
-                    f"{path}: annotation {annotation.id} is of image {annotation.image_id} and category "
-                    f"{annotation.category_id}, and the file lacks one of them; correct it"
-                )
             by_image[annotation.image_id].append(annotation)
         for image in file.images.values():
-            where = (Path(config.images.format(split=split)) / image.file_name).as_posix()
-            name = plain(Path(image.file_name).with_suffix("").as_posix().replace("/", "-"))
+            where = places[split, image.id]
+            inside = Path(where).relative_to(config.images.format(split=split))
+            name = plain(inside.with_suffix("").as_posix().replace("/", "-"))
             if (other := names.setdefault(name, where)) != where:
                 raise SampleError(f"{path}: images {where} and {other} would both be called {name}; rename one")
             try:
-                pixels = read_image(Path(config.root) / where)
+                picture = read_picture(Path(config.root) / where)
             except SampleError as error:
                 faults.append(SampleError(f"{path}: image {image.id}: {error}"))
             except FileNotFoundError as error:
@@ -118,23 +129,45 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
                 faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}; lay it there or set {hint}"))
             if faults:  # the others are only looked at
                 continue
-            _check_size(pixels, image, path, where, config)
-            found = [_instance(annotation, image, file, path) for annotation in by_image[image.id]]
+            _check_size(picture, image, path, where, config)
+            turned += picture.orientation != AS_STORED
+            found = [_instance(annotation, image, file, path, config) for annotation in by_image[image.id]]
             written: set[int] = set()
-            yield from _patches(config, split, where, name, pixels, found, written)
-            instances, samples = instances + len(found), samples + len(written)
-            crowds += sum(instance.crowd for instance in found)
+            yield from _patches(config, split, where, name, picture, found, written)
+            counts["instances"] += len(found)
+            counts["samples"] += len(written)
+            counts["crowds"] += sum(instance.crowd for instance in found)
+            counts["boxes"] += sum(not instance.drawn for instance in found)
     raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
-    if left := instances - crowds - samples:
-        logger.info(
-            f"{dataset}: {left:,} of {instances:,} instances are no sample of any patch, being too small, too large or "
-            f"slivers (min_area, max_area, min_width, min_reach), and {crowds:,} are crowds: they have no sentence"
-        )
+    coco_rules.tell(dataset, counts)
+    tell_turned(dataset, turned)
 
 
-def words(name: str) -> str:
-    """A category as it is read: "Storage_Tank" is "storage tank"."""
-    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+def _placed(config: CocoConfig, files: dict[str, Instances]) -> coco_rules.Files:
+    return {split: (_annotations(config, split), file) for split, file in files.items()}
+
+
+def _check(config: CocoConfig, files: dict[str, Instances], dataset: str) -> dict[tuple[str, int], str]:
+    """Where each image of each split lies, by its id. Raises SampleError for what the files say twice or leave out."""
+    places: dict[tuple[str, int], str] = {}
+    listed: dict[str, list[tuple[str, Path, int]]] = {}
+    placed = _placed(config, files)
+    for split, (path, file) in placed.items():
+        for annotation in file.annotations.values():
+            if annotation.image_id not in file.images or annotation.category_id not in file.categories:
+                raise SampleError(
+                    f"{path}: annotation {annotation.id} is of image {annotation.image_id} and category "
+                    f"{annotation.category_id}, and the file lacks one of them; correct it"
+                )
+        for image in file.images.values():
+            where = coco_rules.place(Path(config.root), config.images.format(split=split), image, path)
+            places[split, image.id] = where
+            listed.setdefault(where, []).append((split, path, image.id))
+    coco_rules.check_listed_once(listed)
+    coco_rules.check_boxes(placed, dataset, config.boxes == "leave_out")
+    if config.crowds == "groups":
+        coco_rules.check_crowds(placed, dataset)
+    return places
 
 
 def _annotations(config: CocoConfig, split: str) -> Path:
@@ -146,12 +179,13 @@ def _patches(
     split: str,
     where: str,
     name: str,
-    pixels: NDArray[np.uint8],
+    picture: Picture,
     instances: list[Instance],
     written: set[int],
 ) -> Iterator[NamedScene]:
     """The patches of one image, each with the instances that reach into it; ``written`` gets the places of those that
     are a sample of one."""
+    pixels = picture.pixels
     for end, window in _windows(config, name, pixels, instances, Path(config.root) / where):
         regions = []
         for place, instance in enumerate(instances):
@@ -160,7 +194,8 @@ def _patches(
             if any(region.target for region in reaching):
                 written.add(place)
         image = pixels[window] if config.resize is None else scale_image(pixels[window], config.resize)
-        yield NamedScene(f"{name}{end}", split, Patch(image, regions), where if config.patch is None else None)
+        path = where if config.patch is None else None
+        yield NamedScene(f"{name}{end}", split, Patch(image, regions), path, orientation=picture.orientation)
 
 
 def _windows(
@@ -171,7 +206,7 @@ def _windows(
     if not config.around:
         yield from windows(height, width, config, path)
         return
-    single = [instance for instance in instances if not instance.crowd]
+    single = [instance for instance in instances if instance.drawn and not instance.crowd]
     boxes = [(i.x, i.y, i.x + i.crop.shape[1], i.y + i.crop.shape[0]) for i in single]
     areas = [np.count_nonzero(instance.crop) for instance in single]
     shares, rng = (config.min_area, config.max_area), named_rng(config.seed, name)
@@ -181,21 +216,28 @@ def _windows(
         yield f"-y{y:04d}-x{x:04d}-s{side}", (slice(y, y + side), slice(x, x + side))
 
 
-def _check_size(pixels: NDArray[np.uint8], image: ImageEntry, path: Path, where: str, config: CocoConfig) -> None:
-    if pixels.shape[:2] != (image.height, image.width):
+def _check_size(picture: Picture, image: ImageEntry, path: Path, where: str, config: CocoConfig) -> None:
+    height, width = picture.pixels.shape[:2]
+    if (height, width) != (image.height, image.width):
         raise SampleError(
             f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
-            f"{pixels.shape[0]}x{pixels.shape[1]}; correct the file"
+            f"{height}x{width}{as_turned(picture.orientation)}; correct the file"
         )
 
 
-def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: Path) -> Instance:
-    mask = instance_mask(annotation, image.height, image.width, path)
+def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: Path, config: CocoConfig) -> Instance:
+    drawn = bool(annotation.segmentation)
+    if drawn:
+        mask = instance_mask(annotation, image.height, image.width, path)
+    else:
+        where = f"{path}: annotation {annotation.id}"
+        mask = polygon_mask(coco_rules.box_polygon(annotation), image.height, image.width, where)
     if not mask.any():
         raise SampleError(f"{path}: annotation {annotation.id} covers no pixel; leave it out or correct it")
     x1, y1, x2, y2 = mask_bbox(mask)
+    crowd = annotation.iscrowd and drawn and config.crowds == "groups"
     category = words(file.categories[annotation.category_id].name)
-    return Instance(category, annotation.iscrowd, y1, x1, mask[y1:y2, x1:x2].copy())
+    return Instance(category, crowd, y1, x1, mask[y1:y2, x1:x2].copy(), drawn)
 
 
 def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Region]:
@@ -211,7 +253,7 @@ def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Reg
     mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
     if not mask.any():
         return []
-    allowed = not config.whole or np.count_nonzero(part) == np.count_nonzero(instance.crop)
+    allowed = instance.drawn and (not config.whole or np.count_nonzero(part) == np.count_nonzero(instance.crop))
     if config.resize is not None:
         mask = scale_mask(mask, config.resize)
     if instance.crowd:

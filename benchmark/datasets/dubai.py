@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from benchmark.datasets.class_masks import Colour, MasksConfig
+from benchmark.datasets.class_masks import MasksConfig
+from benchmark.datasets.labels import Marker
 from benchmark.datasets.spec import Spec
 
-CLASSES = {  # the colours in the masks, measured; the published classes.json names others
-    "land": 0x8429F6,
-    "water": 0xE2A929,
-    "building": 0x3C1098,
-    "vegetation": 0xFEDD3A,
-    "road": 0x6EC1E4,
-}  # 0x9B9B9B is 'unlabeled'; a few pixels are 0x000000
+CLASSES: dict[str, Marker] = {  # the colours in the masks, measured; the published classes.json names others
+    "land": "#8429F6",
+    "water": "#E2A929",
+    "building": "#3C1098",
+    "vegetation": "#FEDD3A",
+    "road": "#6EC1E4",
+}  # #9B9B9B is 'unlabeled'; a few pixels are #000000
 
 SPEC = Spec(
     name="dubai",
@@ -42,7 +43,7 @@ class DubaiConfig(MasksConfig):
     train: tuple[str, ...] = ("Tile 2", "Tile 4", "Tile 5", "Tile 6")
     val: tuple[str, ...] = ("Tile 3",)
     test: tuple[str, ...] = ("Tile 1",)
-    classes: dict[str, Colour] = Field(default=CLASSES, min_length=1)
+    classes: dict[str, Marker] = Field(default=CLASSES, min_length=1)
     source: str = SPEC.source
     licence: str = SPEC.licence
     citation: str = SPEC.citation

@@ -11,14 +11,25 @@ So a polygon may reach beyond its image by the image's own height and width at m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    Tag,
+    ValidationError,
+)
 
 from benchmark.data.errors import SampleError, brief
 from benchmark.data.images import MAX_PIXELS
@@ -28,6 +39,7 @@ MAX_OUTLINE = 4_000_000  # pixels along a polygon: drawing it takes 80 bytes eac
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 T = TypeVar("T", bound="_Entry")
+FLAT = "a polygon is one flat list [x1, y1, x2, y2, ...], and a segmentation a list of polygons"
 
 
 class _Entry(BaseModel):
@@ -50,22 +62,53 @@ class ImageEntry(_Entry):
     width: PositiveInt
 
 
+def _shape(value: Any) -> Any:
+    """What a segmentation is written as. Raises ValueError for shapes that are near a polygon's."""
+    if value is None:
+        return []
+    if isinstance(value, list) and value:
+        first = value[0]
+        if isinstance(first, int | float) and not isinstance(first, bool):
+            raise ValueError(f"this is a flat list of numbers: {FLAT}")
+        points = isinstance(first, list) and (len(first) == 2 or (first and isinstance(first[0], list | dict)))
+        if points or (isinstance(first, dict) and "x" in first):
+            raise ValueError(f"this is a list of points: {FLAT}")
+    return value
+
+
+def _way(value: Any) -> str:
+    """Which of the three ways of writing a mask a segmentation is of; an empty one is no polygon."""
+    if isinstance(value, dict | Rle):
+        return "code"
+    return "codes" if isinstance(value, list) and value and isinstance(value[0], dict | Rle) else "polygons"
+
+
+Segmentation = Annotated[
+    Annotated[Rle, Tag("code")]
+    | Annotated[list[Rle], Tag("codes")]
+    | Annotated[list[Annotated[list[Number], Field(min_length=6)]], Tag("polygons")],
+    Discriminator(_way),
+    BeforeValidator(_shape),
+]
+
+
 class Annotation(_Entry):
-    """One instance. box: as the file has it, whatever that means there."""
+    """One instance. segmentation: empty where there is none. box: as the file has it, whatever that means there."""
 
     id: int
     image_id: int
     category_id: Annotated[int, Field(validation_alias=AliasChoices("category_id", "categories_id"))]
-    segmentation: Rle | list[Rle] | list[Annotated[list[Number], Field(min_length=6)]]
+    segmentation: Segmentation = []
     iscrowd: bool = False
     box: Annotated[tuple[Number, Number, Number, Number] | None, Field(validation_alias="bbox")] = None
 
 
 class Category(_Entry):
-    """A category."""
+    """A category. supercategory: the one it is of, by name; "" for none."""
 
     id: int
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    supercategory: Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")] = ""
 
 
 class Instances(_Entry):
@@ -136,6 +179,19 @@ def instance_mask(annotation: Annotation, height: int, width: int, path: Path) -
             mask |= rle_mask(part, height, width, where)
         else:
             mask |= polygon_mask(part, height, width, where)
+    return mask
+
+
+def codes_mask(codes: Sequence[Rle], where: str) -> NDArray[np.bool_]:
+    """(height, width) bool, the union of run-length codes, of the size that they give.
+
+    Raises SampleError (``where``: ...) for codes of several sizes, or that do not fill theirs.
+    """
+    height, width = codes[0].size
+    _check_pixels(height, width, where)
+    mask = np.zeros((height, width), np.bool_)
+    for code in codes:
+        mask |= rle_mask(code, height, width, where)
     return mask
 
 

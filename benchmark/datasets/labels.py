@@ -1,80 +1,109 @@
-"""Colour-coded masks: from the pixels of a file to labels of classes, and what colours there are."""
+"""Masks of classes: from the pixels of a file to labels of classes, by colours or by values, and what else there is."""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
-from benchmark.data.images import read_image
+from benchmark.data.errors import SampleError
+from benchmark.data.images import read_labels
 
 logger = logging.getLogger(__name__)
-BACKGROUND = 255  # in labels, where 0 is a colour that is not listed
+BACKGROUND = 255  # in labels, where 0 is a colour or value that is not listed
 
 
-def _colour(value: object) -> object:
-    """ "#3C1098" -> 0x3C1098; everything else is left to be refused."""
+def _marker(value: object) -> object:
+    """ "#3c1098" -> "#3C1098"; whole numbers stay, everything else is left to be refused."""
     if isinstance(value, str) and re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
-        return int(value[1:], 16)
-    if isinstance(value, str):
-        raise ValueError('write a colour as "#3C1098", with quotes')
+        return value.upper()
+    if isinstance(value, str | bool):
+        raise ValueError('write a colour as "#3C1098", with quotes, or the value of a label as a whole number')
     return value
 
 
-Colour = Annotated[int, BeforeValidator(_colour), Field(ge=0, le=0xFFFFFF)]
+Marker = Annotated[str | Annotated[int, Field(ge=0, le=0xFFFFFF)], BeforeValidator(_marker)]  # of a class in a mask
 
 
-def read_colours(path: Path) -> NDArray[np.int32]:
-    """(H, W) 0xRRGGBB. Palette and RGB files read the same."""
-    red, green, blue = np.moveaxis(read_image(path).astype(np.int32), -1, 0)
-    return (red << 16) | (green << 8) | blue
+def by_value(markers: Iterable[Marker]) -> bool:
+    """Whether classes are told by the values of a mask's one band, or indices into its palette, not by colours."""
+    return any(isinstance(marker, int) for marker in markers)
+
+
+def shown(marker: Marker) -> str:
+    """A marker in a message."""
+    return f"value {marker}" if isinstance(marker, int) else f"colour {marker}"
+
+
+def read_codes(path: Path, values: bool) -> NDArray[Any]:
+    """(H, W) of a mask: its values as stored, or 0xRRGGBB.
+
+    Raises SampleError as read_labels(), and for a file in colour that is to be told by values.
+    """
+    labels = read_labels(path)
+    if not values:
+        return labels.colours
+    if labels.values is None:
+        raise SampleError(f'mask {path} is in colour, and classes gives whole numbers; give colours: "#RRGGBB"')
+    return labels.values
 
 
 def to_labels(
-    colours: NDArray[np.int32], classes: Mapping[str, int], background: Sequence[int] = ()
+    codes: NDArray[Any], classes: Mapping[str, Marker], background: Sequence[Marker] = ()
 ) -> NDArray[np.uint8]:
-    """(H, W): 1 + the index in ``classes``, BACKGROUND, or 0 for pixels whose colour is not listed."""
-    labels = np.zeros(colours.shape, np.uint8)
-    for index, colour in enumerate(classes.values(), start=1):
-        labels[colours == colour] = index
-    for colour in background:
-        labels[colours == colour] = BACKGROUND
+    """(H, W): 1 + the index in ``classes``, BACKGROUND, or 0 for pixels whose colour or value is not listed."""
+    labels = np.zeros(codes.shape, np.uint8)
+    for index, marker in enumerate(classes.values(), start=1):
+        labels[codes == _code(marker)] = index
+    for marker in background:
+        labels[codes == _code(marker)] = BACKGROUND
     return labels
+
+
+def _code(marker: Marker) -> int:
+    return marker if isinstance(marker, int) else int(marker[1:], 16)
 
 
 @dataclass
 class Met:
-    """What is in the masks: pixels of each class (by its label), and of each colour that is not listed."""
+    """What is in the masks: pixels of each class (by its label), and of each colour or value that is not listed."""
 
+    values: bool
     classes: Counter[int] = field(default_factory=Counter)
     unlisted: Counter[int] = field(default_factory=Counter)
-    images: int = 0  # with colours that are not listed
+    images: int = 0  # with colours or values that are not listed
 
-    def add(self, colours: NDArray[np.int32], labels: NDArray[np.uint8]) -> None:
+    def add(self, codes: NDArray[Any], labels: NDArray[np.uint8]) -> None:
         """Count the pixels of one image."""
         self.classes.update(dict(enumerate(np.bincount(labels.ravel(), minlength=BACKGROUND + 1).tolist())))
-        values, counts = np.unique(colours[labels == 0], return_counts=True)
-        self.unlisted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-        self.images += bool(values.size)
+        found, counts = np.unique(codes[labels == 0], return_counts=True)
+        self.unlisted.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        self.images += bool(found.size)
 
-    def tell(self, name: str, classes: Mapping[str, int]) -> None:
-        """Log colours that no class has, and classes that no mask has."""
+    def tell(self, name: str, classes: Mapping[str, Marker]) -> None:
+        """Log colours or values that no class has, and classes that no mask has."""
         if self.unlisted:
-            common = [f"#{colour:06X} ({count:,})" for colour, count in self.unlisted.most_common(5)]
+            common = [f"{self._shown(code)} ({count:,})" for code, count in self.unlisted.most_common(5)]
             logger.warning(
-                f"{name}: {self.unlisted.total():,} pixels of {self.images:,} images have colours that are not listed: "
+                f"{name}: {self.unlisted.total():,} pixels of {self.images:,} images have "
+                f"{'values' if self.values else 'colours'} that are not listed: "
                 f"{', '.join(common)}{' ...' * (len(self.unlisted) > 5)}. They belong to nothing, and nothing is said "
                 "to be absent in a patch with one; what is surely none of the classes can be listed in "
                 f"datasets.{name}.background"
             )
-        lone = [f"{c} #{classes[c]:06X}" for k, c in enumerate(classes, 1) if not self.classes[k]]
+        lone = [f"{c} {classes[c]}" for k, c in enumerate(classes, 1) if not self.classes[k]]
         if lone:
             logger.warning(f"{name}: no mask has a pixel of {', '.join(lone)}")
+
+    def _shown(self, code: int) -> str:
+        if self.values:
+            return str(code)
+        return f"#{code:06X}" if code >= 0 else "values above 255, which only whole numbers in classes can name"

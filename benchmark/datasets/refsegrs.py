@@ -4,6 +4,8 @@
     masks/<id>.tif                          the values of a file vary, half of its largest decides
     output_phrase_{train,val,test}.txt      one line `<id> <phrase>`; the mask belongs to the line's id
 
+or, with `lines`, JSON lines in the place of masks and phrases (lines.py).
+
 The category is in the phrase only: WORDS recovers it, and fetching says for what share of the phrases.
 """
 
@@ -12,8 +14,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.data.samples import Manifest
+from benchmark.datasets.lines import LinesConfig, line_entries
 from benchmark.datasets.spec import File, Hub, Spec
-from benchmark.datasets.triplets import PHRASES, Entry, PublishedConfig, phrase_entries, write_published
+from benchmark.datasets.triplets import PHRASES, Entry, category_of, phrase_entries, write_published
 
 WORDS = {  # 14 categories, named after SkyScapes' classes, which the images come from; the published files have no list
     "vehicle": ("vehicle", "light-duty vehicle", "long vehicle"),
@@ -54,14 +57,17 @@ SPEC = Spec(
 )
 
 
-class RefSegRSConfig(PublishedConfig):
-    """See PublishedConfig."""
+class RefSegRSConfig(LinesConfig):
+    """See LinesConfig."""
 
     root: str = "raw/refsegrs"
+    images_in = "images"
 
 
 def entries(config: RefSegRSConfig) -> list[Entry]:
-    """A sample for each line of the three files of phrases."""
+    """A sample for each line of the three files of phrases, or of JSON lines."""
+    if config.lines is not None:
+        return line_entries(config, SPEC, lambda line, _: category_of(line.sent, WORDS))
     return phrase_entries(config.images_root, "images/{name}.tif", "masks/{name}.tif", WORDS)
 
 

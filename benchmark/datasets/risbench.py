@@ -4,8 +4,10 @@
     mask/<name>.png                         the values of a file vary, half of its largest decides
     output_phrase_{train,val,test}.txt      one line `<name>.png <sentence>`
 
-An image is stored once for each of its sentences (test_1_0.png, test_1_1.png). The category is in the sentence only:
-WORDS recovers it, and fetching says for what share of the sentences.
+or, with `lines`, JSON lines in the place of masks and sentences (lines.py).
+
+An image is stored once for each of its sentences (test_1_0.png, test_1_1.png), each with a mask file of its own. The
+category is in the sentence only: WORDS recovers it, and fetching says for what share of the sentences.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.data.samples import Manifest
+from benchmark.datasets.lines import LinesConfig, line_entries
 from benchmark.datasets.spec import File, Spec
-from benchmark.datasets.triplets import PHRASES, Entry, PublishedConfig, phrase_entries, write_published
+from benchmark.datasets.triplets import PHRASES, Entry, category_of, phrase_entries, write_published
 
 WORDS = {  # 26 categories: the 20 of DIOR and the six of DOTA 2.0 that DIOR lacks; the published files have no list
     "airplane": ("airplane", "aeroplane", "plane", "aircraft", "jet"),
@@ -49,7 +52,7 @@ SPEC = Spec(
     name="risbench",
     title="RISBench",
     source="https://github.com/HIT-SIRS/CroBIM",
-    licence="academic use",
+    licence="CC-BY-4.0 (images of DOTA 2.0 and DIOR)",  # says the README at its source, read at commit e066542
     citation="Z. Dong, Y. Sun, T. Liu, W. Zuo, Y. Gu, Cross-Modal Bidirectional Interaction Model for Referring Remote "
     "Sensing Image Segmentation, 2024, arXiv:2410.08613",
     how="follow the link to RISBench there and unpack what it gives so that "
@@ -61,14 +64,17 @@ SPEC = Spec(
 )
 
 
-class RISBenchConfig(PublishedConfig):
-    """See PublishedConfig."""
+class RISBenchConfig(LinesConfig):
+    """See LinesConfig."""
 
     root: str = "raw/risbench"
+    images_in = "img_rgb"
 
 
 def entries(config: RISBenchConfig) -> list[Entry]:
-    """A sample for each line of the three files of phrases."""
+    """A sample for each line of the three files of phrases, or of JSON lines."""
+    if config.lines is not None:
+        return line_entries(config, SPEC, lambda line, _: category_of(line.sent, WORDS))
     return phrase_entries(config.images_root, "img_rgb/{name}.png", "mask/{name}.png", WORDS)
 
 

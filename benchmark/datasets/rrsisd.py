@@ -1,43 +1,34 @@
 """RRSIS-D: 800 x 800 images of DIOR, 0.5 to 30 m per pixel, one sentence a mask (Liu et al., RMSIN, 2024).
 
-    rrsisd/refs(unc).p                      a pickle (benchmark/datasets/plain_pickle.py): a list of
-        {"ref_id", "ann_id", "image_id", "file_name", "category_id", "split", "sentences": [{"sent_id", "sent", ...}]}
-    rrsisd/instances.json                   {"images": [...], "annotations": [...]}
+    rrsisd/refs(unc).p                      the refs, and
+    rrsisd/instances.json                   their masks, as refer.py says
     images/rrsisd/JPEGImages/<file_name>
+
+or, with `lines`, JSON lines in their place (lines.py).
 
 Oddities, as the files have them:
 * an annotation's category stands under `categories_id`, and counts from 0 in the order of CATEGORIES;
 * `bbox` is x1, y1, x2, y2, not COCO's x, y, width, height (published_boxes() gives it to the audit);
 * `area` is not the mask's area: nothing here reads it;
-* `segmentation` is a list of run-length codes; their union is the mask. Masks are ragged, one in many pieces.
+* `segmentation` is a list of run-length codes; their union is the mask. Masks are ragged, one in many pieces. RSRefSeg
+  2 takes the first code only;
+* some images are not 800 x 800, their masks are (RMSIN#12, #27): those images are resized (benchmark/data/fitting.py);
+* an image has one sentence. The XML files of ann_split have more, of which only the last has a mask, and refs(unc).p
+  has that one alone (RMSIN#32); nothing here reads them. So no two sentences share a mask.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    FailFast,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
-
-from benchmark.data.errors import SampleError, brief
+from benchmark.data.errors import SampleError
 from benchmark.data.samples import Manifest
-from benchmark.datasets.instances import Instances, instance_mask, read_instances
-from benchmark.datasets.plain_pickle import read_plain_pickle
-from benchmark.datasets.spec import Drive, File, Spec, Split
-from benchmark.datasets.triplets import MAX_NAME, PLAIN_NAME, Entry, PublishedConfig, write_published
+from benchmark.datasets.lines import Line, LinesConfig, line_entries, read_lines, sample_name
+from benchmark.datasets.refer import Layout, linked_refs, sentence_entries
+from benchmark.datasets.spec import Drive, File, Spec
+from benchmark.datasets.triplets import Entry, write_published
 
-REFS, INSTANCES, IMAGES = "rrsisd/refs(unc).p", "rrsisd/instances.json", "images/rrsisd/JPEGImages"
-MAX_ENTRIES = 500_000  # refs and sentences; published are 2 x 17,402. A pickle can mean one list a million times
+LAYOUT = Layout("rrsisd/refs(unc).p", "rrsisd/instances.json", "images/rrsisd/JPEGImages")
 CATEGORIES = (  # by categories_id
     *("Expressway-Service-area", "Expressway-toll-station", "airplane", "airport", "baseballfield", "basketballcourt"),
     *("bridge", "chimney", "dam", "golffield", "groundtrackfield", "harbor", "overpass", "ship", "stadium"),
@@ -77,105 +68,41 @@ SPEC = Spec(
 )
 
 
-class RRSISDConfig(PublishedConfig):
-    """See PublishedConfig."""
+class RRSISDConfig(LinesConfig):
+    """See LinesConfig."""
 
     root: str = "raw/rrsisd"
-
-
-class _Sentence(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    sent_id: int
-    sent: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-class Ref(BaseModel):
-    """What refs(unc).p says of one mask."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    ref_id: int
-    ann_id: int
-    image_id: int
-    category_id: Annotated[int, Field(validation_alias=AliasChoices("category_id", "categories_id"))]
-    file_name: Annotated[str, StringConstraints(pattern=f"^{PLAIN_NAME.pattern}$", max_length=MAX_NAME)]
-    split: Split
-    sentences: Annotated[list[_Sentence], Field(min_length=1), FailFast()]
-
-
-def read_refs(path: Path) -> list[Ref]:
-    """The list in refs(unc).p. Raises SampleError for anything else, naming the entry."""
-    content = read_plain_pickle(path)
-    entries = content if isinstance(content, list) else []
-    found = [ref["sentences"] for ref in entries if isinstance(ref, dict) and isinstance(ref.get("sentences"), list)]
-    if (count := len(entries) + sum(map(len, found))) > MAX_ENTRIES:
-        raise SampleError(
-            f"{path} has {count:,} refs and sentences, more than {MAX_ENTRIES:,}; delete it and fetch it again"
-        )
-    try:
-        return TypeAdapter(Annotated[list[Ref], FailFast()]).validate_python(content)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(step) for step in fault["loc"])
-        raise SampleError(
-            f"{path}: {place or 'all of it'} is {brief(fault['input'])}: {fault['msg']}; delete it and fetch it again"
-        ) from error
+    images_in = LAYOUT.images
 
 
 def entries(config: RRSISDConfig) -> list[Entry]:
-    """A sample for each sentence, named by its sent_id."""
-    root = config.images_root
-    instances = read_instances(root / INSTANCES, categories=False)
-    found = []
-    for ref in read_refs(root / REFS):
-        _check(ref, instances, root)
-        image = instances.images[ref.image_id]
-        annotation = instances.annotations[ref.ann_id]
-        mask = partial(instance_mask, annotation, image.height, image.width, root / INSTANCES)
-        for sentence in ref.sentences:
-            found.append(
-                Entry(
-                    sample_id=str(sentence.sent_id),
-                    image=f"{IMAGES}/{ref.file_name}",
-                    split=ref.split,
-                    expression=sentence.sent,
-                    category=CATEGORIES[annotation.category_id],
-                    mask=mask,
-                )
-            )
-    return found
+    """A sample for each sentence, named by its sent_id; of JSON lines by the ann_id, which is the same number."""
+    if config.lines is not None:
+        return line_entries(config, SPEC, _category)
+    return sentence_entries(config.images_root, LAYOUT, CATEGORIES)
+
+
+def _category(line: Line, where: str) -> str:
+    """The category of a JSON line, which has its name and its number."""
+    if line.category_name not in CATEGORIES:
+        raise SampleError(f"{where}: category_name is {line.category_name!r}, none of {', '.join(CATEGORIES)}")
+    if line.category_id is not None and CATEGORIES.index(line.category_name) != line.category_id:
+        raise SampleError(
+            f"{where}: category_name is {line.category_name!r}, which is number "
+            f"{CATEGORIES.index(line.category_name)}, and category_id {line.category_id}; correct the line"
+        )
+    return line.category_name
 
 
 def published_boxes(config: RRSISDConfig) -> dict[str, tuple[float, float, float, float]]:
-    """x1, y1, x2, y2 of each sample as instances.json has them."""
-    root = config.images_root
-    annotations = read_instances(root / INSTANCES, categories=False).annotations
-    refs = read_refs(root / REFS)
-    boxes = {str(sentence.sent_id): annotations[ref.ann_id].box for ref in refs for sentence in ref.sentences}
+    """x1, y1, x2, y2 of each sample as its files have them."""
+    if config.lines is not None:
+        return {sample_name(line): line.bbox for _, line in read_lines(config, SPEC) if line.bbox is not None}
+    refs, _ = linked_refs(config.images_root, LAYOUT, categories=False)
+    boxes = {str(sentence.sent_id): found[0].box for ref, _, found in refs if found for sentence in ref.sentences}
     return {sample_id: box for sample_id, box in boxes.items() if box is not None}
 
 
 def build(folder: Path, config: RRSISDConfig) -> Manifest:
     """Write the table of RRSIS-D into ``folder``; its images stay where they are."""
     return write_published(folder, SPEC, config, entries(config), image_is_named_once=True)
-
-
-def _check(ref: Ref, instances: Instances, root: Path) -> None:
-    """Raise SampleError unless both files say the same of a ref."""
-    where = f"{root / REFS}: ref {ref.ref_id}"
-    if ref.ann_id not in instances.annotations or ref.image_id not in instances.images:
-        raise SampleError(
-            f"{where}: {INSTANCES} has no annotation {ref.ann_id} or no image {ref.image_id}; fetch both anew"
-        )
-    annotation, image = instances.annotations[ref.ann_id], instances.images[ref.image_id]
-    pairs = {
-        "image_id": (ref.image_id, annotation.image_id),
-        "category_id": (ref.category_id, annotation.category_id),
-        "file_name": (ref.file_name, image.file_name),
-    }
-    for name, (here, there) in pairs.items():
-        if here != there:
-            raise SampleError(f"{where}: {name} is {here!r}, in {INSTANCES} {there!r}; fetch both files anew")
-    if not 0 <= annotation.category_id < len(CATEGORIES):
-        raise SampleError(f"{where}: category {annotation.category_id} is none of 0 to {len(CATEGORIES) - 1}")

@@ -60,6 +60,7 @@ class Spec(_Facts):
     name: as in params.yaml. source: its page. how: what a person does to get it from there, with {root} for where it
     goes. counts: samples per split as published. image_size: height and width of every image. categories: () where it
     has none of its own. exclusions: sample_id -> why it is left out. superseded_by: the dataset to use instead.
+    unconfirmed: what of all this, or of its reader, no public text of its authors says; fetching tells it.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -74,6 +75,7 @@ class Spec(_Facts):
     categories: tuple[str, ...] = ()
     exclusions: dict[str, str] = {}
     superseded_by: str | None = None
+    unconfirmed: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,6 +2,7 @@
 
 * Counts are checked against the declaration before anything is left out; then exclusions apply, the declared ones and
   those of the user. A sample with an empty mask is an error that names all of them: the user decides.
+* An image of a slightly other size than its masks is resized (benchmark/data/fitting.py), named in the manifest.
 * A sample keeps the name it is published under. An image is what its file's bytes are: several names of one file within
   a split (RISBench writes an image anew for each of its sentences) become one image_id, the first, so that it is
   encoded once and resampled as one. Between splits names stay apart; `experiments.audit` reports what they share.
@@ -10,6 +11,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections import Counter
@@ -32,6 +34,8 @@ from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, s
 from benchmark.datasets.assemble import replaced
 from benchmark.datasets.spec import DatasetConfig, Spec, check_counts
 from benchmark.expressions.plurals import plural
+
+logger = logging.getLogger(__name__)
 
 MaskArray = NDArray[np.bool_]
 PHRASES = {split: f"output_phrase_{split}.txt" for split in SPLITS}
@@ -57,9 +61,17 @@ class PublishedConfig(DatasetConfig):
         """Where the images are: they are not copied."""
         return Path(self.root)
 
+    def needed(self, spec: Spec) -> Spec:
+        """The declaration with the files that these settings need."""
+        return spec
+
 
 class Entry(NamedTuple):
-    """A sample before its mask is read. image: path from the root. mask: reads it, (H, W)."""
+    """A sample before its mask is read.
+
+    image: path from the root. mask: reads it, (H, W), at the size that the image is to have. no_target: whether the
+    expression is of nothing in the image: then its mask must be empty, else it may not.
+    """
 
     sample_id: str
     image: str
@@ -67,6 +79,7 @@ class Entry(NamedTuple):
     expression: str
     category: str | None
     mask: Callable[[], MaskArray]
+    no_target: bool = False
 
 
 def write_published(
@@ -98,15 +111,32 @@ def write_published(
         f"fetch their files again, or leave samples out: datasets.{spec.name}.exclude: {{SAMPLE: why}} in params.yaml",
     )
     rows = [row for row in read if isinstance(row, dict)]
-    if empty := [row["sample_id"] for row in rows if not row["mask_area"]]:
-        raise SampleError(
-            f"{root}: {len(empty)} samples have empty masks: {', '.join(empty[:20])}{' ...' * (len(empty) > 20)}. If "
-            f"they are published so, leave them out: datasets.{spec.name}.exclude: {{{empty[0]}: empty mask}} in "
-            "params.yaml"
-        )
+    for wrong, what, why in (
+        (False, "empty masks", "empty mask"),
+        (True, "no target by their annotation, and masks that are not empty", "mask of nothing"),
+    ):
+        named = [
+            entry.sample_id
+            for entry, row in zip(kept, rows, strict=True)
+            if entry.no_target == wrong == (row["mask_area"] > 0)
+        ]
+        if named:
+            raise SampleError(
+                f"{root}: {len(named)} samples have {what}: {', '.join(named[:20])}{' ...' * (len(named) > 20)}. If "
+                f"they are published so, leave them out: datasets.{spec.name}.exclude: {{{named[0]}: {why}}} in "
+                "params.yaml"
+            )
     about = {key: getattr(spec, key) for key in ("name", "source", "licence", "citation")}
+    no_target = any(entry.no_target for entry in kept)
     with replaced(folder) as part:
-        return save_dataset(part, pd.DataFrame(rows), **about, images=root)
+        manifest = save_dataset(part, pd.DataFrame(rows), **about, images=root, no_target=no_target, fit=True)
+    if manifest.fitted:
+        some = [f"{image} {fit.text()}" for image, fit in list(manifest.fitted.items())[:NAMED]]
+        logger.info(
+            f"{spec.name}: {len(manifest.fitted):,} images have another size than their masks and are resized to it "
+            f"(height x width): {', '.join(some)}{' ...' * (len(manifest.fitted) > NAMED)}; manifest.json names all"
+        )
+    return manifest
 
 
 def _row(entry: Entry, image: str) -> dict[str, Any] | SampleError | FileNotFoundError:

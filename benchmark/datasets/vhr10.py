@@ -28,7 +28,8 @@ from benchmark.data.errors import NAMED, SampleError
 from benchmark.data.samples import Manifest
 from benchmark.datasets import coco
 from benchmark.datasets.assemble import write_scenes
-from benchmark.datasets.coco import CocoConfig, words
+from benchmark.datasets.coco import CocoConfig
+from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Instances, read_instances
 from benchmark.datasets.spec import File, Hub, Spec, Split
 

@@ -32,6 +32,7 @@ from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
 from benchmark.metrics.calibration import check_sweep
 from benchmark.metrics.collapse import Collapse, find_collapse
 from benchmark.metrics.iou import METRIC_NAMES, check_lines, metric_names, summary
+from benchmark.output.secrets import masked
 from benchmark.results.schema import METRICS, PROTOCOL_VERSION, TEST_SPLIT, Counts, Data, Result, Run
 
 CURVE_COLUMNS = ("epoch", "step", "loss", "lr", "val_miou", "collapsed")
@@ -216,7 +217,8 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    """Credentials are masked: results are in git."""
+    path.write_text(json.dumps(masked(content), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _check_collapse(folder: Path, result: Result, found: Collapse | None) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from PIL import Image
 
 from benchmark.data.files import read_table, write_table
-from benchmark.data.samples import Dataset, read_image
+from benchmark.data.samples import Dataset
 from benchmark.data.validation import SCHEMA
 
 TRUTH_COLUMNS = ("sample_id", "image_id", "expression", "category", "height", "width", "mask")
@@ -61,7 +61,7 @@ def save_examples(path: Path, dataset: Dataset, count: int = 6) -> None:
     images = []
     for image in examples["image"]:
         stream = io.BytesIO()
-        Image.fromarray(read_image(dataset.images / image)).save(stream, format="JPEG", quality=90)
+        Image.fromarray(dataset.pixels(image)).save(stream, format="JPEG", quality=90)
         images.append(stream.getvalue())
     schema = pa.schema([pa.field("image", pa.binary()) if c == "image" else SCHEMA.field(c) for c in EXAMPLE_COLUMNS])
     rows = examples.assign(image=images)[list(EXAMPLE_COLUMNS)]

@@ -18,16 +18,16 @@ from pathlib import Path
 import gdown
 import requests
 from gdown.exceptions import DownloadError, FileURLRetrievalError
-from rich.console import Console
 
 from benchmark.data.files import replacing, sha256
 from benchmark.datasets.spec import Drive, File, Hub, Spec
+from benchmark.output.terminal import say, terminal
 from experiments.download import hub
 from experiments.download.archives import is_archive, unpack
 from experiments.errors import InputError
 
 DRIVE = "https://drive.google.com/uc?id={id}"
-console = Console(soft_wrap=True, highlight=False)  # a path or a checksum is not broken into lines
+console = terminal(soft_wrap=True)
 PATIENCE = 5.0  # seconds until a server that does not answer counts as not there; to answer it has twice that
 
 
@@ -55,7 +55,7 @@ def download_dataset(spec: Spec, root: Path, offline: bool = False) -> None:
         _verify(file, local)
         if file.sha256 is None and file.md5 is None:
             size = f"{local.stat().st_size:,} bytes"
-            console.print(f"{local}: {size}, SHA-256 {sha256(local)} (none is published to compare it with)")
+            say(console, f"{local}: {size}, SHA-256 {sha256(local)} (none is published to compare it with)")
         if is_archive(local):
             unpack(local, root / file.into, file.holds)
         elif local != (place := root / file.into / file.name):  # in the hub's cache
@@ -75,7 +75,7 @@ def _obtained(spec: Spec, root: Path, file: File, offline: bool) -> Path:
         why = "--offline forbids to fetch it" if offline and file.origin else "it can be got by hand only"
         raise MissingFilesError(_by_hand(spec, root, file, why))
     local.parent.mkdir(parents=True, exist_ok=True)
-    console.print(f"{spec.name}: {file.name} -> {local}")
+    say(console, f"{spec.name}: {file.name} -> {local}")
     return _download(spec, root, file, local)
 
 

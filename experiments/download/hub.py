@@ -33,18 +33,17 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
     TaskID,
-    TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
 from benchmark.data.files import sha256
+from benchmark.output.terminal import progress_bar, terminal
 from models.checkpoint import CheckpointError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -185,7 +184,7 @@ def _download(url: str, part: Path, size: int, what: str) -> None:
     if part.stat().st_size > size:
         part.write_bytes(b"")
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as progress:
+    with progress_bar(terminal(stderr=True), *columns) as progress:
         task = progress.add_task(what, total=size)
         failed = 0
         while (have := part.stat().st_size) < size:

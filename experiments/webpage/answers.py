@@ -16,6 +16,8 @@ import torch
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
+from benchmark.data.images import Picture
+from benchmark.output.escaping import html_text
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from experiments.published import Bin
 from models.rsrefseg import RSRefSeg
@@ -54,29 +56,30 @@ class Answer:
 
 
 def segment(
-    network: RSRefSeg, image: ImageArray, sentences: Sequence[str], bins: Sequence[Bin]
+    network: RSRefSeg, picture: Picture, sentences: Sequence[str], bins: Sequence[Bin]
 ) -> tuple[list[Answer], list[str]]:
     """The answers, and the notes on sentences that were cut. All sentences share the encoding of the image.
 
     Args:
         network: in evaluation mode.
-        image: HxWx3, in [0, 255], of any size.
+        picture: of any size; where it has no data every probability is 0.
         sentences: at least one.
         bins: what was measured of this model's probabilities; may be empty.
 
     Raises:
         ExpressionError: a sentence that is blank or holds nothing CLIP reads.
     """
-    tensor = torch.from_numpy(image).permute(2, 0, 1).contiguous()
+    tensor = torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()
     asked = [tensor], list(sentences), [0] * len(sentences)
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", TruncationWarning)
-        logits = network.predict_logits(*asked)
+        logits = [where_known(values, picture) for values in network.predict_logits(*asked)]
         lit = network.activations(*asked)
-    small = shrink(image)
+    small = shrink(picture.pixels)
     found = []
     for sentence, values, maps in zip(sentences, logits, lit, strict=True):
-        mask, probability = values > 0, (1 / (1 + np.exp(-values))).astype(np.float32)
+        with np.errstate(over="ignore"):  # of no data: exp(inf)
+            mask, probability = values > 0, (1 / (1 + np.exp(-values))).astype(np.float32)
         shown = np.asarray(Image.fromarray(mask).resize(small.shape[1::-1], Image.Resampling.NEAREST))
         pictures = {"mask": overlay(small, shown, shown), "probability": heat(small, probability)}
         pictures |= {title: heat(small, maps[name]) for name, title in TITLES.items() if name in maps}
@@ -93,6 +96,11 @@ def segment(
             )
         )
     return found, [str(note.message) for note in noted]
+
+
+def where_known(logits: FloatMap, picture: Picture) -> FloatMap:
+    """Logits that are lowest where the image has no data."""
+    return logits if picture.known is None else np.where(picture.known, logits, np.float32(-np.inf))
 
 
 def measured_share(probability: FloatMap, bins: Sequence[Bin]) -> float | None:
@@ -149,6 +157,7 @@ def render_fault(message: str) -> str:
 
 
 def _render(name: str, **values: object) -> str:
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, finalize=html_text, trim_blocks=True)
     environment.filters |= {"uri": picture_uri, "percent": percent}
     return environment.get_template(name).render(**values)

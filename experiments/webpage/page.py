@@ -13,9 +13,12 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from benchmark.data.images import read_picture
+from benchmark.output.escaping import code_span
+from benchmark.output.secrets import mask
 from benchmark.results.pictures import ImageArray
 from experiments.errors import FAULTS, InputError
-from experiments.predict import outputs, read_image, write
+from experiments.predict import outputs, write
 from experiments.published import Bin
 from experiments.settings import ExperimentConfig
 from experiments.webpage.answers import render, render_fault, segment, shrink
@@ -43,7 +46,7 @@ class Served:
         if file is None:
             return None, ""
         try:
-            return shrink(read_image(Path(file))), ""
+            return shrink(read_picture(Path(file)).pixels), ""
         except FAULTS as error:
             return None, render_fault(_message(error, file))
 
@@ -57,21 +60,21 @@ class Served:
                 raise InputError("type a sentence: what should be found?")
             if len(sentences) > MOST:
                 raise InputError(f"{len(sentences)} sentences: give {MOST} at most at once")
-            image = read_image(Path(file))
-            answers, notes = segment(self.network, image, sentences, self.bins)
+            picture = read_picture(Path(file))
+            answers, notes = segment(self.network, picture, sentences, self.bins)
         except FAULTS as error:
             yield render_fault(_message(error, file)), None
             return
         html = render(answers, notes, self.config.dataset)
         yield html, None
         files = outputs(Path(tempfile.mkdtemp()) / "overlay.png", Path(file), len(sentences))
-        write(image, [answer.mask for answer in answers], files)
+        write(picture.pixels, [answer.mask for answer in answers], files)
         yield html, [str(one) for pair in files for one in pair]
 
 
 def _message(error: Exception, file: str | None) -> str:
-    """An error as the page says it: an uploaded file by the name that it came with."""
-    return str(error) if file is None else str(error).replace(file, Path(file).name)
+    """An error as the page says it: an uploaded file by the name that it came with, secrets masked."""
+    return mask(str(error) if file is None else str(error).replace(file, Path(file).name))
 
 
 def read_examples(folder: Path = EXAMPLES) -> list[tuple[str, str]]:
@@ -87,15 +90,16 @@ def build_page(served: Served) -> gr.Blocks:
     """The page's parts and what connects them."""
     config, examples = served.config, read_examples()
     score = "" if served.miou is None else f", test mIoU {served.miou:.1%} there"
+    variant, model, dataset = (code_span(name) for name in (config.variant, config.model_name, config.dataset))
     about = (
-        f"`{config.variant}` of size `{config.model_name}`, trained on `{config.dataset}`, seed {config.seed}{score}. "
+        f"{variant} of size {model}, trained on {dataset}, seed {config.seed}{score}. "
         "It always answers, though nothing fits the sentence, and generalises poorly to imagery unlike its own."
     )
     with gr.Blocks(title="rsrefseg-bench", analytics_enabled=False) as page:
         gr.Markdown(f"# Say what to find in an aerial image\n{about}")
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                file = gr.File(label="image (8-bit RGB, any size)", height=120)
+                file = gr.File(label="image (PNG, JPEG, TIFF ..., any size)", height=120)
                 text = gr.Textbox(label="sentences, one a line", lines=3, max_length=2000)
                 ask = gr.Button("Segment", variant="primary")
                 if examples:

@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.audit.audit import Audit
 from benchmark.audit.findings import Occurrence
 from benchmark.audit.mask_facts import HEAT
-from benchmark.data.samples import Dataset, SampleError, decode_mask, read_image
+from benchmark.data.samples import Dataset, SampleError, decode_mask
 from reports.audit.pictures import heat_map, thumbnail
 from reports.templates import templates
 
@@ -74,7 +74,7 @@ def _case(dataset: Dataset, rows: Mapping[str, Mapping[Hashable, Any]], example:
     for number, image in enumerate(example.images):
         mask = decode_mask(of[number]["mask"], of[number]["height"], of[number]["width"]) if of else None
         try:
-            pictures.append(thumbnail(read_image(dataset.images / image), mask))
+            pictures.append(thumbnail(dataset.pixels(image), mask))
         except (SampleError, FileNotFoundError):
             continue  # the caption says why, where that is what was found
     name = ", ".join(dict.fromkeys(example.sample_ids or example.images))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.metrics.iou import THRESHOLDS, iou, precision_name
+from benchmark.output.escaping import visible
 from benchmark.results.schema import METRICS
 from reports.figures.sheets import activations_sheet, cases_sheet, examples_sheet, readme_picture
-from reports.figures.style import WIDTH, Look, band, legend, line, save, set_theme, style_of, styles
+from reports.figures.style import WIDTH, Look, band, legend, line, name_of, save, set_theme, style_of, styles
 from reports.groups import Group, Method, Report
 
 BINS = 6  # of object size, each with as many samples
@@ -39,21 +42,28 @@ SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": ex
 
 
 def save_all(report: Report, root: Path) -> list[Path]:
-    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows."""
+    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows.
+
+    A sign that the font lacks is drawn as a box.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
+        return list(_saved(report, root))
+
+
+def _saved(report: Report, root: Path) -> Iterator[Path]:
     set_theme()
     look = styles(report)
-    written = []
     for group in report.groups:
         folder = root / group.dataset / group.model
         folder.mkdir(parents=True, exist_ok=True)
         for name in CAPTIONS:
             figure = SHEETS[name](group) if name in SHEETS else DRAWN[name](group, look)
             if figure is not None:
-                written.append(save(figure, folder / name, photographs=name in SHEETS))
+                yield save(figure, folder / name, photographs=name in SHEETS)
     picture = readme_picture(report)
     if picture is not None:
-        written.append(save(picture, root / "readme", photographs=True))
-    return written
+        yield save(picture, root / "readme", photographs=True)
 
 
 def metric_bars(group: Group, look: Look) -> Figure:
@@ -70,7 +80,7 @@ def metric_bars(group: Group, look: Look) -> Figure:
             axis.text(max(high, value) + 1.5, place, f"{value:.1f}", va="center", fontsize=6.5)
         highest = max(100 * max(method.metrics[metric], method.intervals[metric][1]) for method in methods)
         axis.set(xlim=(0, max(10, 1.35 * highest)), xlabel=f"{METRICS[metric].title} (%)")
-    _name_rows(axes[0], [method.short_label for method in methods])
+    _name_rows(axes[0], [name_of(method) for method in methods])
     axes[1].grid(visible=False, axis="y")
     return figure
 
@@ -89,8 +99,8 @@ def difference_plot(group: Group, look: Look) -> Figure | None:
         axis.plot([low, high], [place, place], color=style.color, linewidth=1.6)
         filled = "white" if method.collapsed or full.collapsed else style.color
         axis.plot(value, place, style.marker, color=style.color, markersize=4.5, markerfacecolor=filled)
-    axis.set(xlabel=f"difference from {full.short_label} in mIoU (percentage points)", ylim=(-0.6, len(found) - 0.4))
-    _name_rows(axis, [method.short_label for method in found.values()])
+    axis.set(xlabel=f"difference from {name_of(full)} in mIoU (percentage points)", ylim=(-0.6, len(found) - 0.4))
+    _name_rows(axis, [name_of(method) for method in found.values()])
     return figure
 
 
@@ -102,7 +112,7 @@ def precision_curves(group: Group, look: Look) -> Figure:
         low, high = zip(*(method.intervals[name] for name in names), strict=True)
         band(axis, THRESHOLDS, 100 * np.array(low), 100 * np.array(high), style)
         values = [100 * method.metrics[name] for name in names]
-        line(axis, THRESHOLDS, values, style, label=method.short_label, markers=True)
+        line(axis, THRESHOLDS, values, style, label=name_of(method), markers=True)
     axis.set(xlabel="X", ylabel="precision@X (%)", xticks=THRESHOLDS, ylim=(0, None))
     legend(figure, axis)
     return figure
@@ -112,7 +122,7 @@ def iou_distributions(group: Group, look: Look) -> Figure:
     """The IoU of the samples with a target, all seeds together, as one shape for each method."""
     methods = group.present
     parts = [
-        pd.DataFrame({"method": method.short_label, "iou": iou(lines)[lines["mask_area"] > 0]})
+        pd.DataFrame({"method": name_of(method), "iou": iou(lines)[lines["mask_area"] > 0]})
         for method in methods
         for lines in method.lines
     ]
@@ -120,11 +130,11 @@ def iou_distributions(group: Group, look: Look) -> Figure:
     sns.violinplot(
         pd.concat(parts), x="iou", y="method", hue="method", legend=False, ax=axis, cut=0, inner="quart",
         density_norm="width", linewidth=0.7, width=0.9,
-        palette={method.short_label: style_of(look, method).color for method in methods},
+        palette={name_of(method): style_of(look, method).color for method in methods},
     )  # fmt: skip
     for place, method in enumerate(methods):  # the median once more: of one value only there is no shape to draw
         median = float(
-            np.median(np.concatenate([part["iou"] for part in parts if part["method"].iloc[0] == method.short_label]))
+            np.median(np.concatenate([part["iou"] for part in parts if part["method"].iloc[0] == name_of(method)]))
         )
         axis.plot(median, place, style_of(look, method).marker, color="white", markeredgecolor="black", markersize=3.5)
     axis.set(xlabel="IoU of a sample", ylabel="", xlim=(-0.01, 1.01))
@@ -150,7 +160,7 @@ def miou_by_size(group: Group, look: Look) -> Figure | None:
         found = [100 * np.array(method.miou_of(members.index)) for members in members_of]
         values, low, high = np.stack(found, axis=1)
         band(axis, places, low, high, style_of(look, method))
-        line(axis, places, values, style_of(look, method), label=method.short_label, markers=True)
+        line(axis, places, values, style_of(look, method), label=name_of(method), markers=True)
     axis.set(xscale="log", xlabel="object's share of the image (%)", ylabel="mIoU (%)", ylim=(0, None))
     for formatter in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
         formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")  # 0.5, 1, 2, 5, 10
@@ -168,11 +178,12 @@ def category_map(group: Group, look: Look) -> Figure | None:
     if counts.empty:
         return None
     names = sorted(counts.index, key=lambda name: (-counts[name], name))[:CATEGORIES]
-    values = {method.short_label: [_category_miou(method, name) for name in names] for method in methods}
+    values = {name_of(method): [_category_miou(method, name) for name in names] for method in methods}
     figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 0.17 * len(names)), layout="constrained")
+    rows = [f"{visible(name)} ({counts[name]:,})" for name in names]
     sns.heatmap(
-        pd.DataFrame(values, index=[f"{name} ({counts[name]:,})" for name in names]), ax=axis, annot=True, fmt=".0f",
-        vmin=0, vmax=100, cmap="viridis", cbar=False, annot_kws={"size": 6}, linewidths=0.5,
+        pd.DataFrame(values, index=rows), ax=axis, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="viridis",
+        cbar=False, annot_kws={"size": 6}, linewidths=0.5,
     )  # fmt: skip
     axis.tick_params(axis="x", rotation=30)
     for label in axis.get_xticklabels():
@@ -200,7 +211,7 @@ def training_curves(group: Group, look: Look) -> Figure | None:
             table = pd.concat(each, axis=1)
             mean, spread = table.mean(axis=1), table.std(axis=1).fillna(0)
             band(axis, mean.index, mean - spread, mean + spread, style_of(look, method))
-            line(axis, mean.index, mean, style_of(look, method), label=method.short_label, markers=markers)
+            line(axis, mean.index, mean, style_of(look, method), label=name_of(method), markers=markers)
     loss.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     miou.set(xlabel="epoch", ylabel="validation mIoU (%)", ylim=(0, None))
     miou.xaxis.get_major_locator().set_params(integer=True)
@@ -225,7 +236,7 @@ def accuracy_and_cost(group: Group, look: Look) -> Figure | None:
             x = np.nan if value is None else value
             axis.plot([x, x], [low, high], color=style.color, linewidth=1)
             axis.plot(
-                x, 100 * method.metrics["miou"], style.marker, color=style.color, markersize=5, label=method.short_label
+                x, 100 * method.metrics["miou"], style.marker, color=style.color, markersize=5, label=name_of(method)
             )
         highest = max((value for value in values if value is not None), default=1)
         axis.set(xlabel=title, xlim=(0, 1.1 * highest), ylim=(0, None))

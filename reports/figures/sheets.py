@@ -17,10 +17,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from benchmark.output.escaping import visible
 from benchmark.results.cases import MAPS, decode_map, load_cases
 from benchmark.results.pictures import LEGEND, Example, overlay, read_examples, to_example
 from benchmark.results.store import ResultError
-from reports.figures.style import FULL_WIDTH
+from reports.figures.style import FULL_WIDTH, name_of
 from reports.groups import FULL, Group, Report
 
 COLUMNS = 7  # tiles in a line of a sheet
@@ -82,7 +83,7 @@ def examples_sheet(group: Group) -> Figure | None:
     if not methods:
         return None
     shown = [read_examples(group.examples, method.results[0].predictions) for method in methods]
-    titles = [method.short_label for method in methods]
+    titles = [name_of(method) for method in methods]
     return _sheet([(same[0].expression, _predicted(titles, same)) for same in zip(*shown, strict=True)])
 
 
@@ -98,7 +99,7 @@ def cases_sheet(group: Group) -> Figure | None:
     if cases is None:
         return None
     rows = []
-    titles = {method.name: method.short_label for method in group.trained}
+    titles = {method.name: name_of(method) for method in group.trained}
     for _, same in cases.groupby("sample_id", sort=False):
         examples = [to_example(row) for row in same.to_dict("records")]
         rows.append((_title(same.iloc[0]), _predicted([titles[variant] for variant in same["variant"]], examples)))
@@ -199,4 +200,4 @@ def _show(axis: Axes, tile: Tile, image: Tile) -> None:
 
 def _text(figure: Figure, x: float, y: float, text: str, height: float, **style: Any) -> None:
     """Text at (x, y) inches from the upper left corner."""
-    figure.text(x / FULL_WIDTH, 1 - y / height, text, va="center", **style)
+    figure.text(x / FULL_WIDTH, 1 - y / height, visible(text), va="center", **style)

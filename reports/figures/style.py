@@ -21,6 +21,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.output.escaping import visible
 from reports.groups import Method, Report, ordered
 
 WIDTH = 3.5  # inches, one column
@@ -66,6 +67,12 @@ def style_of(look: Look, method: Method) -> Style:
     return look[method.name, method.control]
 
 
+def name_of(method: Method) -> str:
+    """A method's name in a figure. matplotlib leaves names that begin with _ out of a legend."""
+    name = visible(method.short_label)
+    return f"\u200b{name}" if name.startswith("_") else name
+
+
 def line(axis: Axes, x: Any, y: Any, style: Style, *, label: str | None = None, markers: bool = False) -> None:
     """A method's line."""
     axis.plot(
@@ -91,7 +98,8 @@ def set_theme() -> None:
     """Sizes and fonts of all figures."""
     size = {"font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7}
     exact = {"pdf.fonttype": 42, "font.family": "DejaVu Sans", "figure.dpi": DPI, "axes.titlesize": 7.5}
-    sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, "grid.linewidth": 0.5, "xtick.major.pad": 1})
+    more = {"grid.linewidth": 0.5, "xtick.major.pad": 1, "text.parse_math": False}  # a text with two $ is no formula
+    sns.set_theme(context="paper", style="whitegrid", rc={**size, **exact, **more})
 
 
 def save(figure: Figure, path: Path, *, photographs: bool = False) -> Path:

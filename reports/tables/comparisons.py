@@ -147,7 +147,7 @@ def cost_table(group: Group) -> Table | None:
         (
             f"{seeds_note(group)} Made on: {'; '.join(devices)}. images/s: prediction of the test split, all "
             "expressions of an image together, from decoded images to masks at their own size. Peak memory: of the "
-            "training process. Times are of one machine and are no part of what `verify` compares.",
+            "training process. Times are of one machine and are no part of what experiments.verify compares.",
         ),
         pd.DataFrame(numbers),
     )

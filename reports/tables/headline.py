@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.metrics.iou import precision_name
 from benchmark.metrics.statistics import paired_difference
+from benchmark.output import escaping
 from benchmark.results.schema import METRICS
 from benchmark.results.store import StoredResult
 from reports.groups import Group, Method, Report, kinds_of
@@ -109,7 +110,8 @@ def other_datasets(report: Report) -> str:
             runs = sum(len(method.results) for method in group.trained)
             collapsed = [one for method in group.trained for one in method.collapsed]
             said = f"; {len(collapsed)} of {runs} trained runs collapsed: {kinds_of(collapsed)}" if collapsed else ""
-            lines.append(f"* {group.title}: {variant.label} has mIoU {with_interval(variant)}{gain}{said}.")
+            said = f"{group.title}: {variant.label} has mIoU {with_interval(variant)}{gain}{said}."
+            lines.append(f"* {escaping.markdown(said)}")
     return "\n".join(["The best variant on the other datasets:\n", *lines]) if lines else ""
 
 

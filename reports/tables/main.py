@@ -148,12 +148,12 @@ def provenance_table(report: Report) -> Table:
         )
         rows.append((*fields, stored.result.protocol_version, meta.device))
     notes = [
-        "in run.*: whether `run` in params.yaml names it now. + changes: the code differed from that commit. "
+        "in run.*: whether run in params.yaml names it now. + changes: the code differed from that commit. "
         "collapsed: what the masks of the run collapsed to, with the share measured; unknown: not all are empty, "
         "and the masks that would tell more were not kept; training-free baselines cannot collapse."
     ]
     if absent := report.absent:
-        notes.append("Named by `run` but without a result: " + ", ".join(" · ".join(key) for key in absent) + ".")
+        notes.append("Named by run but without a result: " + ", ".join(" · ".join(key) for key in absent) + ".")
     return Table(
         "provenance",
         Path(),

@@ -1,6 +1,7 @@
 """A table, built once and printed as Markdown, CSV and LaTeX, and how numbers are printed in it.
 
-Shares are printed in percent with two decimals; a missing run is "–" in print and empty in CSV.
+Shares are printed in percent with two decimals; a missing run is "–" in print and empty in CSV. What a table holds is
+text, whoever wrote it: each format escapes it (benchmark/output/escaping.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from benchmark.output import escaping
 
 MISSING = "–"
 
@@ -42,9 +45,12 @@ class Table:
 
 def markdown(table: Table) -> str:
     """A pipe table and its notes."""
-    lines = [_pipes(table.header), _pipes(["---", *["---:"] * (len(table.header) - 1)])]
-    lines += [_pipes([f"**{cell.text}**" if cell.bold else cell.text for cell in row]) for row in table.rows]
-    return "\n\n".join(["\n".join(lines), *table.notes]) + "\n"
+    header, notes = ([escaping.markdown(text) for text in texts] for texts in (table.header, table.notes))
+    lines = [_pipes(header), _pipes(["---", *["---:"] * (len(header) - 1)])]
+    for row in table.rows:
+        cells = [(escaping.markdown(cell.text), cell.bold) for cell in row]
+        lines.append(_pipes([f"**{text}**" if bold else text for text, bold in cells]))
+    return "\n\n".join(["\n".join(lines), *notes]) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -52,18 +58,18 @@ def latex(table: Table) -> str:
     lines = [
         r"\begin{table*}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape_latex(table.title)}. {' '.join(escape_latex(note) for note in table.notes)}}}",
+        rf"\caption{{{escaping.latex(table.title)}. {' '.join(escaping.latex(note) for note in table.notes)}}}",
         rf"\label{{tab:{'-'.join([*table.folder.parts, table.name])}}}",
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{"
         rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
         r"\toprule",
-        " & ".join(escape_latex(name) for name in table.header) + r" \\",
+        " & ".join(escaping.latex(name) for name in table.header) + r" \\",
         r"\midrule",
     ]
     for place, row in enumerate(table.rows):
         if place and place == table.rule_before:
             lines.append(r"\midrule")
-        cells = (rf"\textbf{{{escape_latex(cell.text)}}}" if cell.bold else escape_latex(cell.text) for cell in row)
+        cells = (rf"\textbf{{{escaping.latex(cell.text)}}}" if cell.bold else escaping.latex(cell.text) for cell in row)
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]) + "\n"
 
@@ -74,30 +80,11 @@ def save(table: Table, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
-    table.numbers.to_csv(folder / f"{table.name}.csv", index=False, lineterminator="\n")
-
-
-def escape_latex(text: str) -> str:
-    """Text -> LaTeX that prints it."""
-    special = {character: rf"\{character}" for character in "&%$#_{}"}
-    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {
-        "–": "--",
-        "−": "$-$",
-        "≥": r"$\geq$",
-        "·": r"$\cdot$",
-        "×": r"$\times$",
-        "±": r"$\pm$",
-        "†": r"$\dagger$",
-        "‡": r"$\ddagger$",
-        "<": "$<$",
-        ">": "$>$",
-    }
-    return "".join(special.get(character, character) for character in text)
+    (folder / f"{table.name}.csv").write_text(escaping.csv_table(table.numbers), encoding="utf-8")
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return f"| {' | '.join(cells)} |"
 
 
 def percent(share: float) -> str:

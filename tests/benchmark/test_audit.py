@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmark.audit.audit import Audit, audit
 from benchmark.audit.image_facts import ImageFacts, measure_images, near_copies
 from benchmark.audit.mask_facts import HEAT, measure_masks
 from benchmark.audit.positions import Position, contradiction, stated_position
+from benchmark.audit.resized import contrast
 from benchmark.data.samples import (
     Dataset,
     Manifest,
@@ -30,6 +32,7 @@ from benchmark.data.samples import (
     load_dataset,
     make_sample,
     mask_bbox,
+    save_dataset,
 )
 from tests.conftest import make_fake_dataset
 from tests.many import PLANTED, make_many
@@ -144,6 +147,39 @@ def test_empty_masks_are_no_finding_where_expressions_are_of_what_is_not_there(t
     forbidden = one_sample(tmp_path, nothing, "the ship", no_target=True)
     manifest = forbidden.manifest.model_copy(update={"no_target": False})
     assert audit(dataclasses.replace(forbidden, manifest=manifest)).finding("empty masks").count == 1
+
+
+def test_resized_images_are_listed_with_the_contrast_of_either_rule(tmp_path: Path) -> None:
+    """Of two images of 105 rows one was stretched after its mask was made, one has five rows more."""
+    mask = box_mask(60, 30)
+    scene = np.where(mask, 200, 40).astype(np.uint8)[..., None].repeat(3, axis=-1)
+    Image.fromarray(scene).resize((100, 105), Image.Resampling.BILINEAR).save(tmp_path / "stretched.png")
+    Image.fromarray(np.pad(scene, ((0, 5), (0, 0), (0, 0)))).save(tmp_path / "longer.png")
+    rows = [make_sample(name, name, f"{name}.png", "test", "the box", "box", mask) for name in ("stretched", "longer")]
+    about = {"name": "odd", "source": "drawn", "licence": "CC0", "citation": "none"}
+    save_dataset(tmp_path / "data", pd.DataFrame(rows), **about, images=tmp_path, fit=True)
+    result = audit(load_dataset(tmp_path / "data", tmp_path), image_size=(100, 100))
+    assert (result.finding("rows of another size").count, result.finding("images of another size").count) == (0, 2)
+    finding = result.finding("images resized to their masks")
+    assert (finding.count, finding.checked) == (2, 2)
+    found = {}
+    for example in finding.examples:
+        said = re.fullmatch(
+            r"105x100 -> 100x100 \(height x width\); contrast ([\d.]+) resized, ([\d.]+) cut or padded", example.detail
+        )
+        assert said is not None
+        found[example.images[0]] = (float(said[1]), float(said[2]))
+    assert found["stretched.png"][0] > found["stretched.png"][1]
+    assert found["longer.png"][0] < found["longer.png"][1]
+
+
+def test_a_contour_is_not_where_the_image_ends() -> None:
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    pixels[5:, :] = 100
+    mask = np.zeros((20, 20), bool)
+    mask[5:, :] = True
+    assert contrast(pixels, mask) == 50  # half of the step on either side of it
+    assert contrast(pixels, np.ones((20, 20), bool)) == contrast(pixels, np.zeros((20, 20), bool)) == 0
 
 
 def test_a_mask_of_another_size_is_refused_by_name(tmp_path: Path) -> None:

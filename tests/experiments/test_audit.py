@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.output.terminal import terminal
 from experiments import audit as command
 from reports.audit.pictures import heat_map, thumbnail
 from tests.conftest import make_fake_dataset
@@ -66,15 +69,40 @@ def test_the_page_needs_nothing_else_and_shows_what_was_found(
     assert "2 of them" not in page  # all of a few are shown, and nothing says that they are a choice
 
 
-def test_words_of_a_dataset_are_text_on_the_page_and_never_markup(project: Path) -> None:
+def test_words_of_a_dataset_are_text_on_the_page_and_never_markup(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, boxes, _ = command.opened("synthetic")
     data.samples.loc[0, "category"] = "<b>&"
     data.samples.loc[:, "expression"] = "<script>alert(1)</script> [red]"
+    said = data.manifest.model_copy(update={"licence": "<i>own</i>", "source": "<script>alert(2)</script>"})
+    data = replace(data, manifest=said)
     found = command.audit(data, boxes=boxes)
     page = command.write_audit(project / "out", found, data).read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "<td>&lt;b&gt;&amp;</td>" in page
+    assert "&lt;i&gt;own&lt;/i&gt;" in page
+    command.print_summary(terminal(), replace(found, dataset="[/27L] [red] :ship:"))
+    assert "[/27L] [red] :ship:: 72 samples" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_place_that_cannot_be_written_is_named_without_a_traceback(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "out/index.html")
+
+    monkeypatch.setattr(command, "write_audit", refuse)
+    with pytest.raises(SystemExit, match="1"):
+        command.main("synthetic")
+    assert "error: out/index.html: Permission denied; make it readable" in capsys.readouterr().err
+    (project / "file").touch()
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    with pytest.raises(SystemExit, match="1"):
+        command.main("synthetic", out=project / "file" / "page")
+    assert "give another path" in capsys.readouterr().err
 
 
 def test_the_same_dataset_gives_the_same_bytes(project: Path) -> None:

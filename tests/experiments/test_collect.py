@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +112,52 @@ def test_artifacts_lie_beside_the_database_and_show_every_example(place: Place) 
     assert sorted(shown) == [(text, pytest.approx(iou, abs=1e-4)) for text, iou in sorted(there)]
     for picture in said["picture"]:
         assert np.asarray(Image.open(folder / Path(picture).name)).std() > 0
+
+
+def test_no_credential_and_no_markup_reaches_mlflow(place: Place) -> None:
+    folder = place.results / RUN
+    stored = load_result(folder)
+    config = {"root": "https://me:geheim@host/x", "list": ["http://h/?token=geheim"]}
+    run = stored.result.run.model_copy(update={"outside": "<b>[a](b) **c**", "config": config})
+    meta = stored.result.meta.model_copy(update={"device": "cpu \x1b[31m", "git_commit": "`x`"})
+    result = stored.result.model_copy(update={"run": run, "meta": meta})
+    lines = stored.lines.assign(category="=1+1")
+    save_result(folder, result, lines, stored.curve, stored.predictions, stored.sweep)
+    assert "geheim" not in (folder / "result.json").read_text()
+    (folder / "result.json").write_text((folder / "result.json").read_text().replace("***@", "me:geheim@"))
+    record = to_record(load_result(folder), place.results / "fake_scenes" / "examples.parquet")
+    assert record.params["root"] == "https://***@host/x"
+    for told in (record.name, record.about, *record.tags.values(), *record.params.values()):
+        assert "geheim" not in told
+        assert "\x1b" not in told
+    assert not any(b"geheim" in content for content in record.artifacts.values())
+    described = record.tags["mlflow.note.content"]
+    assert r"**\<b>[a\](b) \*\*c\*\***" in described
+    assert r"commit \`x\`" in described
+    assert b"'=1+1" in record.artifacts["samples.csv"]
+    assert b",=1+1" not in record.artifacts["samples.csv"]
+    assert place.collect() == {"new": 2, "replaced": 0, "unchanged": 0}
+
+
+def test_a_password_is_in_no_error_of_the_store(subtests: pytest.Subtests) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closing:
+        closed = closing.getsockname()[1]
+    for uri, said in (
+        ("postgresql+nodriver://me:geheim@127.0.0.1/db", "unset it to use sqlite:///mlflow.db"),
+        (f"http://me:geheim@127.0.0.1:{closed}", "Start the server"),
+        ("htp://me:geheim@host", "unset it to use sqlite:///mlflow.db"),
+    ):
+        with subtests.test(msg=uri), pytest.raises(TrackingError, match=said) as raised:
+            TrackingStore(uri)
+        assert "geheim" not in str(raised.value)
+        assert raised.value.__cause__ is None
+
+
+def test_a_database_without_its_driver_is_an_error_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(TrackingError, match=r"psycopg.*Install the driver, correct MLFLOW_TRACKING_URI") as raised:
+        TrackingStore("postgresql://me:geheim@127.0.0.1/db")
+    assert "geheim" not in str(raised.value)
 
 
 def test_a_collapsed_run_is_tagged_described_and_in_the_table(

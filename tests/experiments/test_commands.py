@@ -49,6 +49,23 @@ def test_an_unknown_key_in_params_is_named_with_its_file(project: Path, capsys: 
     assert "train.weight_decy: unknown key; did you mean 'weight_decay'?" in message
 
 
+def test_data_laid_by_hand_that_dvc_s_copy_lacks_says_which_path_to_give(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`dvc exp run --temp` and `--queue`: instead of asking to download what is there."""
+    copy = project / "here" / ".dvc" / "tmp" / "exps" / "tmpabc"
+    copy.mkdir(parents=True)
+    shutil.copy(project / "params.yaml", copy)
+    there = project / "shared" / "data" / "dubai_aerial"
+    there.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    with pytest.raises(SystemExit, match="1"):
+        fetch.main("dubai")
+    said = failed(capsys)
+    assert f"dvc exp run -S 'datasets.dubai.root={there}', or run without --temp and --queue" in said
+    assert "download" not in said
+
+
 def test_training_before_fetching_says_how_to_fetch(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         train.main("synthetic", "mini", "rsrefseg", 0)

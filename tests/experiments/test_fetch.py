@@ -16,6 +16,7 @@ from benchmark.data.samples import load_dataset
 from benchmark.datasets import DATASETS
 from experiments import evaluate, fetch, train
 from tests.layouts import COLOURS, LAYOUTS
+from tests.newer_layouts import write_lines
 from tests.tiny import _SAM, _clip, write_foundation
 
 OWN: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "min_area": 0.002, "per_image": 3}
@@ -23,6 +24,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "refsegrs": {"allow_count_mismatch": True},
     "rrsisd": {"allow_count_mismatch": True},
     "risbench": {"allow_count_mismatch": True},
+    "rrsishr": {"allow_count_mismatch": True},
+    "nwpurefer": {},
+    "aeriald": {"per_target": 1},
     "vhr10": {"allow_count_mismatch": True},
     "coco": {"kind": "coco", "patch": None, "multiple": 1, "absent": 1, **OWN},
     "masks": {"kind": "masks", "patch": 64, "classes": COLOURS, **OWN},
@@ -85,7 +89,9 @@ def test_every_layout_is_fetched_trained_on_and_measured(
     fetch.main(dataset=name)
     said = capsys.readouterr().out
     assert f"-> data/{name}" in said
-    assert "100.0% with a category" in said
+    assert ("100.0% with a category" in said) == (name != "nwpurefer")  # of nothing there is no category
+    spec = DATASETS[name].spec if name in DATASETS else None
+    assert said.count(f"{name}: not confirmed: ") == (len(spec.unconfirmed) if spec is not None else 0)
     train.main(dataset=name, model="mini", variant="rsrefseg", seed=0)
     evaluate.main(dataset=name, model="mini", variant="rsrefseg", seed=0)
     folder = Path("results") / name / "mini" / "rsrefseg" / "0"
@@ -96,8 +102,8 @@ def test_every_layout_is_fetched_trained_on_and_measured(
     assert lines["mask_area"].tolist() == samples["mask_area"].tolist()
     assert result["data"]["counts"]["test"]["samples"] == len(samples)
     metrics = result["eval"]["test"]["metrics"]
-    assert ("no_target_accuracy" in metrics) == (name == "coco")
-    assert (samples["mask_area"] == 0).any() == (name == "coco")
+    assert ("no_target_accuracy" in metrics) == (name in ("coco", "nwpurefer"))
+    assert (samples["mask_area"] == 0).any() == (name in ("coco", "nwpurefer"))
 
 
 def test_fetching_twice_gives_the_same_bytes(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +125,24 @@ def test_what_is_left_out_is_said(
     assert re.search(
         r"coco: \d+ of \d+ instances are no sample of any patch.* and 3 are crowds", capsys.readouterr().out
     )
+
+
+def test_json_lines_need_the_images_alone_and_resized_ones_are_counted(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = {"root": "raw/rrsisd", "allow_count_mismatch": True, "lines": "datainfo/rrsisd_{split}.jsonl"}
+    edit_params(workplace, tmp_path, monkeypatch, rrsisd=lines)
+    write_lines("rrsisd", Path("raw/rrsisd"))
+    shutil.rmtree("raw/rrsisd/rrsisd")
+    fetch.main(dataset="rrsisd", offline=True)
+    assert (
+        "rrsisd: 2 images have another size than their masks and are resized to it (height x width): "
+        "images/rrsisd/JPEGImages/00004.jpg 97x96 -> 96x96, images/rrsisd/JPEGImages/00006.jpg 94x96 -> 96x96"
+    ) in " ".join(capsys.readouterr().out.split())
+    shutil.rmtree("raw/rrsisd/images")
+    said = error(capsys, dataset="rrsisd", offline=True)
+    assert "rrsisd needs JPEGImages.zip: --offline" in said
+    assert "instances.json" not in said.split("The files, and where they go:")[1]
 
 
 def error(capsys: pytest.CaptureFixture[str], **arguments: Any) -> str:
@@ -165,12 +189,16 @@ def test_settings_that_cannot_be_used_are_named(
         ("mine", {"kind": "voc", "root": "x"}, "datasets.mine.kind = 'voc': unknown; known: coco, masks"),
         ("mine", {"kind": "cocoo", "root": "x"}, "did you mean 'coco'"),
         ("risbench", {"kind": "coco", "root": "x"}, "risbench has its own files; leave kind out"),
-        ("../mine", {"kind": "coco", "root": "x"}, "'../mine' cannot name a folder"),
+        ("../mine", {"kind": "coco", "root": "x"}, "'../mine': cannot name a folder"),
         ("coco", {"kind": "coco", "root": "raw/coco"}, "licence: missing; add it"),
         ("refsegrs", {"rot": "x"}, "rot: unknown key; did you mean 'root'"),
         ("refsegrs", {"root": "elsewhere", "allow_count_mismatch": True}, "refsegrs needs RefSegRS.zip: --offline"),
         ("vhr10", {"root": "elsewhere"}, "vhr10 needs NWPU VHR-10 dataset.zip: --offline.*torchgeo/vhr10"),
         ("risbench", {"root": "elsewhere"}, "risbench needs RISBench.zip: it can be got by hand only"),
+        ("rrsishr", {"root": "elsewhere"}, r"rrsishr needs refs\(unc\).p: it can be got by hand only"),
+        ("nwpurefer", {"root": "elsewhere"}, r"nwpurefer needs new_refs\(unc\).p: it can be got by hand only"),
+        ("nwpurefer", {"language": "latin"}, "language = 'latin'|language: "),
+        ("aeriald", {"root": "elsewhere"}, "aeriald needs aeriald.zip: --offline.*luisml77/aerial-d"),
         (
             "coco",
             {"kind": "coco", "root": "elsewhere", **OWN},

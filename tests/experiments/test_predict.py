@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from benchmark.data.images import read_image
 from benchmark.results.pictures import overlay
 from experiments import predict
 from experiments.runs import load_model
 from models.checkpoint import save_tensors
+from models.rsrefseg import RSRefSeg
 from models.weights.foundation import load_clip
 from tests.trained import CONFIG, RESULT, RUN, make_trained_project, picture
 
@@ -106,6 +109,18 @@ def test_common_formats_are_read_as_rgb(subtests: pytest.Subtests, project: Path
             np.testing.assert_array_equal(np.array(Image.open("out_mask.png")) > 0, mask)
 
 
+def test_expressions_and_paths_are_printed_as_they_are(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    texts = ("the runway marked [/27L]", "[red] ship", "road :ship: \x1b[31m")
+    run(*texts, out="[bold]/out.png")
+    printed = capsys.readouterr().out
+    for said in (*texts[:2], "road :ship: \\x1b[31m", "[bold]/out_1.png", "[bold]/out_3_mask.png"):
+        assert said in printed
+    assert len(list(Path("[bold]").iterdir())) == 6
+
+
 def test_an_expression_that_is_cut_is_noted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("the red ship " * 9)
     assert "note: 1 expressions hold more than 10 tokens and were cut" in " ".join(capsys.readouterr().out.split())
@@ -136,33 +151,60 @@ def test_what_is_no_image_is_refused_by_name(project: Path, capsys: pytest.Captu
     whole = Path("scene.png").read_bytes()
     Path("half.png").write_bytes(whole[: len(whole) // 2])
     Path("folder.png").mkdir()
-    assert "notes.png: not an image that can be read" in refused(capsys, image="notes.png")
+    assert "image notes.png cannot be read to its end: it is no PNG, JPEG" in refused(capsys, image="notes.png")
     Path("notes.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
-    assert "notes.png: not an image that can be read" in refused(capsys, image="notes.png")  # runs no Ghostscript
-    assert "half.png: damaged" in refused(capsys, image="half.png")
-    assert "folder.png: damaged or not a file" in refused(capsys, image="folder.png")
-    assert "nowhere.png: no such image" in refused(capsys, image="nowhere.png")
+    assert "image notes.png cannot be read to its end" in refused(capsys, image="notes.png")  # runs no Ghostscript
+    assert "image half.png cannot be read to its end" in refused(capsys, image="half.png")
+    assert "image folder.png is a folder; give a file" in refused(capsys, image="folder.png")
+    assert "image nowhere.png does not exist" in refused(capsys, image="nowhere.png")
+
+
+def test_an_image_is_what_it_is_in_a_dataset(project: Path, subtests: pytest.Subtests) -> None:
+    deep = np.random.default_rng(0).integers(1, 4000, (51, 90, 4)).astype(np.uint16)
+    tifffile.imwrite("deep.tif", deep, photometric="rgb", extrasamples=["unspecified"])
+    tifffile.imwrite("share.tif", (deep[..., :3] / 4000).astype(np.float32), photometric="rgb")
+    picture().save("two.tif", save_all=True, append_images=[picture(20, 20)])
+    exif = Image.Exif()
+    exif[274] = 6
+    picture().save("turned.jpg", exif=exif)
+    for name in ("deep.tif", "share.tif", "two.tif", "turned.jpg"):
+        with subtests.test(name):
+            run("the red ship", image=name)
+            (mask,) = expected(Image.fromarray(read_image(Path(name))), "the red ship")
+            np.testing.assert_array_equal(np.array(Image.open("out_mask.png")) > 0, mask)
+    assert Image.open("out_mask.png").size == (51, 90)
+
+
+def test_where_there_is_no_data_nothing_is_predicted(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear = picture(mode="RGBA")
+    clear.paste((1, 2, 3, 0), (0, 0, 30, 51))
+    clear.save("clear.png")
+    monkeypatch.setattr(
+        RSRefSeg, "predict", lambda self, images, texts, index: [np.ones(images[0].shape[1:], bool) for _ in texts]
+    )
+    run("the red ship", image="clear.png")
+    mask = np.array(Image.open("out_mask.png")) > 0
+    assert not mask[:, :30].any()
+    assert mask[:, 30:].all()
+    assert "note: 33.3% of clear.png has no data; nothing is predicted there" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_what_would_need_a_guess_to_be_rgb_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Image.fromarray(np.zeros((9, 9), dtype=np.uint16)).save("deep.tif")
     picture(mode="CMYK").save("print.jpg")
-    picture(mode="RGBA").save("two.tif", save_all=True, append_images=[picture(mode="RGBA")])
-    clear = picture(mode="RGBA")
-    clear.putpixel((0, 0), (1, 2, 3, 0))
-    clear.save("clear.png")
-    assert "deep.tif: has mode I;16; make it 8-bit RGB first" in refused(capsys, image="deep.tif")
-    assert "print.jpg: has mode CMYK" in refused(capsys, image="print.jpg")
-    assert "two.tif: holds 2 images" in refused(capsys, image="two.tif")
-    assert "clear.png: has transparent pixels" in refused(capsys, image="clear.png")
+    picture().save("scene.jp2")
+    assert "print.jpg has colours of kind CMYK" in refused(capsys, image="print.jpg")
+    assert "convert it: gdal_translate scene.jp2 scene.tif" in refused(capsys, image="scene.jp2")
 
 
 def test_an_image_too_large_to_be_one_is_refused(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in (1000, 3000):  # the image is more than twice as large, and less
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        assert "scene.png: too large" in refused(capsys)
+    monkeypatch.setattr("benchmark.data.images.raster.MAX_PIXELS", 3000)
+    assert "image scene.png says it is 90 x 51 pixels, more than the 3,000" in refused(capsys)
 
 
 def test_an_output_where_nothing_can_or_should_be_written_is_refused(

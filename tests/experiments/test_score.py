@@ -77,6 +77,7 @@ def test_lines_and_folders_give_the_same(place: Dataset) -> None:
             write_lines(Path("b.jsonl"), dict(reversed(masks.items())), key="segmentation", plain=True),
             write_folder(Path("c"), masks),
             write_folder(Path("d"), masks, value=1),
+            write_folder(Path("e"), masks, value=254),
         )
     ]
     assert all(lines.equals(found[0]) for lines in found)
@@ -160,13 +161,20 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
 
     one = folder / "test_0_0.png"
     Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8)).save(one)
-    refused("256 different values")
+    refused("the values 1 and 2 besides 0; .*save it as 0 and 255")
+    Image.fromarray(masks["test_0_0"].astype(np.uint8) + 254).save(one)
+    refused("the values 254 and 255 and no 0")
+    coloured = Image.fromarray(masks["test_0_0"].astype(np.uint8), "P")
+    coloured.putpalette([255, 255, 255, 200, 0, 0])
+    coloured.save(one)
+    refused(r"the values \(200, 0, 0\) and 255 and no 0")
     Image.fromarray(masks["test_0_0"][:-1].astype(np.uint8)).save(one)
     refused("is 63x64 .*its image 64x64")
     one.write_bytes(b"no image")
     refused(r"test_0_0\.png cannot be read")
     one.unlink()
     refused("no mask, for example 'test_0_0'")
+    (folder / "._test_0_1.png").write_bytes(b"\0\5\x16\7")  # a Mac's; ignored
     (folder / "notes.txt").write_text("x")
     refused(r"notes\.txt is no PNG")
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):

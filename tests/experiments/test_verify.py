@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from benchmark.metrics.collapse import Collapse
+from benchmark.output.terminal import terminal
 from benchmark.results.store import StoredResult, find_results, run_key, save_result
 from experiments import verify
 from experiments.verify import TOLERANCE_CONTROL, compare_results
@@ -65,6 +66,17 @@ def test_a_run_that_collapsed_on_one_side_only_is_off_and_said(
     assert {one.verdict for one in compare_results(fallen, fallen)} == {"same"}
     unknown = {**committed, key: replace(one, predictions=one.predictions.iloc[:6])}
     assert {one.verdict for one in compare_results(unknown, fallen)} == {"same"}
+
+
+def test_names_and_words_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
+    found = verify.Comparison("[/27L] · [red] · :ship:", "collapsed", "[b]", None, "off")
+    verify.print_comparison(terminal(), [found], 0.03, False)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "[/27L] · [red] · :ship:" in printed
+    assert "[b]" in printed
 
 
 def test_runs_of_one_side_and_other_runs_are_said(committed: Results) -> None:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from benchmark.data.samples import Dataset, SampleError, load_dataset
 from benchmark.datasets import DATASETS
-from tests.layouts import LAYOUTS, SIDE
+from tests.layouts import LAYOUTS
+from tests.pictures import SIDE
 
 NAMES = ("refsegrs", "risbench", "rrsisd")
+NEWER = ("rrsishr", "nwpurefer", "aeriald")
 SCENES = 3
 Faults = Mapping[str, tuple[str, Callable[[Path], object], str]]  # case -> dataset, what spoils it, the message
 
@@ -26,6 +28,14 @@ def fakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in NAMES:
         LAYOUTS[name](folder / name, SCENES, SIDE)
     return {name: folder / name for name in NAMES}
+
+
+@pytest.fixture(scope="session")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("newer")
+    for name in NEWER:
+        LAYOUTS[name](folder / name, SCENES, SIDE)
+    return {name: folder / name for name in NEWER}
 
 
 def build(name: str, root: Path, folder: Path, **changes: Any) -> Dataset:

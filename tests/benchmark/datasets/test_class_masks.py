@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.data.samples import SampleError, decode_mask, load_dataset
+from benchmark.data.samples import SampleError, decode_mask, load_dataset, read_image
 from benchmark.datasets.class_masks import MasksConfig, build
 from tests.layouts import COLOURS, write_masks
 
@@ -96,7 +99,7 @@ def test_all_files_that_cannot_be_read_are_named_at_once(fake: Path, tmp_path: P
     with pytest.raises(
         SampleError,
         match=rf"2 files of {root} cannot be read; it needs .*:\n  image .*/train/images/scene 1.png .*\n"
-        "  image .*/test/masks/scene 0.png .*fetch it again$",
+        "  mask .*/test/masks/scene 0.png is GIF, .*convert it: magick .*$",
     ):
         build(tmp_path / "data", config(root))
     assert not (tmp_path / "data").exists()
@@ -160,6 +163,111 @@ def test_a_background_has_to_be_listed_for_something_to_be_absent_before_it(
     assert "#000000 (11,088)" in caplog.text
 
 
+def write_values(root: Path, save: Callable[[np.ndarray, Path], object], suffix: str = ".png") -> Path:
+    """One image a split, and a mask of it with the values 0 to 3."""
+    values = np.zeros((64, 64), np.uint8)
+    for value, (x, y) in enumerate(((4, 4), (36, 4), (4, 36)), start=1):
+        values[y : y + 20, x : x + 20] = value
+    for split in ("train", "val", "test"):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        Image.fromarray(np.stack([values * 60 + 30] * 3, axis=-1)).save(root / split / "images" / "a.png")
+        save(values, root / split / "masks" / f"a{suffix}")
+    return root
+
+
+def in_palette(values: np.ndarray, path: Path) -> None:
+    image = Image.fromarray(values, "P")
+    image.putpalette([0, 0, 0, 200, 30, 30, 30, 200, 30, 30, 30, 200])
+    image.save(path)
+
+
+NUMBERS = {"classes": {"house": 1, "field": 2, "pond": 3}, "background": [0]}
+GREYS = {"classes": {"house": "#010101", "field": "#020202", "pond": "#030303"}, "background": ["#000000"]}
+LABELS: dict[str, tuple[Callable[[np.ndarray, Path], object], str, tuple[dict[str, Any], ...]]] = {
+    "8 bits": (lambda v, p: Image.fromarray(v).save(p), ".png", (NUMBERS, GREYS)),
+    "16 bits": (lambda v, p: Image.fromarray(v.astype("uint16")).save(p), ".png", (NUMBERS, GREYS)),
+    "a palette": (in_palette, ".png", (NUMBERS,)),
+    "RGB": (lambda v, p: Image.fromarray(np.stack([v] * 3, axis=-1)).save(p), ".png", (NUMBERS, GREYS)),
+    "TIFF": (lambda v, p: tifffile.imwrite(p, v), ".tif", (NUMBERS, GREYS)),
+    "16-bit TIFF": (lambda v, p: tifffile.imwrite(p, v.astype("uint16")), ".TIFF", (NUMBERS, GREYS)),
+    "float TIFF": (lambda v, p: tifffile.imwrite(p, v.astype("float32")), ".tif", (NUMBERS, GREYS)),
+    "with a no-data value": (
+        lambda v, p: tifffile.imwrite(p, v, extratags=[(42113, "s", 0, "0", True)]), ".tif", (NUMBERS,),
+    ),
+    "BMP": (lambda v, p: Image.fromarray(v).save(p), ".bmp", (NUMBERS, GREYS)),
+}  # fmt: skip
+
+
+def test_labels_of_any_depth_keep_their_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    tables = []
+    for number, (case, (save, suffix, settings)) in enumerate(LABELS.items()):
+        root = write_values(tmp_path / f"{number}" / "land", save, suffix)
+        for way, changes in enumerate(settings):
+            with subtests.test(f"{case}, {way}"):
+                build(tmp_path / f"{number}-{way}", config(root, absent=2, **changes))
+                samples = load_dataset(tmp_path / f"{number}-{way}").samples
+                assert set(samples["category"]) == {"house", "field", "pond"}
+                tables.append(samples)
+    assert all(table.equals(tables[0]) for table in tables)
+
+
+def test_labels_above_255_are_told_by_whole_numbers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_values(tmp_path / "a" / "land", lambda v, p: Image.fromarray(v.astype("uint16") * 300).save(p))
+    build(tmp_path / "numbers", config(root, classes={"house": 300, "field": 600, "pond": 900}, background=[0]))
+    assert set(load_dataset(tmp_path / "numbers").samples["category"]) == {"house", "field", "pond"}
+    with pytest.raises(SampleError, match="no samples for split"):
+        build(tmp_path / "colours", config(root, **GREYS))
+    assert "values above 255, which only whole numbers in classes can name (3,600)" in caplog.text
+
+
+def test_masks_that_are_no_labels_are_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for number, (message, save, suffix, changes) in enumerate((
+        ("is in colour, and classes gives whole numbers", in_colour, ".png", NUMBERS),
+        ("3 bands of type uint16; .*gdal_translate -b 1", lambda v, p: tifffile.imwrite(
+            p, np.stack([v.astype("uint16")] * 3, axis=-1), photometric="rgb"), ".tif", NUMBERS),
+        ("float32 that are no whole numbers", lambda v, p: tifffile.imwrite(p, v / np.float32(2)), ".tif", NUMBERS),
+        ("kind MINISWHITE, whose 0 is white", lambda v, p: tifffile.imwrite(p, v, photometric="miniswhite"), ".tif",
+         NUMBERS),
+        (r"a\.\* does not exist \(a\.jpg is of a kind that changes labels", lambda v, p: Image.fromarray(v).save(p),
+         ".jpg", NUMBERS),
+    )):  # fmt: skip
+        root = write_values(tmp_path / f"{number}" / "land", save, suffix)
+        with subtests.test(message), pytest.raises((SampleError, FileNotFoundError), match=message):
+            build(tmp_path / "data", config(root, **changes))
+
+
+def in_colour(values: np.ndarray, path: Path) -> None:
+    Image.fromarray(np.stack([values, values * 2, values * 3], axis=-1)).save(path)
+
+
+def test_what_a_mac_lays_beside_files_is_ignored(fake: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(fake, tmp_path / "land")
+    for kind in ("images", "masks"):
+        (root / "train" / kind / "._scene 0.png").write_bytes(b"\0\5\x16\7")
+        (root / "train" / kind / ".DS_Store").write_bytes(b"")
+    build(tmp_path / "one", config(root))
+    build(tmp_path / "other", config(fake))
+    assert (tmp_path / "one/samples.parquet").read_bytes() == (tmp_path / "other/samples.parquet").read_bytes()
+
+
+def test_an_image_with_an_orientation_tag_is_turned_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_values(tmp_path / "land", lambda v, p: Image.fromarray(v).save(p))
+    seen = Image.open(root / "train/images/a.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    seen.transpose(Image.Transpose.ROTATE_90).save(root / "train/images/a.png", exif=exif)
+    with caplog.at_level(logging.WARNING, "benchmark.datasets"):
+        build(tmp_path / "data", config(root, **NUMBERS))
+    assert "data: 1 images have an orientation tag and were turned by it" in caplog.text
+    dataset = load_dataset(tmp_path / "data")
+    (name,) = dataset.manifest.turned
+    assert dataset.manifest.turned[name] == 6
+    assert np.array_equal(read_image(dataset.images / name), np.array(seen))
+
+
 def test_settings_that_make_no_sense_are_refused(subtests: pytest.Subtests) -> None:
     faults: list[tuple[dict[str, Any], str]] = [
         ({"background": ["#0B6E4F"]}, "class 'ship' has a colour #0B6E4F that is background too"),
@@ -170,6 +278,10 @@ def test_settings_that_make_no_sense_are_refused(subtests: pytest.Subtests) -> N
             "class 'ship' has a colour #0B6E4F that another class has",
         ),
         ({"classes": {}}, "classes"),
+        ({"classes": {"ship": 3, "boat": 3}}, "class 'ship' has a value 3 that another class has"),
+        ({"classes": {"ship": 3, "boat": "#000004"}}, "mix colours and whole numbers"),
+        ({"classes": {"ship": 3}, "background": ["#000000"]}, "mix colours and whole numbers"),
+        ({"classes": {"ship": True}}, "write a colour as"),
         ({"classes": {"ship": 1 << 24}}, "classes"),
         ({"val": ["train"]}, "'train'] are in more than one split"),
         ({"citation": None}, "citation"),

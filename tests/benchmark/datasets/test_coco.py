@@ -15,11 +15,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
-from benchmark.datasets.coco import CocoConfig, build, words
+from benchmark.datasets.coco import CocoConfig, build
+from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Annotation, instance_mask
 from benchmark.datasets.patches import scale_mask
 from tests.benchmark.datasets.conftest import block
-from tests.layouts import _segmentation, write_coco
+from tests.layouts import write_coco
+from tests.pictures import segmentation_of
 
 ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "min_area": 0.002}
 
@@ -89,7 +91,7 @@ def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:
     crowd = [
         box(4, 4),
         box(40, 40, 2),
-        box(30, 4, iscrowd=1, segmentation=_segmentation(block(30, 4, 60, 16, 64, 64), 1)),
+        box(30, 4, iscrowd=1, segmentation=segmentation_of(block(30, 4, 60, 16, 64, 64), 1)),
     ]
     crowded = texts(make(tmp_path / "b", crowd), tmp_path / "two")
     plain = {"the ship", "the ship in the image"}
@@ -104,7 +106,8 @@ def test_what_became_no_sample_is_counted(tmp_path: Path, caplog: pytest.LogCapt
         build(tmp_path / "mine", config(root, patch=64))
     assert "mine: 9 of 12 images or patches have no sample and are left out" in caplog.text
     assert "mine: 3 of 9 instances are no sample of any patch, being too small, too large or slivers" in caplog.text
-    assert "and 3 are crowds" in caplog.text
+    assert "mine: 3 of 9 instances are crowds (iscrowd: 1) and have no sentence; if each is one object" in caplog.text
+    assert "datasets.mine.crowds: instances" in caplog.text
 
 
 def test_an_image_whose_name_is_too_long_for_a_patch_is_named(tmp_path: Path) -> None:
@@ -149,6 +152,7 @@ def test_windows_around_instances_are_scaled_and_what_they_cut_is_no_sample(tmp_
 
 def test_groups_and_what_is_not_there_are_written_when_asked_for(tmp_path: Path) -> None:
     root = make(tmp_path / "a", [box(4, 4), box(40, 4)])
+    edit("train", lambda c: c["annotations"][1].update(category_id=2))(root)  # what nobody annotated is never absent
     assert all(row["mask_area"] == 144 for row in rows(root, tmp_path / "usual"))
     asked = rows(root, tmp_path / "asked", multiple=2, absent=9)
     groups = [row for row in asked if row["mask_area"] == 288]

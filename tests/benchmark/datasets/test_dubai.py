@@ -14,11 +14,12 @@ from scipy import ndimage
 from benchmark.data.samples import Dataset, SampleError, decode_mask, load_dataset
 from benchmark.datasets.class_masks import build, find_regions
 from benchmark.datasets.dubai import CLASSES, DubaiConfig
-from benchmark.datasets.labels import read_colours, to_labels
+from benchmark.datasets.labels import read_codes, to_labels
 from benchmark.datasets.patches import starts
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "dubai_aerial"
 UNLABELED, STRAY = 0x9B9B9B, 0x000000
+CODES = {name: int(str(marker)[1:], 16) for name, marker in CLASSES.items()}  # 0xRRGGBB
 PATCH = 64
 
 
@@ -29,17 +30,17 @@ def colour(value: int) -> tuple[int, int, int]:
 def fake_labels(seed: int, height: int, width: int) -> NDArray[np.int64]:
     """Colours of a mask: land, a lake, a road across, buildings, a park, something unlabeled and a stray pixel."""
     rng = np.random.default_rng(seed)
-    colours = np.full((height, width), CLASSES["land"])
+    colours = np.full((height, width), CODES["land"])
     y, x = np.mgrid[:height, :width]
     for _ in range(3):
         cy, cx, radius = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(8, 18)
         name = ("water", "vegetation")[int(rng.integers(2))]
-        colours[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = CLASSES[name]
+        colours[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = CODES[name]
     row = int(rng.integers(8, height - 16))
-    colours[row : row + 6] = CLASSES["road"]
+    colours[row : row + 6] = CODES["road"]
     for _ in range(4):
         top, left = rng.integers(0, height - 14), rng.integers(0, width - 14)
-        colours[top : top + 12, left : left + 10] = CLASSES["building"]
+        colours[top : top + 12, left : left + 10] = CODES["building"]
     colours[-6:, -6:] = UNLABELED
     colours[0, 0] = STRAY
     return colours
@@ -111,10 +112,10 @@ def test_masks_are_connected_regions_of_one_colour(built: Dataset, fake: Path) -
         window = (slice(int(y[1:]), int(y[1:]) + PATCH), slice(int(x[1:]), int(x[1:]) + PATCH))
         rgb = np.asarray(Image.open(path).convert("RGB"))[window]
         mask = decode_mask(row["mask"], row["height"], row["width"])
-        assert (rgb[mask] == colour(CLASSES[row["category"]])).all()
+        assert (rgb[mask] == colour(CODES[row["category"]])).all()
         assert ndimage.label(mask, structure=np.ones((3, 3)))[1] == 1
         around = ndimage.binary_dilation(mask, structure=np.ones((3, 3))) & ~mask
-        assert not (rgb[around] == colour(CLASSES[row["category"]])).all(axis=-1).any()
+        assert not (rgb[around] == colour(CODES[row["category"]])).all(axis=-1).any()
 
 
 def test_patches_are_the_pixels_of_the_part(built: Dataset, fake: Path) -> None:
@@ -138,8 +139,8 @@ def test_no_sentence_names_a_colour(built: Dataset) -> None:
 def test_palette_masks_read_as_rgb(fake: Path) -> None:
     path = fake / "Tile 2" / "masks" / "image_part_001.png"
     assert Image.open(path).mode == "P"
-    colours, labels = fake_labels(21, 100, 150), to_labels(read_colours(path), CLASSES)
-    for index, value in enumerate(CLASSES.values(), start=1):
+    colours, labels = fake_labels(21, 100, 150), to_labels(read_codes(path, values=False), CLASSES)
+    for index, value in enumerate(CODES.values(), start=1):
         assert np.array_equal(labels == index, colours == value)
     assert (labels[colours == UNLABELED] == 0).all()
     assert labels[0, 0] == 0
@@ -300,7 +301,7 @@ def test_the_real_imagery_is_read_as_its_readme_says() -> None:
     masks = sorted(REAL.glob("Tile */masks/*.png"))
     assert len(masks) == 54
     assert sum(Image.open(path).mode == "P" for path in masks) == 18
-    colours = read_colours(REAL / "Tile 1" / "masks" / "image_part_009.png")
+    colours = read_codes(REAL / "Tile 1" / "masks" / "image_part_009.png", values=False)
     shares = np.bincount(to_labels(colours, CLASSES).ravel(), minlength=6)
     assert (shares[1:] > 0).all()
 

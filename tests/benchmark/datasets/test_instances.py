@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 from benchmark.data.samples import SampleError
 from benchmark.datasets.instances import Annotation, instance_mask
 from tests.benchmark.datasets.conftest import block
-from tests.layouts import _segmentation
+from tests.pictures import segmentation_of
 
 
 def annotation(segmentation: Any, **more: Any) -> Annotation:
@@ -24,14 +24,14 @@ def test_every_way_of_writing_a_mask_reads_as_the_same_pixels(subtests: pytest.S
         for mask in (block(3, 4, 11, 9), block(0, 0, 30, 20), block(29, 19, 30, 20), block(0, 5, 1, 9)):
             with subtests.test(way):
                 assert np.array_equal(
-                    instance_mask(annotation(_segmentation(mask, kind)), 20, 30, Path("x.json")), mask
+                    instance_mask(annotation(segmentation_of(mask, kind)), 20, 30, Path("x.json")), mask
                 )
 
 
 def test_several_polygons_or_codes_mean_their_union() -> None:
     one, other = block(3, 4, 11, 9), block(20, 2, 25, 18)
-    polygons = [*_segmentation(one, 0), *_segmentation(other, 0)]
-    codes = [_segmentation(one, 2), _segmentation(other, 1)]
+    polygons = [*segmentation_of(one, 0), *segmentation_of(other, 0)]
+    codes = [segmentation_of(one, 2), segmentation_of(other, 1)]
     for segmentation in (polygons, codes):
         assert np.array_equal(instance_mask(annotation(segmentation), 20, 30, Path("x.json")), one | other)
 

@@ -15,7 +15,7 @@ import pytest
 from benchmark.data.samples import SampleError
 from benchmark.datasets import plain_pickle
 from benchmark.datasets.plain_pickle import read_plain_pickle
-from benchmark.datasets.rrsisd import read_refs
+from benchmark.datasets.refer import read_refs
 
 REFS = [
     {

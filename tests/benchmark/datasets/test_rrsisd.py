@@ -21,7 +21,7 @@ SHARED = Path(__file__).parents[4] / "shared" / "data" / "annotations"
 
 def test_rrsisd_counts_its_categories_from_zero(built: dict[str, Dataset], fakes: dict[str, Path]) -> None:
     assert rrsisd.CATEGORIES[18] == "vehicle"
-    annotations = json.loads((fakes["rrsisd"] / rrsisd.INSTANCES).read_text())["annotations"]
+    annotations = json.loads((fakes["rrsisd"] / rrsisd.LAYOUT.instances).read_text())["annotations"]
     found = built["rrsisd"].samples.set_index("sample_id")["category"]
     assert all("category_id" not in annotation for annotation in annotations)
     assert {str(a["id"]): rrsisd.CATEGORIES[a["categories_id"]] for a in annotations} == found.to_dict()
@@ -59,15 +59,18 @@ def test_an_excluded_sample_is_left_out_and_an_unknown_one_refused(fakes: dict[s
         build("rrsisd", fakes["rrsisd"], tmp_path / "c", exclude={999: "no such sample"})
 
 
-def edit_refs(root: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
-    path = root / rrsisd.REFS
+def edit_refs_at(path: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
     refs = pickle.loads(path.read_bytes())
     changed = change(refs)
     path.write_bytes(pickle.dumps(refs if changed is None else changed))
 
 
+def edit_refs(root: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
+    edit_refs_at(root / rrsisd.LAYOUT.refs, change)
+
+
 def edit_instances(root: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = root / rrsisd.INSTANCES
+    path = root / rrsisd.LAYOUT.instances
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
@@ -81,8 +84,9 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     ),
     "two truncated images": (
         "rrsisd",
-        lambda r: [cut(r / rrsisd.IMAGES / f"0000{number}.jpg") for number in (1, 3)],
-        r"2 images of .*rrsisd cannot be read; fetch or build the dataset again:\n  .*/data/rrsisd/samples.parquet: "
+        lambda r: [cut(r / rrsisd.LAYOUT.images / f"0000{number}.jpg") for number in (1, 3)],
+        r"2 images of .*rrsisd cannot be read or have another size; fetch or build the dataset again:\n  "
+        r".*/data/rrsisd/samples.parquet: "
         r"row 0 \(sample_id '1'\): image .*/00001.jpg .*\n  .*row 2 .*/00003.jpg .*fetch it again$",
     ),
     "refs of another kind": ("rrsisd", lambda r: edit_refs(r, lambda refs: {"a": 1}), r"refs\(unc\)\.p: all of it is"),
@@ -121,7 +125,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda r: edit_refs(r, lambda refs: refs[1]["sentences"][0].update(sent_id=1)),
         "has the same sample_id",
     ),
-    "not JSON": ("rrsisd", lambda r: cut(r / rrsisd.INSTANCES), "instances.json is not JSON"),
+    "not JSON": ("rrsisd", lambda r: cut(r / rrsisd.LAYOUT.instances), "instances.json is not JSON"),
     "no annotations": (
         "rrsisd",
         lambda r: edit_instances(r, lambda c: c.pop("annotations")),
@@ -139,7 +143,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     ),
     "a missing picture": (
         "rrsisd",
-        lambda r: (r / rrsisd.IMAGES / "00001.jpg").unlink(),
+        lambda r: (r / rrsisd.LAYOUT.images / "00001.jpg").unlink(),
         "JPEGImages/00001.jpg does not exist",
     ),
 }

@@ -18,7 +18,8 @@ from benchmark.datasets import DATASETS, refsegrs, risbench, rrsisd
 from benchmark.datasets.spec import Drive, Hub
 from benchmark.datasets.triplets import category_of, read_phrases
 from tests.benchmark.datasets.conftest import NAMES, SCENES, build, check_faults, cut
-from tests.layouts import LAYOUTS, SIDE, pictures
+from tests.layouts import LAYOUTS
+from tests.pictures import SIDE, pictures
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "annotations"
 
@@ -30,7 +31,7 @@ def test_the_declarations_say_what_is_published(subtests: pytest.Subtests) -> No
     for name, counts, size, categories, licence in (
         ("refsegrs", (2172, 431, 1817), (512, 512), 14, "CC-BY-4.0"),
         ("rrsisd", (12181, 1740, 3481), (800, 800), 20, "academic"),
-        ("risbench", (26300, 10013, 16159), (512, 512), 26, "academic"),
+        ("risbench", (26300, 10013, 16159), (512, 512), 26, "CC-BY-4.0"),
     ):
         with subtests.test(name):
             spec = DATASETS[name].spec
@@ -101,7 +102,7 @@ def test_every_sample_has_its_own_mask_and_the_image_it_was_drawn_on(
                 for row, expression in zip(rows.to_dict("records"), expressions, strict=True):
                     mask = decode_mask(row["mask"], row["height"], row["width"])
                     assert np.array_equal(mask, picture.regions[expression.region].mask)
-                pixels = np.asarray(Image.open(dataset.images / rows["image"].iloc[0]).convert("RGB")).astype(int)
+                pixels = dataset.pixels(rows["image"].iloc[0]).astype(int)
                 assert np.abs(pixels - picture.image).mean() < (10 if name == "rrsisd" else 1e-9)  # JPEG
 
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.data.images import Picture
+from benchmark.output.escaping import visible
 from experiments.published import Bin
-from experiments.webpage.answers import measured_share, percent, segment
+from experiments.webpage.answers import Answer, measured_share, percent, render, render_fault, segment
 from models.rsrefseg import RSRefSeg
+from tests.hostile import HOSTILE, Reader
 from tests.tiny import tiny_model, write_foundation
 from tests.trained import picture
 
@@ -27,7 +30,7 @@ def test_an_answer_is_the_model_s_and_its_numbers_are_of_its_own_probabilities(t
     network: RSRefSeg = tiny_model(write_foundation(tmp_path / "tiny")).eval()
     image, sentences = np.array(picture(900, 700)), ["the red ship", "road"]
     tensor = torch.from_numpy(image).permute(2, 0, 1)
-    found, notes = segment(network, image, sentences, BINS)
+    found, notes = segment(network, Picture(image, None, 1), sentences, BINS)
     assert notes == []
     asked = network.predict_logits([tensor], sentences, [0, 0])
     for answer, sentence, logits in zip(found, sentences, asked, strict=True):
@@ -43,9 +46,19 @@ def test_an_answer_is_the_model_s_and_its_numbers_are_of_its_own_probabilities(t
 def test_a_mask_without_a_pixel_is_said_to_be_none(tmp_path: Path) -> None:
     network = tiny_model(write_foundation(tmp_path / "tiny")).eval()
     network.predict_logits = lambda images, texts, index: [np.full((51, 90), -3, np.float32)] * len(texts)  # type: ignore[method-assign]
-    (answer,), _ = segment(network, np.array(picture()), ["road"], BINS)
+    (answer,), _ = segment(network, Picture(np.array(picture()), None, 1), ["road"], BINS)
     assert (answer.inside, answer.unsure, answer.right) == (None, None, None)
     assert answer.highest == pytest.approx(0.0474, abs=1e-4)
+
+
+def test_where_there_is_no_data_nothing_is_and_nothing_is_likely(tmp_path: Path) -> None:
+    network = tiny_model(write_foundation(tmp_path / "tiny")).eval()
+    network.predict_logits = lambda images, texts, index: [np.full((51, 90), 3, np.float32)] * len(texts)  # type: ignore[method-assign]
+    known = np.zeros((51, 90), bool)
+    known[:, :40] = True
+    (answer,), _ = segment(network, Picture(np.array(picture()), known, 1), ["road"], BINS)
+    assert np.array_equal(answer.mask, known)
+    assert answer.inside == pytest.approx(0.9526, abs=1e-4)
 
 
 def test_only_all_and_nothing_read_as_all_and_nothing() -> None:
@@ -56,5 +69,22 @@ def test_only_all_and_nothing_read_as_all_and_nothing() -> None:
 
 def test_the_variant_says_which_activations_there_are(tmp_path: Path) -> None:
     network = tiny_model(write_foundation(tmp_path / "tiny"), "global_only").eval()
-    (answer,), _ = segment(network, np.array(picture()), ["road"], [])
+    (answer,), _ = segment(network, Picture(np.array(picture()), None, 1), ["road"], [])
     assert list(answer.pictures) == ["mask", "probability", "global activation", "dense prompt"]
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if text.strip()])
+def test_sentences_notes_and_alerts_are_text_on_the_page(text: str) -> None:
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    answer = Answer(text, np.ones((1, 1), bool), 0.9, 0.9, 0.1, None, {"mask": pixel})
+    reader = Reader()
+    reader.feed(render([answer], [text], text))
+    assert {tag for tag, _ in reader.tags} == {*"section p h3 ul li b div figure img figcaption".split()}
+    (image,) = (dict(attributes) for tag, attributes in reader.tags if tag == "img")
+    assert set(image) == {"src", "alt"}
+    assert image["alt"] == f"mask: {visible(text, keep=chr(10))}"
+    assert reader.text.count(visible(text, keep="\n")) >= 2
+    reader = Reader()
+    reader.feed(render_fault(text))
+    assert [tag for tag, _ in reader.tags] == ["p"]
+    assert reader.text.strip("\n") == visible(text, keep="\n").strip("\n")

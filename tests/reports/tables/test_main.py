@@ -10,11 +10,12 @@ import pytest
 
 from benchmark.metrics.iou import BOUNDARY, METRIC_NAMES
 from benchmark.metrics.statistics import bootstrap_interval, paired_difference
+from benchmark.output import escaping
 from reports.build import make_tables
 from reports.groups import Report
 from reports.load import load_report
 from reports.tables.main import controls_table, main_table, provenance_table
-from reports.tables.rendering import Table, escape_latex, latex, markdown, save
+from reports.tables.rendering import Table, latex, markdown, save
 
 
 def read(root: Path) -> Report:
@@ -190,10 +191,10 @@ def test_markdown_rows_have_as_many_cells_as_the_header(gappy: Report) -> None:
 
 
 def test_special_characters_are_escaped_for_latex() -> None:
-    assert escape_latex("no_lora & 5 % {x} #1 $a$ ~ ^ \\ –") == (
+    assert escaping.latex("no_lora & 5 % {x} #1 $a$ ~ ^ \\ –") == (
         r"no\_lora \& 5 \% \{x\} \#1 \$a\$ \textasciitilde{} \textasciicircum{} \textbackslash{} --"
     )
-    check_latex(escape_latex("a_b & 5 % {x} #1 ~ ^ \\"), cells=False)
+    check_latex(escaping.latex("a_b & 5 % {x} #1 ~ ^ \\"), cells=False)
 
 
 def check_latex(text: str, *, cells: bool = True) -> None:

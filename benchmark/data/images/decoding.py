@@ -1,0 +1,75 @@
+"""From a file to a Raster: by the decoder that its first bytes ask for, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from benchmark.data.errors import SampleError
+from benchmark.data.images.advice import gdal
+from benchmark.data.images.png_jpeg import read_plain
+from benchmark.data.images.raster import Raster
+from benchmark.data.images.tiff_files import is_tiff, read_tiff
+
+SIDE_BYTES = 1 << 20  # of a description beside an image
+
+
+def read_raster(path: Path, what: str = "image") -> Raster:
+    """The first full-size picture of a file, turned as it says. what: the word for it in errors.
+
+    Raises FileNotFoundError, or SampleError for a file that cannot be read to its last pixel, claims too much, or is of
+    a kind that is not read.
+    """
+    with _clear_errors(path, what):
+        _check_beside(path)
+        return read_tiff(path) if is_tiff(path) else read_plain(path)
+
+
+def _check_beside(path: Path) -> None:
+    """Raise SampleError where GDAL would read what has no data from a file beside the image."""
+    mask = path.with_name(f"{path.name}.msk")
+    if os.path.isfile(mask):
+        command = gdal(path, "--config", "GDAL_TIFF_INTERNAL_MASK", "YES")
+        raise SampleError(
+            f"image {path} has its mask of no data in a file beside it, {mask.name}; lay both into one, {command}"
+        )
+    about = path.with_name(f"{path.name}.aux.xml")
+    if os.path.isfile(about):
+        with about.open("rb") as file:
+            said = re.search(rb"<NoDataValue[^>]*>([^<]*)<", file.read(SIDE_BYTES))
+        if said is not None:
+            raise SampleError(
+                f"image {path} has its no-data value in a file beside it, {about.name}; lay both into one, {gdal(path)}"
+            )
+
+
+@contextmanager
+def _clear_errors(path: Path, what: str) -> Iterator[None]:
+    """What the decoders raise, said in one line with what to do."""
+    if os.path.isdir(path):
+        raise FileNotFoundError(f"{what} {path} is a folder; give a file")
+    if not os.path.isfile(path):  # False, where Path.is_file() fails for a name of 300 letters
+        raise FileNotFoundError(f"{what} {path} does not exist")
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise SampleError(f"{what} {path} is refused before it is decoded: {error}; cut it into tiles") from error
+    except SampleError as error:
+        if what == "image" or not str(error).startswith(f"image {path}"):
+            raise
+        raise SampleError(f"{what}{str(error).removeprefix('image')}") from error
+    except UnidentifiedImageError as error:
+        raise SampleError(
+            f"{what} {path} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF; fetch it again"
+        ) from error
+    # Pillow raises SyntaxError for some broken PNG chunks; imagecodecs' errors are RuntimeErrors
+    except (OSError, SyntaxError, ValueError, RuntimeError, struct.error, KeyError, IndexError) as error:
+        raise SampleError(
+            f"{what} {path} cannot be read to its end ({error}); it is truncated or no image: fetch it again"
+        ) from error

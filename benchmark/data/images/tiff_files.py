@@ -1,0 +1,239 @@
+"""TIFF of every kind that GIS and cameras write, decoded by tifffile.
+
+The picture is the first page that is neither a smaller copy (an overview) nor a mask. What has no data is said by an
+alpha band, by a mask page, by GDAL's no-data value (where all shown bands have it), or by tiles that are not in the
+file; these together. Nothing of a file is decoded that declares more than it may.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from benchmark.data.errors import SampleError
+from benchmark.data.images.advice import gdal, magick
+from benchmark.data.images.raster import AS_STORED, MAX_BYTES, Raster, check_orientation, check_size, turn
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # little and big endian, classic and BigTIFF
+_P = tifffile.PHOTOMETRIC
+COLOURS = (_P.MINISWHITE, _P.MINISBLACK, _P.RGB, _P.PALETTE, _P.YCBCR)  # kinds that are grey or RGB without a profile
+JPEG = (6, 7, 34892)  # compressions whose decoder makes RGB of YCbCr
+REDUCED, MASK = 1, 4  # bits of NewSubfileType
+OLD_SUBFILE, OLD_REDUCED = 255, 2  # SubfileType, before TIFF 6
+ORIENTATION, GDAL_METADATA, GDAL_NODATA = 274, 42112, 42113
+GEOREFERENCE = (33550, 33922, 34264)  # ModelPixelScale, ModelTiepoint, ModelTransformation
+PAGES = 64  # looked at for the picture and its mask
+ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+_ROLE = re.compile(r'<Item\s[^>]*sample="(\d+)"[^>]*role="colorinterp"[^>]*>\s*(\w+)\s*<')
+
+
+def is_tiff(path: Path) -> bool:
+    """By its first bytes, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(4) in MAGIC
+
+
+def read_tiff(path: Path) -> Raster:
+    """The first full-size picture of a TIFF.
+
+    Raises SampleError for a kind that would need a guess, with the command that converts it, and for one that is
+    truncated or declares too much; what tifffile raises for a broken one.
+    """
+    size = path.stat().st_size
+    with tifffile.TiffFile(path) as tiff:
+        page, mask = _pages(tiff)
+        _check(page, path, size)
+        orientation = _orientation(page, path)
+        values = _bands(page, path)
+        present = _present(page, path)
+        roles = _roles(page)
+        alphas = [band for band in range(values.shape[2]) if roles.get(band) == "alpha"]
+        masks: list[NDArray[np.bool_]] = [values[..., band] > 0 for band in alphas]
+        if mask is not None:
+            _check(mask, path, size)
+            masks.append(np.asarray(mask.asarray()).reshape(values.shape[:2]) > 0)
+        kept = [band for band in range(values.shape[2]) if band not in alphas]
+        if not kept:
+            raise SampleError(f"image {path} has an alpha band and no colours; {gdal(path, '-b', '1')}")
+        palette = _palette(page)
+        raster = Raster(
+            values=values[..., kept] if alphas else values,
+            bits=page.bitspersample,
+            palette=palette,
+            order=_order([roles.get(band, "") for band in kept]),
+            white_is_zero=page.photometric == _P.MINISWHITE,
+        )
+        valid = _valid(page, raster.values)
+        shown = list(raster.shown)
+        if present is not None:
+            masks.append(_any(present[..., [kept[band] for band in shown]]))
+        if valid is not None:
+            masks.append(_any(valid[..., shown]))
+    known = np.logical_and.reduce(masks) if masks else None
+    return Raster(
+        values=turn(raster.values, orientation),
+        bits=raster.bits,
+        known=None if known is None else turn(known, orientation),
+        valid=None if valid is None else turn(valid, orientation),
+        palette=palette,
+        order=raster.order,
+        orientation=orientation,
+        white_is_zero=raster.white_is_zero,
+    )
+
+
+def _any(bands: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) of (H, W, bands): where any of them is."""
+    return np.asarray(bands.any(axis=-1))
+
+
+def _pages(tiff: tifffile.TiffFile) -> tuple[Any, Any | None]:
+    """The picture's page, and its mask's if it has one."""
+    picture = None
+    pages: Iterator[Any] = islice(tiff.pages, PAGES)
+    for page in pages:
+        kind, old = int(page.subfiletype or 0), page.tags.get(OLD_SUBFILE)
+        if kind & REDUCED or (old is not None and old.value == OLD_REDUCED):
+            continue
+        if picture is None:
+            picture = None if kind & MASK else page
+        elif kind & MASK and (page.imagewidth, page.imagelength) == (picture.imagewidth, picture.imagelength):
+            return picture, page
+        else:
+            break
+    return (tiff.pages.first if picture is None else picture), None
+
+
+def _check(page: Any, path: Path, size: int) -> None:
+    """Raise SampleError before a page is decoded that claims too much, is cut off or is of a kind that is not read."""
+    check_size(path, page.imagewidth, page.imagelength)
+    if page.is_tiled:
+        check_size(path, page.tilewidth, page.tilelength)
+    if page.nbytes > MAX_BYTES:
+        raise SampleError(
+            f"image {path} says it has {page.samplesperpixel:,} bands and {page.nbytes:,} bytes, more than the "
+            f"{MAX_BYTES:,} that are read; cut it into tiles, or keep its first three bands"
+        )
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if max(ends, default=0) > size:
+        raise SampleError(f"image {path} ends after {size:,} of {max(ends):,} bytes; it is truncated: fetch it anew")
+    try:
+        tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except KeyError as error:
+        raise SampleError(
+            f"image {path} is compressed in a way that is not read ({error.args[0]}); "
+            f"{gdal(path, '-co', 'COMPRESS=DEFLATE')}"
+        ) from error
+
+
+def _orientation(page: Any, path: Path) -> int:
+    tag = page.tags.get(ORIENTATION)
+    orientation = check_orientation(path, None if tag is None else int(tag.value))
+    if orientation != AS_STORED and any(tag in page.tags for tag in GEOREFERENCE):
+        raise SampleError(
+            f"image {path} has orientation tag {orientation} and a georeference: viewers turn it, GIS do not, and "
+            f"masks may be drawn on either; write it as GIS show it, without the tag, and look at it: {gdal(path)}"
+        )
+    return orientation
+
+
+def _bands(page: Any, path: Path) -> NDArray[Any]:
+    """(H, W, bands) as stored, alpha included."""
+    kind = f"image {path} is a TIFF of kind"
+    if page.photometric not in COLOURS:
+        command = magick(path, "-colorspace", "sRGB", "-depth", "8")
+        raise SampleError(f"{kind} {_name(page.photometric)}; save it as grey, RGB or palette: {command}")
+    if page.photometric == _P.YCBCR and page.compression not in JPEG:
+        command = gdal(path, "-co", "PHOTOMETRIC=RGB")
+        raise SampleError(f"{kind} YCBCR without JPEG; save it as RGB: {command}")
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise SampleError(f"image {path} is a TIFF with axes {page.axes}; give one image of rows, columns, bands")
+    if page.photometric == _P.PALETTE and page.axes != "YX":
+        raise SampleError(
+            f"{kind} PALETTE with {page.samplesperpixel} bands; {gdal(path, '-b', '1', '-expand', 'rgb')}"
+        )
+    values = np.asarray(page.asarray())
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return values[..., None] if page.axes == "YX" else np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
+
+
+def _name(photometric: int) -> str:
+    try:
+        return _P(photometric).name
+    except ValueError:  # a number that no specification has
+        return str(photometric)
+
+
+def _palette(page: Any) -> NDArray[np.uint8] | None:
+    """(n, 3) of a palette's 16-bit entries; some writers give 8 bits."""
+    if page.photometric != _P.PALETTE:
+        return None
+    entries = np.moveaxis(np.asarray(page.colormap), 0, -1)
+    return (entries >> 8 if entries.max() > 255 else entries).astype(np.uint8)
+
+
+def _roles(page: Any) -> dict[int, str]:
+    """What the file says of its bands: "alpha", and what GDAL's metadata call "red", "green", "blue" and others."""
+    first = page.samplesperpixel - len(page.extrasamples)
+    roles = {first + k: "alpha" for k, extra in enumerate(page.extrasamples) if extra in ALPHA}
+    tag = page.tags.get(GDAL_METADATA)
+    if tag is not None:
+        roles |= {int(band): word.lower() for band, word in _ROLE.findall(str(tag.value))}
+    return roles
+
+
+def _order(roles: list[str]) -> tuple[int, int, int] | None:
+    """Which bands are red, green and blue, where each is said of exactly one."""
+    if any(roles.count(colour) != 1 for colour in ("red", "green", "blue")):
+        return None
+    return roles.index("red"), roles.index("green"), roles.index("blue")
+
+
+def _valid(page: Any, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """(H, W, bands): where a band has not the no-data value that the file declares; None where it declares none that
+    its values could have."""
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        nodata = float(str(tag.value).strip("\0 ")) if tag is not None else None
+    except ValueError:
+        return None
+    if nodata is None or values.dtype == np.bool_ or values.dtype.kind == "c":
+        return None
+    if math.isnan(nodata):
+        return ~np.isnan(values) if values.dtype.kind == "f" else None
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            found: NDArray[np.bool_] = values != np.asarray(nodata).astype(values.dtype)
+        return found
+    limits = np.iinfo(values.dtype)
+    if not nodata.is_integer() or not limits.min <= nodata <= limits.max:
+        return None
+    different: NDArray[np.bool_] = values != int(nodata)
+    return different
+
+
+def _present(page: Any, path: Path) -> NDArray[np.bool_] | None:
+    """(H, W, bands): which pixels lie in tiles or strips that the file has; None where it has all."""
+    absent = [not (offset and count) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    height, width, bands = page.imagelength, page.imagewidth, page.samplesperpixel
+    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
+    down, across = -(-height // rows), -(-width // columns)
+    planes = bands if page.axes == "SYX" else 1
+    if len(absent) != planes * down * across:
+        raise SampleError(
+            f"image {path} lists {len(absent):,} of {planes * down * across:,} tiles or strips; it is damaged: fetch "
+            "it again"
+        )
+    if not any(absent):
+        return None
+    there = ~np.array(absent).reshape(planes, down, across)
+    whole = there.repeat(rows, axis=1)[:, :height].repeat(columns, axis=2)[:, :, :width]
+    return np.broadcast_to(np.moveaxis(whole, 0, -1), (height, width, bands))

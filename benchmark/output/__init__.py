@@ -1,0 +1,1 @@
+"""How anything is said to people: secrets masked, other people's text harmless wherever it is printed."""

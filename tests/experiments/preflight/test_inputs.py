@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmark.datasets.spec import Hub
+from experiments.config import load_params
+from experiments.preflight.inputs import FILES, Needed, find_inputs
+from models.weights.foundation import foundation_files
+
+ROOT = Path(__file__).parents[3]
+REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
+OWN = {"licence": "own", "citation": "me"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository that has mini's weights, in a folder of its own."""
+    folder = tmp_path / "project"
+    (folder / "weights" / "mini").mkdir(parents=True)
+    for name in FILES:
+        (folder / "weights" / "mini" / name).write_text("weights")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "start")):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words], check=True)
+    return folder
+
+
+def found(
+    datasets: dict[str, dict[str, Any]] | None = None, model: str = "mini", source: dict[str, Any] | None = None
+) -> Needed:
+    params = yaml.safe_load(REAL)
+    params["run"] |= {"datasets": list(datasets or ["synthetic"]), "models": [model]}
+    params["datasets"] |= datasets or {}
+    if source is not None:
+        params["foundation"][model]["source"] = source
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return find_inputs(load_params())
+
+
+def test_the_files_are_those_that_are_read() -> None:
+    assert {file.name for file in foundation_files(Path()).values()} == set(FILES)
+
+
+def test_what_is_drawn_or_there_needs_nothing(project: Path) -> None:
+    assert found() == Needed()
+
+
+def test_data_that_only_a_person_can_lay_there_is_a_fault_with_the_steps(project: Path) -> None:
+    own = {"kind": "coco", "root": "raw/mine", **OWN}
+    needed = found({"dubai": {"root": "raw/dubai"}, "risbench": {"root": "raw/risbench"}, "mine": own})
+    dubai, risbench, mine = needed.faults
+    assert dubai.startswith("params.yaml: datasets.dubai.root = 'raw/dubai': ")
+    assert "raw/dubai is not there" in dubai
+    assert "Semantic segmentation of aerial imagery" in dubai
+    assert "lacks RISBench.zip, got by hand only" in risbench
+    assert "raw/mine is not there; lay the files there, or write where they are" in mine
+    Path("raw/mine").mkdir(parents=True)
+    assert "raw/mine is empty" in found({"mine": {"kind": "coco", "root": "raw/mine", **OWN}}).faults[0]
+
+
+def test_data_laid_by_hand_outside_git_is_noted_for_dvc_s_copies(project: Path) -> None:
+    for root in ("raw/mine", "../shared"):
+        Path(root).mkdir(parents=True)
+        Path(root, "train.json").touch()
+        needed = found({"mine": {"kind": "coco", "root": root, **OWN}})
+        assert needed.faults == []
+        (note,) = needed.notes
+        assert "`dvc exp run --temp` and `--queue`" in note
+        assert f"-S 'datasets.mine.root={Path(root).resolve()}'" in note
+        assert found({"mine": {"kind": "coco", "root": str(Path(root).resolve()), **OWN}}) == Needed()
+    subprocess.run(["git", "add", "raw"], check=True)
+    assert found({"mine": {"kind": "coco", "root": "raw/mine", **OWN}}) == Needed()
+
+
+def test_data_that_can_be_downloaded_is_a_note_unless_the_network_is_forbidden(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = found({"refsegrs": {"root": "raw/refsegrs"}})
+    assert needed.faults == []
+    assert [spec.name for spec in needed.datasets] == ["refsegrs"]
+    assert "refsegrs: RefSegRS.zip will be downloaded into raw/refsegrs" in needed.notes[0]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(project / "hub's"))
+    assert "HF_HUB_OFFLINE forbids to download" in found({"refsegrs": {"root": "raw/refsegrs"}}).faults[0]
+    assert "facebook/sam-vit-base is not in the hub's cache" in found(model="rsrefseg-b").faults[1]
+    spec = needed.datasets[0]
+    repository = next(file.origin.repository for file in spec.files if isinstance(file.origin, Hub))
+    (project / "hub's" / "hub" / f"datasets--{repository.replace('/', '--')}").mkdir(parents=True)
+    assert found({"refsegrs": {"root": "raw/refsegrs"}}).faults == []
+
+
+def test_weights_that_git_has_and_that_are_gone_are_a_fault(project: Path) -> None:
+    Path("weights/mini/sam.safetensors").unlink()
+    (fault,) = found().faults
+    assert fault == (
+        "weights/mini/sam.safetensors: in git, but not here; git checkout weights/mini, or DVC will pretrain anew"
+    )
+
+
+def test_published_weights_are_downloaded_or_must_lie_where_they_are_said_to(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = found(model="rsrefseg-b")
+    assert (needed.faults, needed.models) == ([], ["rsrefseg-b"])
+    assert "will be downloaded (google/siglip-so400m-patch14-384, facebook/sam-vit-base)" in needed.notes[0]
+    source = {"clip": {"folder": "siglip"}, "sam": {"official": "$WEIGHTS/sam.pth"}}
+    clip, sam = found(model="rsrefseg-b", source=source).faults
+    assert clip.startswith("params.yaml: foundation.rsrefseg-b.source.clip = 'siglip': no such folder")
+    assert "variables are not expanded" in sam
+    monkeypatch.setenv("HOME", str(project))
+    Path("siglip").mkdir()
+    Path("sam.pth").touch()
+    source = {"clip": {"folder": "~/siglip"}, "sam": {"official": "~/sam.pth"}}
+    assert found(model="rsrefseg-b", source=source) == Needed()
