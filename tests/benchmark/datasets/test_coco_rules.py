@@ -15,7 +15,7 @@ from benchmark.data.samples import SampleError, load_dataset
 from benchmark.datasets.coco import build
 from tests.benchmark.datasets.conftest import block
 from tests.benchmark.datasets.test_coco import box, config, edit, make, rows, texts
-from tests.layouts import _segmentation
+from tests.pictures import segmentation_of
 
 CATEGORIES = [
     {"id": 0, "name": "objects", "supercategory": "none"},
@@ -27,7 +27,7 @@ CATEGORIES = [
 
 def crowd(x: int, y: int, category: int = 1) -> dict[str, Any]:
     """A brush mask as CVAT exports it."""
-    return box(x, y, category, iscrowd=1, segmentation=_segmentation(block(x, y, x + 12, y + 12, 64, 64), 1))
+    return box(x, y, category, iscrowd=1, segmentation=segmentation_of(block(x, y, x + 12, y + 12, 64, 64), 1))
 
 
 def test_where_all_are_crowds_it_is_said_what_that_means_and_what_to_set(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_latex_has_no_command_but_those_that_print_a_sign(text: str) -> None:
     assert "--" not in WRITTEN_TEX.sub("x", written).replace("--", "", text.count("–"))
 
 
-@given(texts)
+@given(texts.filter(lambda text: not any("\ud800" <= sign <= "\udfff" for sign in text)))
 def test_a_spreadsheet_sees_no_formula_and_a_reader_the_text(text: str) -> None:
     written = csv_table(pd.DataFrame({text: [text, "a"], "number": [-1.5, 2], "whole": [-1, None]}))
     header, row, _ = list(csv.reader(io.StringIO(written)))
