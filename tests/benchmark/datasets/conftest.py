@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,21 @@ SCENES = 3
 Faults = Mapping[str, tuple[str, Callable[[Path], object], str]]  # case -> dataset, what spoils it, the message
 
 
+def lay(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The fake of each dataset, in a folder of its name."""
+    for name in names:
+        LAYOUTS[name](folder / name, SCENES, SIDE)
+    return {name: folder / name for name in names}
+
+
 @pytest.fixture(scope="session")
 def fakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("fakes")
-    for name in NAMES:
-        LAYOUTS[name](folder / name, SCENES, SIDE)
-    return {name: folder / name for name in NAMES}
+    return lay(tmp_path_factory.mktemp("fakes"), NAMES)
 
 
 @pytest.fixture(scope="session")
 def newer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("newer")
-    for name in NEWER:
-        LAYOUTS[name](folder / name, SCENES, SIDE)
-    return {name: folder / name for name in NEWER}
+    return lay(tmp_path_factory.mktemp("newer"), NEWER)
 
 
 def build(name: str, root: Path, folder: Path, **changes: Any) -> Dataset:
