@@ -37,10 +37,24 @@ def outline(mask: Path) -> Polygons:
     with rasterio.open(mask) as file:
         band = rasterio.band(file, 1)
         found = [shapely.geometry.shape(outline) for outline, value in shapes(band, mask=band) if value == 1]
-    polygons = np.array(found, dtype=object)
+        to_pixels = (
+            ~file.transform
+        )  # GDAL's outlines are in the file's coordinates; corners of pixels are whole numbers
+    polygons = _moved(np.array(found, dtype=object), to_pixels, whole=True)
     faulty = ~shapely.is_valid(polygons)
     polygons[faulty] = shapely.make_valid(polygons[faulty])
     return polygons
+
+
+def _moved(polygons: Polygons, transform: Affine, *, whole: bool = False) -> Polygons:
+    """Polygons in other coordinates; whole: these are rounded."""
+
+    def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        moved = np.column_stack(transform @ (xy[:, 0], xy[:, 1]))
+        return np.rint(moved) if whole else moved
+
+    placed: Polygons = shapely.transform(polygons, move)
+    return placed
 
 
 def inside(polygons: Polygons, state: State, place: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -75,7 +89,7 @@ def find_polygons(
     for place, (mask, expression) in enumerate(zip(masks, expressions, strict=True)):
         polygons = outline(mask)
         pixels, scores = inside(polygons, state, place)
-        placed = shapely.transform(polygons, lambda xy: np.column_stack(transform * (xy[:, 0], xy[:, 1])))
+        placed = _moved(polygons, transform)
         columns = {"expression": expression, "score": scores.round(4), "pixels": pixels}
         tables.append(pd.DataFrame(columns, index=range(len(polygons))).assign(geometry=placed))
     crs = scene.file.crs

@@ -83,7 +83,7 @@ class Scene:
                 f"scene {self.path} cannot be read to its end ({error}); it is truncated or damaged: fetch it again"
             ) from error
         values = np.moveaxis(values, 0, -1)
-        values = values.astype(np.bool_) if self._bits == 1 else values
+        values = values.astype(np.bool_) if self._bits == 1 and self._palette is None else values
         nodata = self.file.nodata
         valid = None if nodata is None else differing(values, float(nodata))
         if valid is not None:

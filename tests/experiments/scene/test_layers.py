@@ -40,6 +40,7 @@ def square_metres(place: dict[str, Any], height: int) -> float:
 @pytest.mark.parametrize("place", [UTM, DEGREES, MERCATOR, TURNED], ids=["UTM", "degrees", "Mercator", "turned"])
 def test_layers_lie_on_the_scene_and_polygons_cover_the_mask(tmp_path: Path, place: dict[str, Any]) -> None:
     values = ground(150, 200)
+    values[:, 20:50, 20:60] = np.random.default_rng(0).choice([0, 255], (30, 40))  # rings that touch with a corner
     scene = write_scene(tmp_path / "scene.tif", values, **place)
     (found,) = segment(scene, tmp_path / "out", Bright(), probability=True)
     with rasterio.open(scene) as one, rasterio.open(tmp_path / "out/mask.tif") as other:
@@ -51,7 +52,7 @@ def test_layers_lie_on_the_scene_and_polygons_cover_the_mask(tmp_path: Path, pla
     np.testing.assert_array_equal(mask, values.mean(axis=0) > 127)
 
     table = geopandas.read_file(tmp_path / "out/polygons.gpkg")
-    assert len(table) == found.polygons > 5
+    assert len(table) == found.polygons > 3
     assert table.is_valid.all()
     assert table.crs == place["crs"]
     np.testing.assert_array_equal(rasterize(table.geometry, mask.shape, transform=transform), mask)
