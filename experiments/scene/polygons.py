@@ -5,9 +5,11 @@ GDAL walks over the mask's file, two lines at a time; memory is that of the poly
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -25,6 +27,8 @@ from experiments.scene.state import LEVELS, State
 
 STRIP = 256  # lines that polygons are compared with the probabilities in
 LAYER = "polygons"
+VERSION = "1.2"  # of GeoPackage: newer ones make the GDAL of 2023 warn
+KIND: dict[str, Any] = {"geometry_type": "MultiPolygon", "promote_to_multi": True}
 
 Polygons = NDArray[np.object_]
 
@@ -105,9 +109,11 @@ def write_polygons(table: geopandas.GeoDataFrame, scene: Scene, geopackage: Path
     changed = datetime.fromtimestamp(int(scene.path.stat().st_mtime), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": changed})  # a GeoPackage holds when it was last changed
     try:
-        pyogrio.write_dataframe(
-            table, geopackage, layer=LAYER, driver="GPKG", geometry_type="MultiPolygon", promote_to_multi=True
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'crs' was not provided")  # a scene may lie on no map
+            pyogrio.write_dataframe(
+                table, geopackage, layer=LAYER, driver="GPKG", VERSION=VERSION, **KIND
+            )
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     placed = to_wgs84(table.geometry)
@@ -115,6 +121,6 @@ def write_polygons(table: geopandas.GeoDataFrame, scene: Scene, geopackage: Path
         return False
     geo = table.set_geometry(placed)
     pyogrio.write_dataframe(
-        geo, geojson, layer=LAYER, driver="GeoJSON", geometry_type="MultiPolygon", promote_to_multi=True, RFC7946="YES"
+        geo, geojson, layer=LAYER, driver="GeoJSON", RFC7946="YES", **KIND
     )
     return True
