@@ -111,16 +111,12 @@ def write_polygons(table: geopandas.GeoDataFrame, scene: Scene, geopackage: Path
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'crs' was not provided")  # a scene may lie on no map
-            pyogrio.write_dataframe(
-                table, geopackage, layer=LAYER, driver="GPKG", VERSION=VERSION, **KIND
-            )
+            pyogrio.write_dataframe(table, geopackage, layer=LAYER, driver="GPKG", VERSION=VERSION, **KIND)
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     placed = to_wgs84(table.geometry)
     if placed is None:
         return False
     geo = table.set_geometry(placed)
-    pyogrio.write_dataframe(
-        geo, geojson, layer=LAYER, driver="GeoJSON", RFC7946="YES", **KIND
-    )
+    pyogrio.write_dataframe(geo, geojson, layer=LAYER, driver="GeoJSON", RFC7946="YES", **KIND)
     return True

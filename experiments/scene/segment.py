@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.data.files import remove
+from benchmark.output.escaping import visible
 from benchmark.output.terminal import plain, progress_bar, say
 from experiments.errors import InputError
 from experiments.scene.ground import pixel_size
@@ -76,7 +77,7 @@ def segment_scene(
             with progress_bar(console) as progress:
                 task = progress.add_task("windows", total=len(plan), completed=state.row * len(plan.across.starts))
                 notes = predict_scene(scene, model, expressions, state, lambda: progress.advance(task))
-            found, placed = write_layers(scene, state, expressions, layers)
+            found, placed = write_layers(scene, state, [visible(text) for text in expressions], layers)
         remove(folder)
     _report(console, [*notes, *_remarks(found, placed, path)], found, layers)
     return found

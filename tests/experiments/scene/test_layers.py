@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
@@ -91,3 +92,18 @@ def test_a_mask_without_a_pixel_gives_layers_without_polygons(tmp_path: Path) ->
     assert (found.pixels, found.polygons, found.area) == (0, 0, 0)
     assert len(geopandas.read_file(tmp_path / "out/polygons.gpkg")) == 0
     assert json.loads((tmp_path / "out/polygons.geojson").read_text())["features"] == []
+
+
+def test_styles_show_each_expression_whatever_its_signs(tmp_path: Path) -> None:
+    """A category's value is the attribute's, or QGIS shows nothing of it."""
+    texts = ('a "ship" & <b>', "dark \x1b[31m")
+    segment(write_scene(tmp_path / "scene.tif", ground(70, 90)), tmp_path / "out", Bright(), texts)
+    style = ElementTree.parse(tmp_path / "out/polygons.qml")
+    categories = {one.get("value"): one.get("symbol") for one in style.iter("category")}
+    assert set(categories) == set(geopandas.read_file(tmp_path / "out/polygons.gpkg")["expression"])
+    assert len({one.get("v") for one in style.iter("prop") if one.get("k") == "color"}) == 2
+    assert {one.get("name") for one in style.iter("symbol")} == set(categories.values())
+    shown = [
+        one for one in ElementTree.parse(tmp_path / "out/mask_2.qml").iter("paletteEntry") if one.get("alpha") != "0"
+    ]
+    assert [(one.get("value"), one.get("label")) for one in shown] == [("1", "dark \\x1b[31m")]
