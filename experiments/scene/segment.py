@@ -77,6 +77,7 @@ def segment_scene(
             with progress_bar(console) as progress:
                 task = progress.add_task("windows", total=len(plan), completed=state.row * len(plan.across.starts))
                 notes = predict_scene(scene, model, expressions, state, lambda: progress.advance(task))
+            say(console, "writes layers")
             found, placed = write_layers(scene, state, [visible(text) for text in expressions], layers)
         remove(folder)
     _report(console, [*notes, *_remarks(found, placed, path)], found, layers)
