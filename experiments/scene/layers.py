@@ -142,7 +142,7 @@ def _write_mask(
     with rasterio.open(path, "w", **_profile(scene)) as file:
         for top, levels in _strips(scene, state, place):
             unknown, mask = levels == NO_DATA, (levels > HALF) & (levels != NO_DATA)
-            file.write(np.where(unknown, NO_DATA, mask).astype(np.uint8), 1, window=_lines(scene, top, len(levels)))
+            file.write(np.where(unknown, np.uint8(NO_DATA), mask), 1, window=_lines(scene, top, len(levels)))
             pixels += int(mask.sum())
             known += mask.size - int(unknown.sum())
             np.logical_or.at(small, rows[top : top + len(levels)], np.logical_or.reduceat(mask, edges, axis=1))
