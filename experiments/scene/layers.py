@@ -97,7 +97,8 @@ def write_layers(scene: Scene, state: State, expressions: Sequence[str], layers:
     for folder in (made, rough):
         remove(folder)
         folder.mkdir()
-    masks, counts = [], []
+    masks: list[Path] = []
+    counts: list[tuple[int, int]] = []
     picture = scene.overview(PICTURE)
     for place in range(len(expressions)):
         masks.append(rough / f"mask_{place}.tif")

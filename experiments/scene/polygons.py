@@ -89,7 +89,8 @@ def find_polygons(
     expression; score: mean probability in it, in [0, 1]; pixels; area_m2: geodesic, on WGS 84; none where the scene
     lies on no map.
     """
-    transform, tables = scene.file.transform, []
+    transform = scene.file.transform
+    tables: list[pd.DataFrame] = []
     for place, (mask, expression) in enumerate(zip(masks, expressions, strict=True)):
         polygons = outline(mask)
         pixels, scores = inside(polygons, state, place)
