@@ -47,6 +47,13 @@ FENCES = {  # a third party -> the only places that import it
     "requests": {"experiments/download/datasets.py"},
     "tifffile": {"benchmark/data/images/tiff_files.py", "benchmark/speed/test_loader.py"},
     "imagecodecs": {"benchmark/data/images/png_jpeg.py"},
+    "rasterio": {
+        *("experiments/scene/reading.py", "experiments/scene/layers.py", "experiments/scene/polygons.py"),
+    },
+    "geopandas": {"experiments/scene/polygons.py", "experiments/scene/ground.py"},
+    "pyogrio": {"experiments/scene/polygons.py"},
+    "shapely": {"experiments/scene/polygons.py", "experiments/scene/ground.py"},
+    "pyproj": {"experiments/scene/ground.py"},
     "gradio": {"experiments/webpage/page.py"},
     "uvicorn": {"experiments/demo.py"},
     "ruamel": {"benchmark/data/params_file.py"},

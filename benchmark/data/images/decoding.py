@@ -15,7 +15,7 @@ from benchmark.data.errors import SampleError
 from benchmark.data.images.advice import gdal
 from benchmark.data.images.png_jpeg import read_plain
 from benchmark.data.images.raster import Raster
-from benchmark.data.images.tiff_files import is_tiff, read_tiff
+from benchmark.data.images.tiff_files import TiffFacts, is_tiff, read_facts, read_tiff
 
 SIDE_BYTES = 1 << 20  # of a description beside an image
 
@@ -29,6 +29,15 @@ def read_raster(path: Path, what: str = "image") -> Raster:
     with _clear_errors(path, what):
         _check_beside(path)
         return read_tiff(path) if is_tiff(path) else read_plain(path)
+
+
+def tiff_facts(path: Path) -> TiffFacts | None:
+    """What a TIFF says of its picture, none of which is decoded; None of another kind of file.
+
+    Raises FileNotFoundError, or SampleError for a broken one.
+    """
+    with _clear_errors(path, "image"):
+        return read_facts(path) if is_tiff(path) else None
 
 
 def _check_beside(path: Path) -> None:
