@@ -41,9 +41,7 @@ def outline(mask: Path) -> Polygons:
     with rasterio.open(mask) as file:
         band = rasterio.band(file, 1)
         found = [shapely.geometry.shape(outline) for outline, value in shapes(band, mask=band) if value == 1]
-        to_pixels = (
-            ~file.transform
-        )  # GDAL's outlines are in the file's coordinates; corners of pixels are whole numbers
+        to_pixels = ~file.transform  # outlines come in the file's coordinates; corners of pixels are whole numbers
     polygons = _moved(np.array(found, dtype=object), to_pixels, whole=True)
     faulty = ~shapely.is_valid(polygons)
     polygons[faulty] = shapely.make_valid(polygons[faulty])
@@ -54,7 +52,9 @@ def _moved(polygons: Polygons, transform: Affine, *, whole: bool = False) -> Pol
     """Polygons in other coordinates; whole: these are rounded."""
 
     def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        moved = np.column_stack(transform @ (xy[:, 0], xy[:, 1]))
+        along, down = xy.T
+        a, b, c, d, e, f = transform[:6]
+        moved = np.column_stack([a * along + b * down + c, d * along + e * down + f])
         return np.rint(moved) if whole else moved
 
     placed: Polygons = shapely.transform(polygons, move)
