@@ -41,7 +41,7 @@ def is_tiff(path: Path) -> bool:
 
 
 class TiffFacts(NamedTuple):
-    """What a TIFF says of its picture. georeferenced: whether it says where on the map it lies. orientation: its tag."""
+    """What a TIFF says of its picture. georeferenced: whether it says where on the map it is. orientation: its tag."""
 
     width: int
     height: int
