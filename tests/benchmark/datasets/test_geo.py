@@ -127,10 +127,10 @@ def test_no_ground_is_in_two_splits_though_scenes_overlap(
     tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     lay(tmp_path / "a.tif")
-    lay(tmp_path / "b.tif", east=150, pixel=1.5)
-    degrees = from_origin(9.0027, 47.853, 2e-5, 1.4e-5)
+    lay(tmp_path / "b.tif", east=350, pixel=1.5)
+    degrees = from_origin(9.0106, 47.853, 2e-5, 1.4e-5)
     write_scene(tmp_path / "c.tif", ground(SIDE, SIDE), crs="EPSG:4326", transform=degrees)
-    objects(90, width=900, seed=seed).to_file(tmp_path / "objects.gpkg")
+    objects(90, width=1000, seed=seed).to_file(tmp_path / "objects.gpkg")
     with caplog.at_level(logging.WARNING, "benchmark.datasets"):
         blocks = shown(
             *made(tmp_path, tmp_path / "blocks", seed=seed, resize=32, overlap=16, split={**BLOCKS, "block": 200})
