@@ -135,14 +135,13 @@ def reason_for_scene(image: Path, out: Path | None, asked: bool) -> str | None:
         raise InputError(f"--out {out}: of a scene layers are written; give a folder, or a name in .gpkg")
     if picture:
         return None
-    if asked:
-        return "an option of scenes is given"
     facts = tiff_facts(image)
-    if facts is None:
-        return None
-    if facts.georeferenced or any(image.with_suffix(suffix).is_file() for suffix in WORLD):
-        return "it says where on the map it lies"
-    return f"it has more than {MAX_PIXELS:,} pixels" if facts.width * facts.height > MAX_PIXELS else None
+    if facts is not None:
+        if facts.georeferenced or any(image.with_suffix(suffix).is_file() for suffix in WORLD):
+            return "it says where on the map it lies"
+        if facts.width * facts.height > MAX_PIXELS:
+            return f"it has more than {MAX_PIXELS:,} pixels"
+    return "an option of scenes is given" if asked else None
 
 
 def patch_side(dataset: str) -> int:

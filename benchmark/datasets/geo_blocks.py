@@ -40,6 +40,13 @@ class SceneOnMap(NamedTuple):
     transform: Affine
 
 
+def applied(
+    transform: Affine, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A transform of many points."""
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
+
+
 class Ground:
     """The plane that all scenes are laid on."""
 
@@ -64,7 +71,7 @@ class Ground:
         across = np.concatenate([way, one, 1 - way, zero])
         down = np.concatenate([zero, way, one, 1 - way])
         top, left, bottom, right = (windows[:, k : k + 1].astype(np.float64) for k in range(4))
-        x, y = scene.transform @ (left + across * (right - left), top + down * (bottom - top))
+        x, y = applied(scene.transform, left + across * (right - left), top + down * (bottom - top))
         x, y = self._to[scene.crs].transform(x, y)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise SampleError(

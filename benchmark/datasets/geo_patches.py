@@ -25,7 +25,7 @@ from benchmark.datasets import coco_rules
 from benchmark.datasets.assemble import NamedScene, Origin
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.geo import GeoConfig
-from benchmark.datasets.geo_blocks import Ground, SceneOnMap, by_block, by_scene
+from benchmark.datasets.geo_blocks import Ground, SceneOnMap, applied, by_block, by_scene
 from benchmark.datasets.geo_polygons import OnGround, Polygons, read_polygons
 from benchmark.datasets.patches import instance_regions, scaled, windows
 from benchmark.expressions.writer import Region
@@ -209,9 +209,9 @@ def _cut(scene: SceneOnMap, ground: OnGround, config: GeoConfig) -> SceneCut:
 
 def _pixels(scene: SceneOnMap, boxes: NDArray[np.float64]) -> NDArray[np.int64]:
     """(N, 4) x1, y1, x2, y2 of the pixels whose centres may lie in boxes of the map; nothing for those of no place."""
-    placed = np.isfinite(boxes).all(axis=1)
+    placed: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1))
     x1, y1, x2, y2 = np.where(placed[:, None], boxes, 0.0).T
-    x, y = ~scene.transform @ (np.stack([x1, x1, x2, x2]), np.stack([y1, y2, y1, y2]))
+    x, y = applied(~scene.transform, np.stack([x1, x1, x2, x2]), np.stack([y1, y2, y1, y2]))
     far = 2 * max(scene.height, scene.width)
     edges = [np.ceil(x.min(0) - 0.5), np.ceil(y.min(0) - 0.5), np.floor(x.max(0) + 0.5), np.floor(y.max(0) + 0.5)]
     found = np.stack(edges, axis=1).clip(-far, far).astype(np.int64)

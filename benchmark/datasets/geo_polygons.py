@@ -134,10 +134,9 @@ def _name(value: Any, path: Path, column: str, place: Any) -> str:
 def _polygons(shapes: NDArray[np.object_], path: Path, dataset: str) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """Shapes as flat and valid polygons, and which of them are polygons with an area; others are counted."""
     shapes = shapely.force_2d(shapes)
+    points, owners = shapely.get_coordinates(shapes, return_index=True)
+    shapes[np.unique(owners[~np.isfinite(points).all(axis=1)])] = None  # no place at all, and not for make_valid
     broken = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
-    wild = broken & ~np.isfinite(shapely.bounds(shapes)).all(axis=1)  # not for make_valid
-    broken &= ~wild
-    shapes[wild] = None
     shapes[broken] = [_flat(shape) for shape in shapely.make_valid(shapes[broken])]
     if broken.any():
         logger.warning(f"{dataset}: {path}: {np.count_nonzero(broken):,} polygons were invalid and are repaired")

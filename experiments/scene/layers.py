@@ -97,7 +97,8 @@ def write_layers(scene: Scene, state: State, expressions: Sequence[str], layers:
     for folder in (made, rough):
         remove(folder)
         folder.mkdir()
-    masks, counts = [], []
+    masks: list[Path] = []
+    counts: list[tuple[int, int]] = []
     picture = scene.overview(PICTURE)
     for place in range(len(expressions)):
         masks.append(rough / f"mask_{place}.tif")
@@ -142,7 +143,7 @@ def _write_mask(
     with rasterio.open(path, "w", **_profile(scene)) as file:
         for top, levels in _strips(scene, state, place):
             unknown, mask = levels == NO_DATA, (levels > HALF) & (levels != NO_DATA)
-            file.write(np.where(unknown, NO_DATA, mask).astype(np.uint8), 1, window=_lines(scene, top, len(levels)))
+            file.write(np.where(unknown, np.uint8(NO_DATA), mask), 1, window=_lines(scene, top, len(levels)))
             pixels += int(mask.sum())
             known += mask.size - int(unknown.sum())
             np.logical_or.at(small, rows[top : top + len(levels)], np.logical_or.reduceat(mask, edges, axis=1))

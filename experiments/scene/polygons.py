@@ -5,9 +5,11 @@ GDAL walks over the mask's file, two lines at a time; memory is that of the poly
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -25,6 +27,8 @@ from experiments.scene.state import LEVELS, State
 
 STRIP = 256  # lines that polygons are compared with the probabilities in
 LAYER = "polygons"
+VERSION = "1.2"  # of GeoPackage: newer ones make the GDAL of 2023 warn
+KIND: dict[str, Any] = {"geometry_type": "MultiPolygon", "promote_to_multi": True}
 
 Polygons = NDArray[np.object_]
 
@@ -37,10 +41,24 @@ def outline(mask: Path) -> Polygons:
     with rasterio.open(mask) as file:
         band = rasterio.band(file, 1)
         found = [shapely.geometry.shape(outline) for outline, value in shapes(band, mask=band) if value == 1]
-    polygons = np.array(found, dtype=object)
+        to_pixels = (
+            ~file.transform
+        )  # GDAL's outlines are in the file's coordinates; corners of pixels are whole numbers
+    polygons = _moved(np.array(found, dtype=object), to_pixels, whole=True)
     faulty = ~shapely.is_valid(polygons)
     polygons[faulty] = shapely.make_valid(polygons[faulty])
     return polygons
+
+
+def _moved(polygons: Polygons, transform: Affine, *, whole: bool = False) -> Polygons:
+    """Polygons in other coordinates; whole: these are rounded."""
+
+    def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        moved = np.column_stack(transform @ (xy[:, 0], xy[:, 1]))
+        return np.rint(moved) if whole else moved
+
+    placed: Polygons = shapely.transform(polygons, move)
+    return placed
 
 
 def inside(polygons: Polygons, state: State, place: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -71,11 +89,12 @@ def find_polygons(
     expression; score: mean probability in it, in [0, 1]; pixels; area_m2: geodesic, on WGS 84; none where the scene
     lies on no map.
     """
-    transform, tables = scene.file.transform, []
+    transform = scene.file.transform
+    tables: list[pd.DataFrame] = []
     for place, (mask, expression) in enumerate(zip(masks, expressions, strict=True)):
         polygons = outline(mask)
         pixels, scores = inside(polygons, state, place)
-        placed = shapely.transform(polygons, lambda xy: np.column_stack(transform * (xy[:, 0], xy[:, 1])))
+        placed = _moved(polygons, transform)
         columns = {"expression": expression, "score": scores.round(4), "pixels": pixels}
         tables.append(pd.DataFrame(columns, index=range(len(polygons))).assign(geometry=placed))
     crs = scene.file.crs
@@ -91,16 +110,14 @@ def write_polygons(table: geopandas.GeoDataFrame, scene: Scene, geopackage: Path
     changed = datetime.fromtimestamp(int(scene.path.stat().st_mtime), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": changed})  # a GeoPackage holds when it was last changed
     try:
-        pyogrio.write_dataframe(
-            table, geopackage, layer=LAYER, driver="GPKG", geometry_type="MultiPolygon", promote_to_multi=True
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'crs' was not provided")  # a scene may lie on no map
+            pyogrio.write_dataframe(table, geopackage, layer=LAYER, driver="GPKG", VERSION=VERSION, **KIND)
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     placed = to_wgs84(table.geometry)
     if placed is None:
         return False
     geo = table.set_geometry(placed)
-    pyogrio.write_dataframe(
-        geo, geojson, layer=LAYER, driver="GeoJSON", geometry_type="MultiPolygon", promote_to_multi=True, RFC7946="YES"
-    )
+    pyogrio.write_dataframe(geo, geojson, layer=LAYER, driver="GeoJSON", RFC7946="YES", **KIND)
     return True

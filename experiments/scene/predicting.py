@@ -58,7 +58,8 @@ def predict_scene(
     Returns:
         What the model remarked on the expressions.
     """
-    plan, notes = state.plan, set()
+    plan = state.plan
+    notes: set[str] = set()
     down, across = plan.down.weights(), plan.across.weights()
     while state.row < plan.rows:
         total, stored = state.total(), state.stored()

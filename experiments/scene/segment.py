@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmark.data.files import remove
 from benchmark.data.images.scene_files import Scene, open_scene
+from benchmark.output.escaping import visible
 from benchmark.output.terminal import plain, progress_bar, say
 from experiments.errors import InputError
 from experiments.scene.ground import pixel_size
@@ -76,7 +77,8 @@ def segment_scene(
             with progress_bar(console) as progress:
                 task = progress.add_task("windows", total=len(plan), completed=state.row * len(plan.across.starts))
                 notes = predict_scene(scene, model, expressions, state, lambda: progress.advance(task))
-            found, placed = write_layers(scene, state, expressions, layers)
+            say(console, "writes layers")
+            found, placed = write_layers(scene, state, [visible(text) for text in expressions], layers)
         remove(folder)
     _report(console, [*notes, *_remarks(found, placed, path)], found, layers)
     return found

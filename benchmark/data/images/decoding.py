@@ -20,7 +20,7 @@ from benchmark.data.images.tiff_files import TiffFacts, is_tiff, read_facts, rea
 BROKEN = (  # what decoders raise for broken files; imagecodecs' own errors are RuntimeErrors
     *(OSError, ValueError, RuntimeError, KeyError, IndexError, struct.error),
     SyntaxError,  # Pillow, for some PNG chunks
-    TypeError,  # tifffile, which computes with tags whatever they hold
+    *(TypeError, ZeroDivisionError),  # tifffile, which computes with tags whatever they hold
 )
 SIDE_BYTES = 1 << 20  # of a description beside an image
 

@@ -87,13 +87,13 @@ class Scene:
                 f"scene {self.path} cannot be read to its end ({error}); it is truncated or damaged: fetch it again"
             ) from error
         values = np.moveaxis(values, 0, -1)
-        values = values.astype(np.bool_) if self._bits == 1 else values
+        values = values.astype(np.bool_) if self._bits == 1 and self._palette is None else values
         nodata = self.file.nodata
         valid = None if nodata is None else differing(values, float(nodata))
         if valid is not None:
             masks.append(np.asarray(valid.any(axis=-1)))
         if self._present is not None:
-            masks.append(self._there(corner, shape))
+            masks.append(self._there(self._present, corner, shape))
         return Raster(
             values=values,
             bits=self._bits or values.dtype.itemsize * 8,
@@ -103,14 +103,16 @@ class Scene:
             white_is_zero=self._white_is_zero,
         )
 
-    def _there(self, corner: tuple[int, int] | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    def _there(
+        self, present: NDArray[np.bool_], corner: tuple[int, int] | None, shape: tuple[int, int]
+    ) -> NDArray[np.bool_]:
         """Which pixels of a part, as of `_raster`, lie in blocks that the file has."""
         rows, columns = (
             ((np.arange(count) + 0.5) * whole / count).astype(int) if corner is None else start + np.arange(count)
             for count, whole, start in zip(shape, (self.height, self.width), corner or (0, 0), strict=True)
         )
         block_rows, block_columns = self.file.block_shapes[0]
-        found: NDArray[np.bool_] = self._present[np.ix_(rows // block_rows, columns // block_columns)]
+        found: NDArray[np.bool_] = present[np.ix_(rows // block_rows, columns // block_columns)]
         return found
 
 
