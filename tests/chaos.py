@@ -55,7 +55,7 @@ def case(number: int, folder: Path, made: dict[str, Kind]) -> str | None:
         read(place)
     except (SampleError, FileNotFoundError, *DECLARED.get(name, ())):
         pass
-    except BaseException:  # noqa: BLE001  # whatever it is, it is a finding
+    except Exception:  # noqa: BLE001  # whatever it is, it is a finding
         return f"{name}: {traceback.format_exc()}"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

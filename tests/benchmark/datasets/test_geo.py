@@ -213,14 +213,15 @@ def test_what_is_repaired_or_left_out_is_counted(tmp_path: Path, caplog: pytest.
     x, y = WEST + 60, NORTH - 60
     bow = shapely.Polygon([(x, y), (x + 50, y + 50), (x + 50, y), (x, y + 50)])  # crosses itself
     far = shapely.transform(drawn.geometry[:2].to_numpy(), lambda points: points + 50_000)
-    more = [bow, shapely.Point(x, y), None, *far]
+    nowhere = shapely.Polygon([(x, y), (x, y + 50), (np.nan, y + 50), (x, np.nan)])
+    more = [bow, shapely.Point(x, y), None, nowhere, *far]
     extra = geopandas.GeoDataFrame({"what": ["ship"] * len(more)}, geometry=more, crs=UTM)
     geopandas.GeoDataFrame(pd.concat([drawn, extra]), crs=UTM).to_file(tmp_path / "objects.gpkg")
     with caplog.at_level(logging.INFO, "benchmark.datasets"):
         made(tmp_path, tmp_path / "data")
     for said in (
         "objects.gpkg: 1 polygons were invalid and are repaired",
-        "objects.gpkg: 2 of 45 features are no polygons and are left out",
+        "objects.gpkg: 3 of 46 features are no polygons and are left out",
         "data: 2 of 43 polygons lie in no patch of any scene and are left out",
         "data: 1 of 2 scenes have no polygon and are left out",
     ):

@@ -316,6 +316,9 @@ def test_a_tiff_whose_tags_cannot_be_is_refused(tmp_path: Path, subtests: pytest
     declare(path, RowsPerStrip=0)
     with subtests.test("no rows"), pytest.raises(SampleError, match=r"a\.tif .*; (it is damaged: )?fetch it again"):
         read_image(path)
+    declare(tiff(tmp_path / "tiles.tif", noise(HEIGHT, WIDTH), tile=(16, 16)), TileLength=0)
+    with subtests.test("no rows in tiles"), pytest.raises(SampleError, match=r"tiles\.tif .*fetch it again"):
+        read_image(tmp_path / "tiles.tif")
     for name in ("ImageWidth", "SamplesPerPixel"):  # four values in the place of one
         path.write_bytes(whole)
         with tifffile.TiffFile(path) as opened:
