@@ -48,12 +48,18 @@ FENCES = {  # a third party -> the only places that import it
     "tifffile": {"benchmark/data/images/tiff_files.py", "benchmark/speed/test_loader.py"},
     "imagecodecs": {"benchmark/data/images/png_jpeg.py"},
     "rasterio": {
-        *("experiments/scene/reading.py", "experiments/scene/layers.py", "experiments/scene/polygons.py"),
+        *("benchmark/data/images/scene_files.py", "benchmark/datasets/geo_patches.py"),
+        *("experiments/scene/layers.py", "experiments/scene/polygons.py"),
     },
-    "geopandas": {"experiments/scene/polygons.py", "experiments/scene/ground.py"},
-    "pyogrio": {"experiments/scene/polygons.py"},
-    "shapely": {"experiments/scene/polygons.py", "experiments/scene/ground.py"},
-    "pyproj": {"experiments/scene/ground.py"},
+    "geopandas": {
+        *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py"),
+        *("experiments/scene/polygons.py", "experiments/scene/ground.py"),
+    },
+    "pyogrio": {"benchmark/datasets/geo_polygons.py", "experiments/scene/polygons.py"},
+    "shapely": {"benchmark/datasets/geo_", "experiments/scene/polygons.py", "experiments/scene/ground.py"},
+    "pyproj": {
+        *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py", "experiments/scene/ground.py"),
+    },
     "gradio": {"experiments/webpage/page.py"},
     "uvicorn": {"experiments/demo.py"},
     "ruamel": {"benchmark/data/params_file.py"},

@@ -18,10 +18,10 @@ from rasterio.shutil import copy
 from rasterio.windows import Window
 
 from benchmark.data.files import remove
+from benchmark.data.images.scene_files import Scene
 from benchmark.results.pictures import overlay
 from experiments.errors import InputError
 from experiments.scene.polygons import find_polygons, write_polygons
-from experiments.scene.reading import Scene
 from experiments.scene.state import HALF, LEVELS, NO_DATA, State
 from experiments.scene.styles import mask_style, polygon_style
 

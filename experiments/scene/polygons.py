@@ -21,8 +21,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize, shapes
 
+from benchmark.data.images.scene_files import Scene
 from experiments.scene.ground import areas, to_wgs84
-from experiments.scene.reading import Scene
 from experiments.scene.state import LEVELS, State
 
 STRIP = 256  # lines that polygons are compared with the probabilities in

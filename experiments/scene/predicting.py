@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
-from experiments.scene.reading import Scene
+from benchmark.data.images.scene_files import Scene
 from experiments.scene.state import State, Values
 from experiments.scene.windows import Window
 from models.tokens import TruncationWarning

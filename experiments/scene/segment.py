@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.data.files import remove
+from benchmark.data.images.scene_files import Scene, open_scene
 from benchmark.output.escaping import visible
 from benchmark.output.terminal import plain, progress_bar, say
 from experiments.errors import InputError
 from experiments.scene.ground import pixel_size
 from experiments.scene.layers import Found, Layers, layers_at, write_layers
 from experiments.scene.predicting import Predicts, predict_scene
-from experiments.scene.reading import Scene, open_scene
 from experiments.scene.state import open_state, others, state_folder
 from experiments.scene.windows import Plan, make_plan
 

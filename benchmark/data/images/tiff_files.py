@@ -231,6 +231,8 @@ def _present(page: Any, path: Path) -> NDArray[np.bool_] | None:
     absent = [not (offset and count) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     height, width, bands = page.imagelength, page.imagewidth, page.samplesperpixel
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
+    if not (rows and columns):
+        raise SampleError(f"image {path} has tiles or strips without pixels; it is damaged: fetch it again")
     down, across = -(-height // rows), -(-width // columns)
     planes = bands if page.axes == "SYX" else 1
     if len(absent) != planes * down * across:

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from benchmark.data.images.scene_files import open_scene
 from experiments.scene.predicting import predict_scene
-from experiments.scene.reading import open_scene
 from experiments.scene.state import LEVELS, open_state
 from experiments.scene.windows import make_plan
 from tests.scenes import Bright, ground, write_scene

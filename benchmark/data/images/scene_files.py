@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,10 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from benchmark.data.errors import SampleError
-from benchmark.data.images import Picture, tiff_facts
 from benchmark.data.images.advice import gdal
+from benchmark.data.images.decoding import tiff_facts
 from benchmark.data.images.raster import AS_STORED, Raster, differing
-from benchmark.data.images.rules import stretch_of, to_picture
-from experiments.errors import InputError
+from benchmark.data.images.rules import Picture, Stretch, stretch_of, to_picture
 
 MEASURED = 2048  # pixels a side, at most, that a stretch is measured on
 CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
@@ -39,7 +39,7 @@ class Scene:
     """An open scene.
 
     bands: those that are shown, one or three, counted from 1. stretch: the values that become 0 and 255; None where
-    they are shown as they are.
+    they are shown as they are. file: rasterio's, with its crs and transform.
     """
 
     def __init__(self, path: Path, file: Any, bands: Sequence[int] | None) -> None:
@@ -55,7 +55,11 @@ class Scene:
         self._white_is_zero = file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
         self._palette = _palette(file) if roles[self.bands[0] - 1] == ColorInterp.palette else None
         self._present = _present(file, self.bands)
-        self.stretch = stretch_of(self._raster(None, self.reduced(MEASURED)), path)
+
+    @cached_property
+    def stretch(self) -> Stretch | None:
+        """Measured when it is asked for: the whole file may have to be read. Raises SampleError as read()."""
+        return stretch_of(self._raster(None, self.reduced(MEASURED)), self.path)
 
     def reduced(self, side: int) -> tuple[int, int]:
         """Height and width of the scene when it is made no larger than `side` pixels a side."""
@@ -122,9 +126,8 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> Iterator[Scene
             so, else its first three, of two its first.
 
     Raises:
-        InputError: a band that is not there.
         FileNotFoundError, SampleError: no TIFF, a broken one, or one that would need a guess, with the command that
-            converts it.
+            converts it; a band that is not there.
     """
     facts = tiff_facts(path)
     if facts is None:
@@ -157,9 +160,9 @@ def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> list[int]:
     """The bands that are shown, counted from 1."""
     if bands is not None:
         if len(bands) not in (1, 3) or not all(1 <= band <= file.count for band in bands):
-            raise InputError(
-                f"--bands {','.join(map(str, bands))}: {path} has bands 1 to {file.count}; give three of them, red, "
-                "green and blue, or one"
+            raise SampleError(
+                f"bands {','.join(map(str, bands))}: scene {path} has bands 1 to {file.count}; give three of them, "
+                "red, green and blue, or one"
             )
         return list(bands)
     roles = list(file.colorinterp)

@@ -12,8 +12,7 @@ from rasterio.windows import Window
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images import read_picture
-from experiments.errors import InputError
-from experiments.scene.reading import open_scene
+from benchmark.data.images.scene_files import open_scene
 from tests.scenes import ground, write_scene
 
 HEIGHT, WIDTH = 70, 90
@@ -105,14 +104,14 @@ def test_bands_are_taken_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
             scene.read(0, 0, HEIGHT, WIDTH).pixels, read_picture(tmp_path / "chosen.tif").pixels
         )
     for bands in ((0, 1, 2), (1, 2), (3, 4, 5)):
-        with pytest.raises(InputError, match="has bands 1 to 4"), open_scene(tmp_path / "scene.tif", bands):
+        with pytest.raises(SampleError, match="has bands 1 to 4"), open_scene(tmp_path / "scene.tif", bands):
             pass
 
 
 def test_a_large_scene_is_stretched_by_one_measure_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.scene.reading.MEASURED", 30)
+    monkeypatch.setattr("benchmark.data.images.scene_files.MEASURED", 30)
     path = write_scene(tmp_path / "scene.tif", deep(3))
     low, high = np.percentile(deep(3)[:, :, 12:], [1, 99])
     with open_scene(path) as scene:
