@@ -16,7 +16,7 @@ export DO_NOT_TRACK := true
 test test-slow: export HF_HUB_OFFLINE := 1 # no test needs the network
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: setup repro demo test test-slow lint bench clean broken
+.PHONY: setup repro demo test test-slow chaos lint bench clean broken
 
 setup: $(READY)
 
@@ -51,6 +51,9 @@ test: lint $(DEMO) ## lint, types and the tests, a file at a time on each of two
 
 test-slow: $(READY)
 	pytest -m slow
+
+chaos: $(READY) ## damaged files at every reader, by the hundred thousand
+	python -m tests.chaos --inputs 100000
 
 bench: $(READY) ## speed, measured side by side with the plain reference
 	pytest benchmark/speed --benchmark-only --benchmark-sort=name

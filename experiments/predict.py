@@ -1,12 +1,17 @@
-"""Masks of what expressions refer to in one image, by a trained run.
+"""Masks of what expressions refer to in one image or scene, by a trained run.
 
     python -m experiments.predict IMAGE "the ship on the left" --out overlay.png
+    python -m experiments.predict SCENE.tif "the ships in the harbour" --out harbour
 
 The image is read as those of datasets are (docs/datasets.md), of any depth and number of bands; where it has no data
 nothing is predicted. Writes, at the image's own size, overlay.png (the mask painted over the image) and
 overlay_mask.png (255 where the mask is, 0 elsewhere); of several expressions overlay_1.png, overlay_1_mask.png,
 overlay_2.png and so on. The run is the published one (experiments/published.py), or `--run`, a folder in results/ or in
 runs/ that was trained here; its configuration is its own, not what params.yaml says now.
+
+A TIFF that says where on the map it lies, one of more pixels than an image may have, and one of which --window,
+--overlap, --bands, --pixel-size or --probability is given is a scene, unless --out ends in .png: it is predicted in
+windows and written as layers for a GIS (experiments/scene/, docs/gis.md), which needs the extras `[geo]`.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -22,10 +28,12 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
+from rich.console import Console
 from rich.table import Column, Table
 
 from benchmark.data.files import replacing
-from benchmark.data.images import Picture, read_picture
+from benchmark.data.images import MAX_PIXELS, Picture, read_picture, tiff_facts
+from benchmark.datasets import DATASETS
 from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from benchmark.results.store import load_result
@@ -38,6 +46,9 @@ from models.rsrefseg import RSRefSeg
 from models.tokens import TruncationWarning
 from models.zoo import CONTROLS
 
+GEO = ("rasterio", "geopandas", "pyogrio", "shapely")  # what a scene needs
+PATCH = 256  # pixels a side that images of `synthetic`, `dubai` and `vhr10` have, and others of no stated size may have
+WORLD = (".tfw", ".tifw", ".wld")  # files beside a TIFF that say where it lies
 FAST = 1  # of PNG's levels: at 4,000 px the default takes four times as long
 
 
@@ -108,11 +119,95 @@ def write(image: ImageArray, masks: Sequence[MaskArray], files: Sequence[tuple[P
                 Image.fromarray(pixels).save(stack.enter_context(replacing(file)), format="PNG", compress_level=FAST)
 
 
+def reason_for_scene(image: Path, out: Path | None, asked: bool) -> str | None:
+    """Why a file is read as a scene; None: it is read as one image.
+
+    Args:
+        out: what --out says, if anything.
+        asked: whether an option of scenes alone is given.
+
+    Raises:
+        InputError: a picture is asked for, and what only a scene has.
+        FileNotFoundError, SampleError: no file, or a broken TIFF.
+    """
+    picture = out is not None and out.suffix.lower() == ".png"
+    if picture and asked:
+        raise InputError(f"--out {out}: of a scene layers are written; give a folder, or a name in .gpkg")
+    if picture:
+        return None
+    facts = tiff_facts(image)
+    if facts is not None:
+        if facts.georeferenced or any(image.with_suffix(suffix).is_file() for suffix in WORLD):
+            return "it says where on the map it lies"
+        if facts.width * facts.height > MAX_PIXELS:
+            return f"it has more than {MAX_PIXELS:,} pixels"
+    return "an option of scenes is given" if asked else None
+
+
+def patch_side(dataset: str) -> int:
+    """Pixels along the shorter side of a dataset's images, where they are declared, else PATCH."""
+    spec = DATASETS[dataset].spec if dataset in DATASETS else None
+    return PATCH if spec is None or spec.image_size is None else min(spec.image_size)
+
+
+def load(run: Path) -> tuple[RSRefSeg, ExperimentConfig]:
+    """The model of find_run(), with its errors, where it computes fastest."""
+    network, config = find_run(run)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    return network, config
+
+
+def say_run(console: Console, config: ExperimentConfig) -> None:
+    """Print which run predicts."""
+    say(console, f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
+
+
+def predict_image(console: Console, image: Path, expressions: list[str], run: Path, out: Path) -> None:
+    """Segment one image, read whole."""
+    files = outputs(out, image, len(expressions))
+    picture = read_picture(image)
+    network, config = load(run)
+    tensor = torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", TruncationWarning)
+        masks = [where_known(mask, picture) for mask in network.predict([tensor], expressions, [0] * len(expressions))]
+    write(picture.pixels, masks, files)
+    for note in noted:
+        say(console, f"note: {note.message}")
+    if picture.known is not None:
+        share = f"{1 - picture.known.mean():.1%}"
+        say(console, f"note: {share} of {image} has no data; nothing is predicted there")
+    table = Table("expression", "share of the image", *(Column(name, overflow="fold") for name in ("overlay", "mask")))
+    for expression, mask, (painted, bare) in zip(expressions, masks, files, strict=True):
+        table.add_row(plain(expression), f"{mask.mean():.2%}", plain(painted), plain(bare))
+    say_run(console, config)
+    console.print(table)
+
+
 def main(
-    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, WebP or BMP of any size and depth")],
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, WebP or BMP; a GeoTIFF of any size is a scene")],
     expressions: Annotated[list[str], typer.Argument(help="what to find in it, each in quotes")],
     run: Annotated[Path, typer.Option(help="or results/<dataset>/<model>/<variant>/<seed>")] = DEFAULT,
-    out: Annotated[Path, typer.Option(help="the overlay; existing files are replaced")] = Path("overlay.png"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="the overlay, a .png; of a scene a folder or a .gpkg. Existing files are replaced",
+            show_default="overlay.png, or SCENE_layers",
+        ),
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="pixels of a window's side", show_default="as the run was trained")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(min=0, help="pixels that windows share", show_default="a quarter of a window")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="red,green,blue, counted from 1: 4,3,2", show_default="as the file says")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(min=0.001, help="metres of a pixel that the model sees", show_default="the scene's")
+    ] = None,
+    probability: Annotated[bool, typer.Option("--probability", help="write probabilities of a scene, too")] = False,
 ) -> None:
     """Segment what each expression refers to."""
     console = terminal()
@@ -120,29 +215,42 @@ def main(
         for expression in expressions:
             if not expression.strip():
                 raise InputError("an expression is empty: say what to segment")
-        files = outputs(out, image, len(expressions))
-        picture = read_picture(image)
-        network, config = find_run(run)
-        network.to("cuda" if torch.cuda.is_available() else "cpu")
-        tensor = torch.from_numpy(picture.pixels).permute(2, 0, 1).contiguous()
-        with warnings.catch_warnings(record=True) as noted:
-            warnings.simplefilter("always", TruncationWarning)
-            masks = [
-                where_known(mask, picture) for mask in network.predict([tensor], expressions, [0] * len(expressions))
-            ]
-        write(picture.pixels, masks, files)
-        for note in noted:
-            say(console, f"note: {note.message}")
-        if picture.known is not None:
-            share = f"{1 - picture.known.mean():.1%}"
-            say(console, f"note: {share} of {image} has no data; nothing is predicted there")
-        table = Table(
-            "expression", "share of the image", *(Column(name, overflow="fold") for name in ("overlay", "mask"))
-        )
-        for expression, mask, (painted, bare) in zip(expressions, masks, files, strict=True):
-            table.add_row(plain(expression), f"{mask.mean():.2%}", plain(painted), plain(bare))
-        say(console, f"{config.variant} of {config.model_name}, trained on {config.dataset}, seed {config.seed}")
-        console.print(table)
+        asked = probability or any(option is not None for option in (window, overlap, bands, pixel_size))
+        reason = reason_for_scene(image, out, asked)
+        if reason is None:
+            predict_image(console, image, expressions, run, Path("overlay.png") if out is None else out)
+            return
+        if lacking := [name for name in GEO if find_spec(name) is None]:
+            raise InputError(
+                f"{image} is read as a scene ({reason}), and {', '.join(lacking)} is not installed: pip install "
+                "'rsrefseg-bench[geo]' (in this repository: pip install -e '.[geo]' -c constraints.txt), or give an "
+                "--out that ends in .png to have it read as one image"
+            )
+        from experiments.scene.predicting import digest  # rasterio and others, which may not be installed
+        from experiments.scene.segment import Settings, segment_scene
+
+        chosen = to_bands(bands)
+        network, config = load(run)
+        say(console, f"a scene: {reason}")
+        say_run(console, config)
+        side = patch_side(config.dataset) if window is None else window
+        settings = Settings(side, side // 4 if overlap is None else overlap, chosen, pixel_size, probability)
+        place = Path(f"{image.stem}_layers") if out is None else out
+        segment_scene(image, expressions, place, settings, network, digest(network), console)
+
+
+def to_bands(text: str | None) -> tuple[int, ...] | None:
+    """The bands of "4,3,2"; None for None.
+
+    Raises:
+        InputError: no numbers with commas between them.
+    """
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise InputError(f"--bands {text}: give their numbers, counted from 1, with commas between them: 4,3,2")
+    return tuple(int(word) for word in words)
 
 
 if __name__ == "__main__":

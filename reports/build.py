@@ -128,7 +128,8 @@ def readme_block(report: Report) -> str:
         parts.append(
             f'The picture: a test image of {code_span(group.dataset)}, "{escaped(example.expression)}", and the mask '
             f"of `{FULL}` in size {code_span(group.model)} (IoU {example.iou:.2f}) where it gains most over the other "
-            f"variants{also}; median, worst and random ones are in [docs/results.md](docs/results.md).\n"
+            f"variants{also}, on the dataset of real images where that mask is best; median, worst and random ones are "
+            "in [docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
     if others := other_datasets(report):

@@ -47,6 +47,19 @@ FENCES = {  # a third party -> the only places that import it
     "requests": {"experiments/download/datasets.py"},
     "tifffile": {"benchmark/data/images/tiff_files.py", "benchmark/speed/test_loader.py"},
     "imagecodecs": {"benchmark/data/images/png_jpeg.py"},
+    "rasterio": {
+        *("benchmark/data/images/scene_files.py", "benchmark/datasets/geo_patches.py"),
+        *("experiments/scene/layers.py", "experiments/scene/polygons.py"),
+    },
+    "geopandas": {
+        *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py"),
+        *("experiments/scene/polygons.py", "experiments/scene/ground.py"),
+    },
+    "pyogrio": {"benchmark/datasets/geo_polygons.py", "experiments/scene/polygons.py"},
+    "shapely": {"benchmark/datasets/geo_", "experiments/scene/polygons.py", "experiments/scene/ground.py"},
+    "pyproj": {
+        *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py", "experiments/scene/ground.py"),
+    },
     "gradio": {"experiments/webpage/page.py"},
     "uvicorn": {"experiments/demo.py"},
     "ruamel": {"benchmark/data/params_file.py"},

@@ -201,7 +201,7 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
                 f"{path} does not exist; fetch it first: python -m experiments.fetch --dataset {folder.name}"
             )
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
         samples = pq.read_table(folder / TABLE).to_pandas()
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors())

@@ -11,6 +11,7 @@ from benchmark.datasets import (
     class_masks,
     coco,
     dubai,
+    geo,
     nwpurefer,
     refsegrs,
     risbench,
@@ -45,5 +46,6 @@ DATASETS: dict[str, DatasetEntry] = {
 }
 KINDS: dict[str, DatasetEntry] = {  # anyone's own, under any name
     "coco": DatasetEntry(coco.CocoConfig, coco.build),
+    "geo": DatasetEntry(geo.GeoConfig, geo.build),
     "masks": DatasetEntry(class_masks.MasksConfig, class_masks.build),
 }

@@ -22,6 +22,7 @@ from benchmark.expressions.generalized import write_absent, write_multiple
 from benchmark.expressions.writer import Expression, Region, write_expressions
 
 logger = logging.getLogger(__name__)
+ORIGINS = "origins.csv"  # image -> where on the map it was cut from
 TAG_OFF = "if masks were drawn on it as it is stored, take the tag off: exiftool -Orientation= FILE"
 
 
@@ -35,12 +36,29 @@ class SceneLike(Protocol):
     def regions(self) -> Sequence[Region]: ...
 
 
+class Origin(NamedTuple):
+    """Where on the map an image was cut from.
+
+    scene: the file, from the root. row, column: of the first pixel, in that file. side: of the patch there, pixels.
+    crs: as text that GIS read. transform: a b c d e f of the image as it is written: its column and row become
+    x = a * column + b * row + c and y = d * column + e * row + f.
+    """
+
+    scene: str
+    row: int
+    column: int
+    side: int
+    crs: str
+    transform: str
+
+
 class NamedScene(NamedTuple):
     """A scene with its place in the dataset. image_id names the file as well: letters, digits, "_" and "-".
 
     image: where the scene's image is already, from the root; None: it is written into the dataset. specks: regions that
     are too small to count beside the others, but are there. complete: whether everything in the image is in one of the
     two; of another nothing can be said to be absent. orientation: the tag by which its image was turned, 1: as stored.
+    origin: where it is on the map, if that is known.
     """
 
     image_id: str
@@ -50,6 +68,7 @@ class NamedScene(NamedTuple):
     specks: Sequence[Region] = ()
     complete: bool = True
     orientation: int = AS_STORED
+    origin: Origin | None = None
 
 
 def write_scenes(
@@ -75,11 +94,12 @@ def write_scenes(
     Sentences depend on (seed, image_id) only, so a scene keeps its own whatever else is built. per_image: at most so
     many samples of one image, chosen at random with its categories as even as they can be (None: all). order: as
     write_expressions(). require: splits that must end up with samples. A scene without samples leaves no image behind;
-    how many there are is logged.
+    how many there are is logged. Origins of images, where there are any, are written beside them (ORIGINS).
     Raises SampleError, and what the scenes raise, with ``folder`` as it was before.
     """
     rows: list[dict[str, Any]] = []
     turned: dict[str, int] = {}
+    origins: list[dict[str, Any]] = []
     with replaced(folder) as part:
         if images is None:
             (part / "images").mkdir()
@@ -104,6 +124,8 @@ def write_scenes(
             if path is None and rows and rows[-1]["image_id"] == image_id:
                 _check_name(image_id)
                 Image.fromarray(scene.image).save(part / image, compress_level=1)  # 1: fast
+                if named.origin is not None:
+                    origins.append({"image": image, **named.origin._asdict()})
         if left := drawn - len({row["image_id"] for row in rows}):
             logger.info(f"{name}: {left:,} of {drawn:,} images or patches have no sample and are left out")
         found = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
@@ -113,6 +135,8 @@ def write_scenes(
                 f"{folder}: no samples for split {', '.join(empty)} of dataset '{name}' (found {found}); "
                 "give it more scenes"
             )
+        if origins:
+            pd.DataFrame(origins).to_csv(part / ORIGINS, index=False)
         return save_dataset(
             part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation, images=images,
             no_target=absent > 0, turned=turned,

@@ -40,26 +40,22 @@ from benchmark.datasets.instances import (
     read_instances,
 )
 from benchmark.datasets.object_windows import lay_windows
-from benchmark.datasets.patches import PatchConfig, Window, is_sample, scale_image, scale_mask, windows
-from benchmark.expressions.regions import pieces
+from benchmark.datasets.patches import ScaledPatchConfig, Window, instance_regions, scaled, windows
 from benchmark.expressions.writer import Region
 
 
-class CocoConfig(PatchConfig):
+class CocoConfig(ScaledPatchConfig):
     """Where the files are, and how windows are laid around instances.
 
-    around: sides of such windows, pixels, instead of patches everywhere; windows: at most so many an image. resize: the
-    side that patches or windows are scaled to, pixels; every share (min_area, min_width ...) is of the same window
-    before and after. whole: whether an instance must be in the window as a whole to become a sample. crowds: whether
-    ``iscrowd`` means many objects or, as CVAT writes it, one. boxes: what to do with annotations without a mask.
+    around: sides of such windows, pixels, instead of patches everywhere; windows: at most so many an image. crowds:
+    whether ``iscrowd`` means many objects or, as CVAT writes it, one. boxes: what to do with annotations without a
+    mask.
     """
 
     annotations: str = "annotations/instances_{split}.json"
     images: str = "images"
     around: tuple[Annotated[int, Field(ge=32)], ...] = ()
     windows: PositiveInt = 3
-    resize: int | None = Field(default=None, ge=32)
-    whole: bool = False
     crowds: Literal["groups", "instances"] = "groups"
     boxes: Literal["refuse", "leave_out"] = "refuse"
 
@@ -193,9 +189,9 @@ def _patches(
             regions += reaching
             if any(region.target for region in reaching):
                 written.add(place)
-        image = pixels[window] if config.resize is None else scale_image(pixels[window], config.resize)
+        patch = Patch(scaled(pixels[window], config), regions)
         path = where if config.patch is None else None
-        yield NamedScene(f"{name}{end}", split, Patch(image, regions), path, orientation=picture.orientation)
+        yield NamedScene(f"{name}{end}", split, patch, path, orientation=picture.orientation)
 
 
 def _windows(
@@ -251,12 +247,5 @@ def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Reg
     mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
     part = instance.crop[top - instance.y : bottom - instance.y, left - instance.x : right - instance.x]
     mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
-    if not mask.any():
-        return []
     allowed = instance.drawn and (not config.whole or np.count_nonzero(part) == np.count_nonzero(instance.crop))
-    if config.resize is not None:
-        mask = scale_mask(mask, config.resize)
-    if instance.crowd:
-        crowd = Region(mask, instance.name, target=False)
-        return [crowd, *pieces(crowd)]
-    return [Region(mask, instance.name, target=allowed and is_sample(mask, config))]
+    return instance_regions(mask, instance.name, config, allowed=allowed, crowd=instance.crowd)

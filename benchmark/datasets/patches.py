@@ -1,4 +1,4 @@
-"""Large images cut into patches, and what of a patch may become a sample: shared by `coco`, `masks` and `dubai`.
+"""Large images cut into patches, and what of a patch may become a sample: shared by `coco`, `geo`, `masks` and `dubai`.
 
 Patches: along each axis as many as leave at most a quarter of a patch uncovered, spread evenly from edge to edge, so
 that none is padded and none lies over the border. An image smaller than a patch is an error.
@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from benchmark.data.errors import SampleError
 from benchmark.datasets.spec import DatasetConfig
+from benchmark.expressions.regions import pieces
 from benchmark.expressions.writer import Region
 
 SLACK = 0.25  # of a patch may stay uncovered along an axis
@@ -74,6 +75,17 @@ class PatchConfig(DatasetConfig):
         return {**{name: getattr(self, name) for name in names}, "images": self.images_root}
 
 
+class ScaledPatchConfig(PatchConfig):
+    """Patches that may be scaled, and instances in them.
+
+    resize: the side that patches or windows are scaled to, pixels; every share (min_area, min_width ...) is of the same
+    window before and after. whole: whether an instance must be in the window as a whole to become a sample.
+    """
+
+    resize: int | None = Field(default=None, ge=32)
+    whole: bool = False
+
+
 Window = tuple[slice, slice]
 
 
@@ -110,6 +122,28 @@ def scale_mask(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     """(side, side) of (H, W): the pixels that it covers by half; where there are none, those that it covers most."""
     covered = np.asarray(Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BOX))
     return covered >= min(0.5, covered.max())
+
+
+def scaled(pixels: NDArray[np.uint8], config: ScaledPatchConfig) -> NDArray[np.uint8]:
+    """A patch's pixels at the side that is asked for."""
+    return pixels if config.resize is None else scale_image(pixels, config.resize)
+
+
+def instance_regions(
+    mask: NDArray[np.bool_], category: str, config: ScaledPatchConfig, *, allowed: bool = True, crowd: bool = False
+) -> list[Region]:
+    """What an instance's mask in a patch is, scaled: nothing, a region, or of a crowd the whole and its pieces.
+
+    allowed: whether it may become a sample at all.
+    """
+    if not mask.any():
+        return []
+    if config.resize is not None:
+        mask = scale_mask(mask, config.resize)
+    if crowd:
+        together = Region(mask, category, target=False)
+        return [together, *pieces(together)]
+    return [Region(mask, category, target=allowed and is_sample(mask, config))]
 
 
 def is_sample(mask: NDArray[np.bool_], config: PatchConfig) -> bool:

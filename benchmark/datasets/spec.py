@@ -98,6 +98,10 @@ class DatasetConfig(BaseModel):
         """Where images stay that are not copied into the dataset; None where all are."""
         return None
 
+    def unmet(self) -> list[str]:
+        """What is seen to be missing before anything is read: "key: what and remedy", each."""
+        return []
+
 
 def check_counts(spec: Spec, found: dict[str, int], where: Path, allowed: bool) -> None:
     """Raise SampleError if a split has not as many samples as declared, unless that is ``allowed``."""

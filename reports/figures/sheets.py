@@ -51,16 +51,16 @@ class Tile:
 def readme_example(report: Report) -> tuple[Group, Example] | None:
     """The sample of the README's picture, and its group; None without cases.
 
-    It is where the full model gains most over the other variants, on the first dataset that is not drawn, if any.
+    It is where the full model gains most over the other variants: on the dataset, of those that are not drawn if there
+    are any, where its mask there is best.
     """
-    groups = [group for group in report.groups if _cases(group) is not None]
-    for group in sorted(groups, key=lambda group: group.dataset == DRAWN):
+    found = []
+    for group in report.groups:
         cases = _cases(group)
-        assert cases is not None
-        chosen = cases[(cases["variant"] == FULL) & (cases["rule"] == README_RULE)]
-        if len(chosen):
-            return group, to_example(chosen.to_dict("records")[0])
-    return None
+        if cases is not None:
+            chosen = cases[(cases["variant"] == FULL) & (cases["rule"] == README_RULE)]
+            found += [(group, to_example(row)) for row in chosen.head(1).to_dict("records")]
+    return max(found, key=lambda one: (one[0].dataset != DRAWN, one[1].iou), default=None)
 
 
 def readme_picture(report: Report) -> Figure | None:

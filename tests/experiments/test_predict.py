@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +23,8 @@ from experiments.runs import load_model
 from models.checkpoint import save_tensors
 from models.rsrefseg import RSRefSeg
 from models.weights.foundation import load_clip
-from tests.trained import CONFIG, RESULT, RUN, make_trained_project, picture
+from tests.scenes import ground, write_scene
+from tests.trained import CONFIG, RESULT, ROOT, RUN, make_trained_project, picture
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,10 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return copy
 
 
-def run(*expressions: str, image: str = "scene.png", folder: Path = RESULT, out: str = "out.png") -> None:
-    predict.main(Path(image), list(expressions), folder, Path(out))
+def run(
+    *expressions: str, image: str = "scene.png", folder: Path = RESULT, out: str = "out.png", **settings: Any
+) -> None:
+    predict.main(Path(image), list(expressions), folder, Path(out), **settings)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *expressions: str, **settings: object) -> str:
@@ -133,6 +139,65 @@ def test_the_command_runs_as_it_is_written_down(project: Path) -> None:
     done = CliRunner().invoke(command, words)
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in Path().glob("o_*")) == ["o_1.png", "o_1_mask.png", "o_2.png", "o_2_mask.png"]
+
+
+# ------------------------------------------------------------------------------------------------------------- scenes
+
+
+def test_a_tiff_on_the_map_is_a_scene_unless_a_picture_is_asked_for(
+    project: Path, subtests: pytest.Subtests, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scene(Path("placed.tif"), ground(51, 90))
+    write_scene(Path("bare.tif"), ground(51, 90), crs=None, transform=None)
+    shutil.copy("bare.tif", "world.tif")
+    Path("world.tfw").write_text("1\n0\n0\n-1\n5\n5\n")
+    for image, out, settings, layers in (
+        ("placed.tif", None, {}, "placed_layers/mask.tif"),
+        ("world.tif", None, {}, "world_layers/polygons.gpkg"),
+        ("bare.tif", "found", {"window": 40}, "found/overlay.png"),
+        ("bare.tif", None, {}, "overlay_mask.png"),
+        ("placed.tif", "one.png", {}, "one_mask.png"),
+    ):
+        with subtests.test(f"{image} {out} {settings}"):
+            predict.main(Path(image), ["the red ship"], RESULT, None if out is None else Path(out), **settings)
+            assert Path(layers).is_file()
+            assert ("is read as a scene" in capsys.readouterr().out) == (not layers.endswith("_mask.png"))
+    assert "of a scene layers are written" in refused(capsys, image="bare.tif", out="a.png", window=40)
+    assert "--bands 4;3: give their numbers" in refused(capsys, image="placed.tif", out="x", bands="4;3")
+    assert "scene.png is no TIFF" in refused(capsys, out="x", window=40)
+
+
+def test_without_the_extras_images_are_predicted_and_scenes_say_what_to_install(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scene(Path("placed.tif"), ground(51, 90))
+    for name in [name for name in sys.modules if name.startswith("experiments.scene")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in predict.GEO:
+        monkeypatch.setitem(sys.modules, name, None)
+    importlib.reload(predict)
+    run("the red ship")
+    said = refused(capsys, image="placed.tif", out="layers")
+    assert "rasterio, geopandas, pyogrio, shapely is not installed: pip install 'rsrefseg-bench[geo]'" in said
+
+
+def test_the_published_run_predicts_a_scene_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way, as docs/gis.md has it: one window of the scene's size says what the model says of the picture."""
+    monkeypatch.chdir(ROOT)
+    values = np.moveaxis(read_image(Path("docs/examples/dubai_shore.jpg")), -1, 0)
+    scene = write_scene(tmp_path / "shore.tif", values)
+    command = typer.Typer()
+    command.command()(predict.main)
+    words = [str(scene), "the ship at the bottom", "--window", "320", "--bands", "1,2,3"]
+    done = CliRunner().invoke(command, [*words, "--out", str(tmp_path / "whole")])
+    assert done.exit_code == 0, done.output
+    model, _ = predict.find_run()
+    (mask,) = model.predict([torch.from_numpy(values.copy())], ["the ship at the bottom"], [0])
+    found = np.array(Image.open(tmp_path / "whole" / "mask.tif"))
+    assert 0 < mask.sum() < mask.size / 2
+    assert (found != mask).mean() < 1e-4
+    predict.main(scene, ["the white ship"], out=tmp_path / "parts.gpkg", window=200)
+    assert np.array(Image.open(tmp_path / "parts_mask.tif")).shape == mask.shape
 
 
 # ----------------------------------------------------------------------------------------------------- what is refused

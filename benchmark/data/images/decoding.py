@@ -15,8 +15,13 @@ from benchmark.data.errors import SampleError
 from benchmark.data.images.advice import gdal
 from benchmark.data.images.png_jpeg import read_plain
 from benchmark.data.images.raster import Raster
-from benchmark.data.images.tiff_files import is_tiff, read_tiff
+from benchmark.data.images.tiff_files import TiffFacts, is_tiff, read_facts, read_tiff
 
+BROKEN = (  # what decoders raise for broken files; imagecodecs' own errors are RuntimeErrors
+    *(OSError, ValueError, RuntimeError, KeyError, IndexError, struct.error),
+    SyntaxError,  # Pillow, for some PNG chunks
+    *(TypeError, ZeroDivisionError),  # tifffile, which computes with tags whatever they hold
+)
 SIDE_BYTES = 1 << 20  # of a description beside an image
 
 
@@ -29,6 +34,15 @@ def read_raster(path: Path, what: str = "image") -> Raster:
     with _clear_errors(path, what):
         _check_beside(path)
         return read_tiff(path) if is_tiff(path) else read_plain(path)
+
+
+def tiff_facts(path: Path) -> TiffFacts | None:
+    """What a TIFF says of its picture, none of which is decoded; None of another kind of file.
+
+    Raises FileNotFoundError, or SampleError for a broken one.
+    """
+    with _clear_errors(path, "image"):
+        return read_facts(path) if is_tiff(path) else None
 
 
 def _check_beside(path: Path) -> None:
@@ -68,8 +82,7 @@ def _clear_errors(path: Path, what: str) -> Iterator[None]:
         raise SampleError(
             f"{what} {path} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF; fetch it again"
         ) from error
-    # Pillow raises SyntaxError for some broken PNG chunks; imagecodecs' errors are RuntimeErrors
-    except (OSError, SyntaxError, ValueError, RuntimeError, struct.error, KeyError, IndexError) as error:
+    except BROKEN as error:
         raise SampleError(
             f"{what} {path} cannot be read to its end ({error}); it is truncated or no image: fetch it again"
         ) from error

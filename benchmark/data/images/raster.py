@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,23 @@ def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (7, 8):
         values = values[::-1]
     return values
+
+
+def differing(values: NDArray[Any], nodata: float) -> NDArray[np.bool_] | None:
+    """Where values are not the no-data value that a file declares; None where they could not have it."""
+    if values.dtype == np.bool_ or values.dtype.kind == "c":
+        return None
+    if math.isnan(nodata):
+        return ~np.isnan(values) if values.dtype.kind == "f" else None
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            found: NDArray[np.bool_] = values != np.asarray(nodata).astype(values.dtype)
+        return found
+    limits = np.iinfo(values.dtype)
+    if not nodata.is_integer() or not limits.min <= nodata <= limits.max:
+        return None
+    different: NDArray[np.bool_] = values != int(nodata)
+    return different
 
 
 def check_size(path: Path, width: int, height: int) -> None:

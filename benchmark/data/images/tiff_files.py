@@ -7,12 +7,11 @@ file; these together. Nothing of a file is decoded that declares more than it ma
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images.advice import gdal, magick
-from benchmark.data.images.raster import AS_STORED, MAX_BYTES, Raster, check_orientation, check_size, turn
+from benchmark.data.images.raster import AS_STORED, MAX_BYTES, Raster, check_orientation, check_size, differing, turn
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # little and big endian, classic and BigTIFF
 _P = tifffile.PHOTOMETRIC
@@ -39,6 +38,25 @@ def is_tiff(path: Path) -> bool:
     """By its first bytes, whatever it is called."""
     with path.open("rb") as file:
         return file.read(4) in MAGIC
+
+
+class TiffFacts(NamedTuple):
+    """What a TIFF says of its picture. georeferenced: whether it says where on the map it is. orientation: its tag."""
+
+    width: int
+    height: int
+    georeferenced: bool
+    orientation: int
+
+
+def read_facts(path: Path) -> TiffFacts:
+    """What a TIFF says of its picture, none of which is decoded. Raises SampleError, and what tifffile raises."""
+    with tifffile.TiffFile(path) as tiff:
+        page, _ = _pages(tiff)
+        tag = page.tags.get(ORIENTATION)
+        orientation = check_orientation(path, None if tag is None else int(tag.value))
+        placed = any(tag in page.tags for tag in GEOREFERENCE)
+        return TiffFacts(page.imagewidth, page.imagelength, placed, orientation)
 
 
 def read_tiff(path: Path) -> Raster:
@@ -205,19 +223,7 @@ def _valid(page: Any, values: NDArray[Any]) -> NDArray[np.bool_] | None:
         nodata = float(str(tag.value).strip("\0 ")) if tag is not None else None
     except ValueError:
         return None
-    if nodata is None or values.dtype == np.bool_ or values.dtype.kind == "c":
-        return None
-    if math.isnan(nodata):
-        return ~np.isnan(values) if values.dtype.kind == "f" else None
-    if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            found: NDArray[np.bool_] = values != np.asarray(nodata).astype(values.dtype)
-        return found
-    limits = np.iinfo(values.dtype)
-    if not nodata.is_integer() or not limits.min <= nodata <= limits.max:
-        return None
-    different: NDArray[np.bool_] = values != int(nodata)
-    return different
+    return None if nodata is None else differing(values, nodata)
 
 
 def _present(page: Any, path: Path) -> NDArray[np.bool_] | None:
@@ -225,6 +231,8 @@ def _present(page: Any, path: Path) -> NDArray[np.bool_] | None:
     absent = [not (offset and count) for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     height, width, bands = page.imagelength, page.imagewidth, page.samplesperpixel
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
+    if not (rows and columns):
+        raise SampleError(f"image {path} has tiles or strips without pixels; it is damaged: fetch it again")
     down, across = -(-height // rows), -(-width // columns)
     planes = bands if page.axes == "SYX" else 1
     if len(absent) != planes * down * across:

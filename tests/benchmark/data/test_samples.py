@@ -230,14 +230,15 @@ def test_a_changed_table_is_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path / "toy")
 
 
-def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_or_damaged_file_is_refused(tmp_path: Path) -> None:
     save_dataset(tmp_path / "toy", toy_samples(tmp_path / "toy"), **ABOUT)
     for name in ("samples.parquet", "manifest.json"):
         path = tmp_path / "toy" / name
         whole = path.read_bytes()
-        path.write_bytes(whole[:-50])
-        with pytest.raises(SampleError, match=rf"toy/{name}: .*; fetch it again: .* --dataset toy"):
-            load_dataset(tmp_path / "toy")
+        for damaged in (whole[:-50], b"\xff" + whole):
+            path.write_bytes(damaged)
+            with pytest.raises(SampleError, match=rf"(?s)toy/{name}: .*; fetch it again: .* --dataset toy"):
+                load_dataset(tmp_path / "toy")
         path.write_bytes(whole)
 
 

@@ -120,3 +120,16 @@ def test_published_weights_are_downloaded_or_must_lie_where_they_are_said_to(
     Path("sam.pth").touch()
     source = {"clip": {"folder": "~/siglip"}, "sam": {"official": "~/sam.pth"}}
     assert found(model="rsrefseg-b", source=source) == Needed()
+
+
+def test_scenes_and_polygons_that_are_not_there_are_named(project: Path) -> None:
+    (project / "raw" / "port").mkdir(parents=True)
+    (project / "raw" / "port" / "notes.txt").write_text("soon")
+    split = {"by": "block", "block": 500}
+    own = {"kind": "geo", "root": "raw/port", "polygons": "objects.gpkg", "category": "kind", "split": split, **OWN}
+    scenes, polygons = found({"port": own}).faults
+    assert scenes.startswith("params.yaml: datasets.port.scenes: raw/port has no files *.tif, *.tiff")
+    assert (
+        polygons
+        == "params.yaml: datasets.port.polygons: raw/port/objects.gpkg is no file; correct the name or the pattern"
+    )

@@ -310,6 +310,24 @@ def test_a_tiff_bomb_is_refused_before_it_is_decoded(tmp_path: Path, subtests: p
             read_image(path)
 
 
+def test_a_tiff_whose_tags_cannot_be_is_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    path = tiff(tmp_path / "a.tif", noise(HEIGHT, WIDTH), rowsperstrip=4)
+    whole = path.read_bytes()
+    declare(path, RowsPerStrip=0)
+    with subtests.test("no rows"), pytest.raises(SampleError, match=r"a\.tif .*; (it is damaged: )?fetch it again"):
+        read_image(path)
+    declare(tiff(tmp_path / "tiles.tif", noise(HEIGHT, WIDTH), tile=(16, 16)), TileLength=0)
+    with subtests.test("no rows in tiles"), pytest.raises(SampleError, match=r"tiles\.tif .*fetch it again"):
+        read_image(tmp_path / "tiles.tif")
+    for name in ("ImageWidth", "SamplesPerPixel"):  # four values in the place of one
+        path.write_bytes(whole)
+        with tifffile.TiffFile(path) as opened:
+            count = opened.pages.first.tags[name].offset + 4
+        path.write_bytes(whole[:count] + b"\4\0\0\0\x08\0\0\0" + whole[count + 8 :])
+        with subtests.test(name), pytest.raises(SampleError, match=r"a\.tif .*fetch it again"):
+            read_image(path)
+
+
 def test_a_program_for_ghostscript_is_no_image_whatever_it_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:

@@ -1,0 +1,156 @@
+"""Polygons of vector files, each with its category, in the coordinates of whatever scene they are looked for in.
+
+A polygon that is invalid (it crosses itself) is repaired by shapely.make_valid; what is no polygon is left out; both
+are counted. A multipolygon is one object.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj.exceptions import CRSError, ProjError
+
+from benchmark.data.errors import SampleError
+from benchmark.datasets.coco_rules import words
+
+logger = logging.getLogger(__name__)
+BROKEN = (DataSourceError, DataLayerError, CRSError, ProjError, UnicodeDecodeError, shapely.errors.GEOSException)
+POLYGONS = ("Polygon", "MultiPolygon")
+
+
+class OnGround(NamedTuple):
+    """All polygons in one reference system. shapes: (N). boxes: (N, 4) x1, y1, x2, y2; not finite where a polygon has
+    no place there."""
+
+    shapes: NDArray[np.object_]
+    boxes: NDArray[np.float64]
+
+
+class Polygons:
+    """The polygons of all files. names: (N) categories as words."""
+
+    def __init__(self, frames: Sequence[geopandas.GeoDataFrame]) -> None:
+        self._frames = frames
+        self.names: list[str] = [name for frame in frames for name in frame["category"]]
+        self._known: dict[str, OnGround] = {}
+
+    def on(self, crs: str, scene: Path) -> OnGround:
+        """All of them in a scene's reference system (WKT). Raises SampleError where they cannot be brought there."""
+        if crs not in self._known:
+            try:
+                shapes = np.concatenate([frame.geometry.to_crs(crs).to_numpy() for frame in self._frames])
+            except (CRSError, ProjError) as error:
+                raise SampleError(
+                    f"polygons cannot be brought into the reference system of scene {scene} ({error}); is it a local "
+                    "grid? gdalwarp -t_srs EPSG:... IN.tif OUT.tif"
+                ) from error
+            self._known[crs] = OnGround(shapes, shapely.bounds(shapes))
+        return self._known[crs]
+
+
+def read_polygons(files: Sequence[Path], layer: str | None, column: str, dataset: str) -> Polygons:
+    """Read the polygons of all files; it is logged what was repaired or left out.
+
+    Raises SampleError for a file that cannot be read, without the layer or the column, without a reference system, with
+    polygons that have no category, and where there is no polygon at all.
+    """
+    frames = [_read(path, layer, column, dataset) for path in files]
+    polygons = Polygons([frame for frame in frames if len(frame)])
+    if not polygons.names:
+        raise SampleError(
+            f"{', '.join(map(str, files))}: {'no layer' if layer is None else f'layer {layer!r}'} has no polygon; draw "
+            f"some, or set datasets.{dataset}.polygons or layer to where they are"
+        )
+    return polygons
+
+
+def _read(path: Path, layer: str | None, column: str, dataset: str) -> geopandas.GeoDataFrame:
+    """A file's polygons with the columns category and geometry, in its own reference system."""
+    try:
+        layer = _layer(path, layer, dataset)
+        about = pyogrio.read_info(path, layer=layer)
+        _check(path, about, column, dataset)
+        frame = pyogrio.read_dataframe(path, layer=layer, columns=[column], fid_as_index=True)
+    except BROKEN as error:
+        raise SampleError(
+            f"{path} cannot be read as polygons ({error}); is all of it there? A Shapefile is .shp, .shx, .dbf and .prj"
+        ) from error
+    shapes, drawn = _polygons(frame.geometry.to_numpy(), path, dataset)
+    names = [_name(value, path, column, place) for place, value in frame[column][drawn].items()]
+    if unnamed := [place for place, name in zip(frame.index[drawn], names, strict=True) if not name]:
+        raise SampleError(
+            f"{path}: {len(unnamed):,} of {len(names):,} polygons have no word in column {column!r}, the first is "
+            f"feature {unnamed[0]}; complete or delete them: no sentence may be true of what has no name"
+        )
+    return geopandas.GeoDataFrame({"category": names}, geometry=shapes[drawn], crs=frame.crs)
+
+
+def _layer(path: Path, layer: str | None, dataset: str) -> str:
+    """The layer that is read: the one that is asked for, or the only one."""
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if layer is None and len(layers) == 1:
+        return layers[0]
+    if layer is None or layer not in layers:
+        fault = "several layers" if layer is None and layers else "no layer" + (f" {layer!r}" if layer else "")
+        raise SampleError(f"{path} has {fault}; set datasets.{dataset}.layer to one of: {', '.join(layers) or 'none'}")
+    return layer
+
+
+def _check(path: Path, about: dict[str, Any], column: str, dataset: str) -> None:
+    """Raise SampleError for a layer without a reference system or without the column."""
+    if about["crs"] is None:
+        raise SampleError(
+            f"{path} does not say in which reference system its coordinates are (a Shapefile has it in a .prj); find "
+            f"out and say so: ogr2ogr -a_srs EPSG:... {path.with_name(f'{path.stem}_placed.gpkg')} {path}"
+        )
+    if column not in (fields := [str(field) for field in about["fields"]]):
+        raise SampleError(
+            f"{path} has no column {column!r}; set datasets.{dataset}.category to one of: {', '.join(fields) or 'none'}"
+        )
+
+
+def _name(value: Any, path: Path, column: str, place: Any) -> str:
+    """A category as words; "" for none. Raises SampleError for numbers."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if not isinstance(value, str):
+        raise SampleError(
+            f"{path}: column {column!r} has {value!r} in feature {place}, and sentences need words; name a column of "
+            "text"
+        )
+    return words(value)
+
+
+def _polygons(shapes: NDArray[np.object_], path: Path, dataset: str) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """Shapes as flat and valid polygons, and which of them are polygons with an area; others are counted."""
+    shapes = shapely.force_2d(shapes)
+    points, owners = shapely.get_coordinates(shapes, return_index=True)
+    shapes[np.unique(owners[~np.isfinite(points).all(axis=1)])] = None  # no place at all, and not for make_valid
+    broken = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    shapes[broken] = [_flat(shape) for shape in shapely.make_valid(shapes[broken])]
+    if broken.any():
+        logger.warning(f"{dataset}: {path}: {np.count_nonzero(broken):,} polygons were invalid and are repaired")
+    drawn = np.array([shape is not None and shape.geom_type in POLYGONS for shape in shapes], np.bool_)
+    drawn &= shapely.area(shapes) > 0
+    if not drawn.all():
+        left = np.count_nonzero(~drawn)
+        logger.warning(f"{dataset}: {path}: {left:,} of {len(shapes):,} features are no polygons and are left out")
+    return shapes, drawn
+
+
+def _flat(shape: Any) -> Any:
+    """The polygons of a repaired shape, which may have got points and lines besides."""
+    if shape.geom_type in POLYGONS:
+        return shape
+    parts = [part for part in shapely.get_parts(shapely.get_parts(shape)) if part.geom_type in POLYGONS]
+    return shapely.MultiPolygon(parts) if parts else None
