@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import signal
 import tempfile
 import traceback
@@ -42,10 +43,10 @@ def case(number: int, folder: Path, made: dict[str, Kind]) -> str | None:
     """What is wrong with how a case ends; None if nothing is."""
     rng = np.random.default_rng(number)
     name = sorted(made)[int(rng.integers(len(made)))]
-    files, read, structured = made[name]
+    files, read, structured, together = made[name]
     names = sorted(files)
     chosen, other = (names[int(rng.integers(len(names)))] for _ in range(2))
-    kept = dict(files) if name == "table" else {chosen: files[chosen]}  # a table has a manifest beside it
+    kept = dict(files) if together else {chosen: files[chosen]}
     kept[chosen] = damaged(rng, files[chosen], files[other], structured or chosen.endswith(".json"))
     place = folder / f"{number}"
     place.mkdir()
@@ -60,9 +61,7 @@ def case(number: int, folder: Path, made: dict[str, Kind]) -> str | None:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         found = {path.name for path in place.iterdir()}
-        for path in place.iterdir():
-            path.unlink()
-        place.rmdir()
+        shutil.rmtree(place)
     return None if found == set(kept) else f"{name}: leaves {sorted(found - set(kept))}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -19,8 +20,8 @@ from PIL import Image
 from benchmark.data.images import read_exact_mask, read_labels, read_mask, read_picture
 from benchmark.data.params_file import read_params
 from benchmark.data.rle import decode_mask, encode_mask
-from benchmark.data.samples import Dataset, Manifest, load_dataset, make_sample, save_dataset
-from benchmark.datasets import refsegrs
+from benchmark.data.samples import SPLITS, Dataset, Manifest, load_dataset, make_sample, save_dataset
+from benchmark.datasets import coco, refsegrs
 from benchmark.datasets.instances import instance_mask, read_instances
 from benchmark.datasets.lines import read_lines
 from benchmark.datasets.plain_pickle import read_plain_pickle
@@ -40,11 +41,13 @@ REF = {"image_id": 1, "split": "val", "sentences": [{"sent": "the ship", "sent_i
 
 
 class Kind(NamedTuple):
-    """files: valid ones, by name. read: what reads their folder. structured: whether they are JSON."""
+    """files: valid ones, by name. read: what reads their folder. structured: whether they are JSON. together: whether
+    all of them lie in it, one damaged; else one alone."""
 
     files: dict[str, bytes]
     read: Callable[[Path], object]
     structured: bool = False
+    together: bool = False
 
 
 def _pictures() -> Iterator[tuple[str, bytes]]:
@@ -114,6 +117,28 @@ def _dataset(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("samples.parquet", "manifest.json")}
 
 
+def _build(folder: Path) -> None:
+    """A dataset of instance files; the check of what is left behind finds what a failed one leaves."""
+    about = {"root": str(folder), "annotations": "{split}.json", "images": ".", "licence": "x", "citation": "x"}
+    coco.build(folder / "out", coco.CocoConfig.model_validate({**about, "patch": None, "absent": 1}))
+    shutil.rmtree(folder / "out")
+
+
+def _sources() -> dict[str, bytes]:
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((SIDE, SIDE, 3), np.uint8)).save(stream, "PNG")
+    found = {}
+    for split in SPLITS:
+        found[f"{split}.png"] = stream.getvalue()
+        content = {
+            "images": [{"id": 1, "file_name": f"{split}.png", "height": SIDE, "width": SIDE}],
+            "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "tank"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": CODE}],
+        }
+        found[f"{split}.json"] = json.dumps(content).encode()
+    return found
+
+
 def _place(folder: Path) -> dict[str, Kind]:
     """Scenes and polygons, where the extras [geo] are there."""
     if any(find_spec(name) is None for name in ("rasterio", "geopandas", "pyogrio")):
@@ -180,9 +205,10 @@ def kinds(folder: Path) -> dict[str, Kind]:
                     lambda place: read_plain_xml(_only(place))),
         "parameters": Kind({"params.yaml": (ROOT / "params.yaml").read_bytes()[:3000]},
                            lambda place: read_params(_only(place))),
+        "build": Kind(_sources(), _build, together=True),
         "code": Kind({"code": CODE["counts"].encode()}, _code),
         "submission": Kind({"masks.jsonl": json.dumps({"sample_id": "a", "mask": CODE}).encode()}, _submission, True),
-        "table": Kind(_dataset(folder / "table"), load_dataset),
+        "table": Kind(_dataset(folder / "table"), load_dataset, together=True),
         "result": Kind({"result.json": result.read_bytes()},
                        lambda place: Result.model_validate_json(_only(place).read_bytes()), True),
         **_place(folder / "map"),

@@ -67,7 +67,7 @@ def read_table(path: Path, columns: Sequence[str], remedy: str) -> pd.DataFrame:
         raise FileNotFoundError(f"{path} does not exist; {remedy}")
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
         raise SampleError(f"{path} cannot be read ({error}); {remedy}") from error
     if tuple(table.columns) != tuple(columns):
         raise SampleError(f"{path}: columns are {list(table.columns)}, not {list(columns)}; {remedy}")

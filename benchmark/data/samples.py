@@ -208,7 +208,7 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
         raise SampleError(
             f"{folder / MANIFEST}: {faults}; fetch it again: python -m experiments.fetch --dataset {folder.name}"
         ) from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
         raise SampleError(
             f"{folder / TABLE}: cannot be read ({error}); fetch it again: python -m experiments.fetch "
             f"--dataset {folder.name}"

@@ -212,7 +212,7 @@ def load_curve(path: Path) -> pd.DataFrame:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
         raise ResultError(f"{path} cannot be read ({error}); make it again with `dvc repro`") from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -240,6 +241,12 @@ def test_a_truncated_or_damaged_file_is_refused(tmp_path: Path) -> None:
             with pytest.raises(SampleError, match=rf"(?s)toy/{name}: .*; fetch it again: .* --dataset toy"):
                 load_dataset(tmp_path / "toy")
         path.write_bytes(whole)
+    path = tmp_path / "toy" / "samples.parquet"
+    table = pq.read_table(path)
+    about = table.schema.metadata[b"pandas"].replace(b'"object"', b'"objact"')  # a type that there is not
+    pq.write_table(table.replace_schema_metadata({b"pandas": about}), path)
+    with pytest.raises(SampleError, match=r"toy/samples.parquet: cannot be read .*objact.*; fetch it again"):
+        load_dataset(tmp_path / "toy")
 
 
 def test_a_manifest_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
