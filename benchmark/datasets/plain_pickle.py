@@ -68,7 +68,10 @@ def read_plain_pickle(path: Path) -> Any:
     except SampleError:
         raise
     # what the two readers raise for bytes that are no pickle, or no whole one
-    except (pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except (
+        *(pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError),
+        OverflowError,  # a length beyond what a machine can count
+    ) as error:
         raise SampleError(
             f"{path} is no pickle of plain data ({error or 'it ends early'}); delete it and fetch it again"
         ) from error

@@ -186,7 +186,7 @@ def test_settings_that_cannot_be_used_are_named(
             "unknown name 'mine'.*say what kind of files it has: datasets.mine.kind: coco or",
         ),
         ("risbnch", {"root": "raw/risbench"}, "unknown name 'risbnch'; did you mean 'risbench'"),
-        ("mine", {"kind": "voc", "root": "x"}, "datasets.mine.kind = 'voc': unknown; known: coco, masks"),
+        ("mine", {"kind": "voc", "root": "x"}, "datasets.mine.kind = 'voc': unknown; known: coco, geo, masks"),
         ("mine", {"kind": "cocoo", "root": "x"}, "did you mean 'coco'"),
         ("risbench", {"kind": "coco", "root": "x"}, "risbench has its own files; leave kind out"),
         ("../mine", {"kind": "coco", "root": "x"}, "'../mine': cannot name a folder"),

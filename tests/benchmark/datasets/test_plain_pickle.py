@@ -99,6 +99,7 @@ HOSTILE = {
     "a huge memo": b"\x80\x02]r\xff\xff\xff\x7f.",
     "a huge memo in text": b"]p999999999\n.",
     "a huge frame": b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b".",
+    "a frame longer than can be counted": b"\x80\x04\x95" + struct.pack("<Q", 2**63) + b".",
     "a huge string": b"\x80\x04\x8d" + struct.pack("<Q", 2**60) + b".",
     "a huge number": b"I" + b"9" * 5_000 + b"\n.",
     "a long number": b"\x80\x02\x8a\xff" + b"\x7f" * 255 + b".",
