@@ -84,7 +84,7 @@ def check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise SampleError(
             f"image {path} says it is {width} x {height} pixels, more than the {MAX_PIXELS:,} that are read; "
-            "cut it into tiles, or leave it out"
+            "fetch it as a scene (kind: geo, docs/datasets.md), cut it into tiles, or leave it out"
         )
 
 
