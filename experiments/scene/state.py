@@ -155,9 +155,14 @@ def open_state(folder: Path, identity: Mapping[str, object], plan: Plan, count: 
     """The state of `identity`, begun where there is none.
 
     Raises:
-        InputError: another process is at it.
+        InputError: another process is at it, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written into {folder.parent} ({error.strerror}); give another --out"
+        ) from error
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
