@@ -25,6 +25,7 @@ from benchmark.evaluator import evaluate
 from benchmark.journal import Journal
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details
+from benchmark.output.terminal import say
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run, Training
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
@@ -112,9 +113,9 @@ def _measure(
         about = {"weights": weights, "settings": settings.model_dump(mode="json"), "meta": meta.model_dump()}
         journal = Journal(work / "batches", about)
         if journal.dropped:
-            progress.console.print(f"note: {journal.dropped}", markup=False)
+            say(progress.console, f"note: {journal.dropped}")
         if journal.entries:
-            progress.console.print(f"goes on after {len(journal.entries):,} batches, from {work}", markup=False)
+            say(progress.console, f"goes on after {len(journal.entries):,} batches, from {work}")
         task = progress.add_task(f"{run.variant} test")
 
         def pause(done: int, total: int) -> None:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 import typer
-from rich import print
+
+from benchmark.output.terminal import say, terminal
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: failed for now, try again
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -55,7 +56,7 @@ def stoppable() -> Iterator[Stop]:
     try:
         yield stop
     except Stopped as stopped:
-        print(f"stopped by {stop.asked}: {stopped}")
+        say(terminal(), f"stopped by {stop.asked}: {stopped}")
         raise typer.Exit(AGAIN) from None
     finally:
         for one, handler in before.items():
