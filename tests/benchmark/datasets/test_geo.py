@@ -252,6 +252,21 @@ def test_what_is_drawn_twice_is_read_once(tmp_path: Path, caplog: pytest.LogCapt
     assert of[0]
 
 
+def test_polygons_where_a_scene_has_no_data_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = ground(SIDE, SIDE).clip(1)
+    values[:, :100, :100] = 0
+    lay(tmp_path / "scene.tif", values=values, nodata=0)
+    drawn = objects()
+    hidden = [shapely.box(WEST + x, NORTH - 60, WEST + x + 30, NORTH - 20) for x in (20, 140)]
+    extra = geopandas.GeoDataFrame({"what": ["ship"] * 2}, geometry=hidden, crs=UTM)
+    geopandas.GeoDataFrame(pd.concat([drawn[drawn.geometry.centroid.y < NORTH - 260], extra]), crs=UTM).to_file(
+        tmp_path / "objects.gpkg"
+    )
+    with caplog.at_level(logging.WARNING, "benchmark.datasets"):
+        made(tmp_path, tmp_path / "data")
+    assert "data: 2 polygons lie where scenes have no data and are left out" in caplog.text
+
+
 def renamed(root: Path, **columns: Any) -> None:
     objects().assign(**columns).to_file(root / "objects.gpkg")
 
