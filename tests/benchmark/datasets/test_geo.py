@@ -264,7 +264,7 @@ def test_polygons_where_a_scene_has_no_data_are_counted(tmp_path: Path, caplog: 
     )
     with caplog.at_level(logging.WARNING, "benchmark.datasets"):
         made(tmp_path, tmp_path / "data")
-    assert "data: 2 polygons lie where scenes have no data and are left out" in caplog.text
+    assert "data: 2 polygons lie where their scenes have no data, and are left out" in caplog.text
 
 
 def renamed(root: Path, **columns: Any) -> None:
