@@ -103,7 +103,7 @@ def test_the_readme_gets_the_headline_and_the_document_every_dataset(built: Path
     report = load_report(root / "results", root / "params.yaml")
     shown = headline_table(replace(report.groups[0], asked=("rsrefseg",)))
     assert [row[0].text for row in shown.rows] == ["rsrefseg", headline_table(report.groups[0]).rows[-1][0].text]
-    assert shown.notes[0].endswith("More variants in docs/results.md: 1.")
+    assert shown.notes[0].endswith("More variants in docs/results.md: 4.")
     assert whole.index("## fake_scenes · tiny") < whole.index("## fake_tiles · tiny")
     assert "dvc exp run -S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.seeds=[0]'" in whole
     for table in ("main", "ablation", "controls"):
