@@ -9,16 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
-from benchmark.data.loader import batches
+from benchmark.data.loader import Batch, batches
 from benchmark.data.rle import encode_mask
 from benchmark.data.samples import Dataset
+from benchmark.journal import Journal
 from benchmark.metrics.calibration import sweep_row
 from benchmark.metrics.measure import Details, measure
 
@@ -78,6 +79,7 @@ def evaluate(
     details: Details | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 0,
+    journal: Journal | None = None,
 ) -> Measured:
     """Predict every sample of a split once and measure the masks.
 
@@ -89,6 +91,8 @@ def evaluate(
         details: what else to measure; None: nothing, which is faster.
         progress: called after each batch with (samples done, samples in all).
         workers: threads that decode images ahead; as `batch_images`.
+        journal: keeps what each batch gave; those that it has are not predicted again. Of the same predictor, split,
+            `batch_images` and `details`.
 
     Raises:
         ValueError: too few or too many predictions, a wrong size or type, a sample missed or met twice.
@@ -97,40 +101,63 @@ def evaluate(
     masks: dict[str, str] = {}
     swept: dict[str, dict[str, object]] = {}
     predict_seconds = 0.0
-    for batch in batches(dataset, split, batch_images, workers=workers):
-        asked = batch.images, batch.texts, batch.image_index
-        logits: Sequence[LogitArray] | None = None
-        started = time.perf_counter()
-        if details is not None and isinstance(predictor, LogitPredictor):
-            logits = predictor.predict_logits(*asked)
-            predictions: Sequence[object] = [values > 0 for values in logits]
-        else:
-            predictions = predictor.predict(*asked)
-        predict_seconds += time.perf_counter() - started
-        if len(predictions) != len(batch.sample_ids):
-            raise ValueError(
-                f"{dataset.folder}, split {split!r}: the predictor gave {len(predictions)} masks for "
-                f"{len(batch.sample_ids)} samples (from {batch.sample_ids[0]!r} on); it must give one per expression"
-            )
-        for place, (sample_id, truth, prediction) in enumerate(
-            zip(batch.sample_ids, batch.masks, predictions, strict=True)
-        ):
+
+    def take(found: dict[str, Any]) -> None:
+        nonlocal predict_seconds
+        for sample_id, mask in found["masks"]:
             if sample_id in masks:
                 raise ValueError(f"{dataset.folder}, split {split!r}: sample {sample_id!r} was evaluated twice")
-            masks[sample_id] = encode_mask(check_prediction(sample_id, truth, prediction))
-            if logits is not None:
-                swept[sample_id] = sweep_row(sample_id, truth, logits[place])
+            masks[sample_id] = mask
+        swept.update((str(row["sample_id"]), row) for row in found["sweep"])
+        predict_seconds += found["seconds"]
         if progress is not None:
             progress(len(masks), len(samples))
+
+    kept = [] if journal is None else journal.entries
+    for found in list(kept):
+        take(found)
+    for batch in batches(dataset, split, batch_images, workers=workers, skip=len(kept)):
+        found = _predict(predictor, batch, details is not None, f"{dataset.folder}, split {split!r}")
+        if journal is not None:
+            journal.add(found)
+        take(found)
     if missed := [sample_id for sample_id in samples["sample_id"] if sample_id not in masks]:
         raise ValueError(
             f"{dataset.folder}, split {split!r}: {len(missed)} of {len(samples)} samples were never evaluated, "
             f"for example {missed[0]!r}"
         )
     names = samples["sample_id"]
-    kept = pd.DataFrame({"sample_id": names, "prediction": [masks[name] for name in names]})
+    table = pd.DataFrame({"sample_id": names, "prediction": [masks[name] for name in names]})
     sweep = pd.DataFrame([swept[name] for name in names]) if swept else None
-    return Measured(measure(samples, kept, details), kept, sweep, predict_seconds)
+    return Measured(measure(samples, table, details), table, sweep, predict_seconds)
+
+
+def _predict(predictor: Predictor, batch: Batch, with_logits: bool, where: str) -> dict[str, Any]:
+    """masks: sample_id and mask (COCO compressed RLE) of each sample. sweep: rows of benchmark/metrics/calibration.py,
+    where there are logits and they are asked for. seconds: that the predictor took."""
+    asked = batch.images, batch.texts, batch.image_index
+    logits: Sequence[LogitArray] | None = None
+    started = time.perf_counter()
+    if with_logits and isinstance(predictor, LogitPredictor):
+        logits = predictor.predict_logits(*asked)
+        predictions: Sequence[object] = [values > 0 for values in logits]
+    else:
+        predictions = predictor.predict(*asked)
+    seconds = time.perf_counter() - started
+    if len(predictions) != len(batch.sample_ids):
+        raise ValueError(
+            f"{where}: the predictor gave {len(predictions)} masks for {len(batch.sample_ids)} samples (from "
+            f"{batch.sample_ids[0]!r} on); it must give one per expression"
+        )
+    rows = [] if logits is None else zip(batch.sample_ids, batch.masks, logits, strict=True)
+    return {
+        "masks": [
+            (sample_id, encode_mask(check_prediction(sample_id, truth, prediction)))
+            for sample_id, truth, prediction in zip(batch.sample_ids, batch.masks, predictions, strict=True)
+        ],
+        "sweep": [sweep_row(sample_id, truth, values) for sample_id, truth, values in rows],
+        "seconds": seconds,
+    }
 
 
 def check_prediction(sample_id: str, truth: MaskArray, prediction: object) -> MaskArray:

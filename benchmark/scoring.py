@@ -11,7 +11,6 @@ Every sample of the split must be there once, at its image's own size, and nothi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images import read_exact_mask
+from benchmark.data.plain_json import load_json
 from benchmark.data.rle import encode_mask
 from benchmark.data.samples import Dataset
 from benchmark.datasets.instances import Rle, rle_mask
@@ -66,7 +66,7 @@ def _lines(path: Path) -> dict[str, Reader]:
             if not text.strip():
                 continue
             try:
-                line = _Line.model_validate(json.loads(text))
+                line = _Line.model_validate(load_json(text))
             except ValidationError as error:
                 fault = error.errors()[0]
                 field = ".".join(str(part) for part in fault["loc"])
@@ -93,7 +93,10 @@ def _folder(folder: Path) -> dict[str, Reader]:
             continue
         if path.suffix.lower() != ".png":
             raise SampleError(f"{path} is no PNG; the folder may hold <sample_id>.png and nothing else")
-        found[path.relative_to(folder).with_suffix("").as_posix()] = _png_reader(path)
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise SampleError(f"{path}: sample {name!r} is there already; give every sample one mask")
+        found[name] = _png_reader(path)
     return found
 
 

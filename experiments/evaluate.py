@@ -4,7 +4,7 @@
     python -m experiments.evaluate --dataset synthetic --model mini --variant whole_image
 
 Predicts every test sample once and writes results/<dataset>/<model>/<variant>/<seed>/ (benchmark/results/store.py says
-what): every mask, and what was measured of them.
+what): every mask, and what was measured of them. Stopped or killed, the same command goes on after the last batch.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ import typer
 from rich import print
 from rich.progress import Progress
 
+from benchmark.data.files import remove, sha256
 from benchmark.data.samples import Dataset
 from benchmark.evaluator import evaluate
+from benchmark.journal import Journal
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details
+from benchmark.output.terminal import say
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run, Training
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.locks import only_one
 from experiments.repeatable import make_repeatable
-from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
+from experiments.runs import WORK, foundation_hash, foundation_hashes, load_model, run_folder
 from experiments.settings import EvaluateConfig, ExperimentConfig
+from experiments.stopping import Stop, Stopped, stoppable
 from models.baselines import build_control
 from models.config import ModelConfig
 from models.zoo import CONTROLS
@@ -39,7 +44,9 @@ RESULTS = Path("results")
 WEIGHTS = Path("weights")
 
 
-def measure_run(config: ExperimentConfig, dataset: Dataset, settings: EvaluateConfig, workers: int = 0) -> Path:
+def measure_run(
+    config: ExperimentConfig, dataset: Dataset, settings: EvaluateConfig, workers: int = 0, stop: Stop | None = None
+) -> Path:
     """Evaluate a trained run -> its result folder."""
     model, found = load_model(config, WEIGHTS / config.model_name)
     folder = run_folder(config)
@@ -53,11 +60,18 @@ def measure_run(config: ExperimentConfig, dataset: Dataset, settings: EvaluateCo
         config=config.plain(),
         fingerprint=found,
     )
-    return _measure(model, run, training, load_curve(folder / "curve.csv"), dataset, settings, workers)
+    weights = sha256(folder / "model.safetensors")
+    return _measure(model, run, weights, training, load_curve(folder / "curve.csv"), dataset, settings, workers, stop)
 
 
 def measure_control(
-    name: str, config: ModelConfig, model_name: str, dataset: Dataset, settings: EvaluateConfig, workers: int = 0
+    name: str,
+    config: ModelConfig,
+    model_name: str,
+    dataset: Dataset,
+    settings: EvaluateConfig,
+    workers: int = 0,
+    stop: Stop | None = None,
 ) -> Path:
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
     weights = WEIGHTS / model_name
@@ -76,22 +90,39 @@ def measure_control(
     total = sum(parameter.numel() for parameter in model.parameters())
     costs = {"seconds": 0, "parameters_total": total, "parameters_trained": 0, "peak_memory_mb": 0}
     training = NOT_TRAINED.model_copy(update=costs)
-    return _measure(model, run, training, None, dataset, settings, workers)
+    return _measure(model, run, foundation, training, None, dataset, settings, workers, stop)
 
 
 def _measure(
     model: torch.nn.Module,
     run: Run,
+    weights: str,
     training: Training,
     curve: pd.DataFrame | None,
     dataset: Dataset,
     settings: EvaluateConfig,
     workers: int,
+    stop: Stop | None,
 ) -> Path:
+    """weights: SHA-256 of what predicts."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     started = time.perf_counter()
-    with Progress() as progress:
+    meta = provenance(device=f"{device.type} ({torch.get_num_threads()} threads)")
+    work = WORK / f"{run.fingerprint}-evaluate"
+    with only_one(work), Progress() as progress:
+        about = {"weights": weights, "settings": settings.model_dump(mode="json"), "meta": meta.model_dump()}
+        journal = Journal(work / "batches", about)
+        if journal.dropped:
+            say(progress.console, f"note: {journal.dropped}")
+        if journal.entries:
+            say(progress.console, f"goes on after {len(journal.entries):,} batches, from {work}")
         task = progress.add_task(f"{run.variant} test")
+
+        def pause(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+            if stop is not None and stop.asked:
+                raise Stopped(f"{done:,} of {total:,} samples are kept in {work}; the same command goes on")
+
         measured = evaluate(
             model.to(device),  # type: ignore[arg-type]
             dataset,
@@ -99,7 +130,8 @@ def _measure(
             batch_images=settings.batch_images,
             workers=workers,
             details=Details(settings.sides),
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=pause,
+            journal=journal,
         )
     lines = measured.lines
     metrics = summary(lines)
@@ -117,10 +149,11 @@ def _measure(
         train=training,
         eval={TEST_SPLIT: evaluation},
         collapse=collapse,
-        meta=provenance(device=f"{device.type} ({torch.get_num_threads()} threads)"),
+        meta=meta,
     )
     folder = result_folder(RESULTS, run)
     save_result(folder, result, lines, curve, measured.masks, measured.sweep)
+    remove(work)
     print(f"{run.variant}: test mIoU {metrics['miou']:.4f}, oIoU {metrics['oiou']:.4f} -> {folder}")
     if collapse is not None:
         print(
@@ -136,7 +169,7 @@ def main(
     seed: Annotated[int, typer.Option(help="the run's seed; a control draws nothing and has 0")] = 0,
 ) -> None:
     """Evaluate one run or control."""
-    with clear_errors():
+    with clear_errors(), stoppable() as stop:
         params = load_params()
         samples = open_dataset(params, dataset)
         control = variant in CONTROLS
@@ -144,9 +177,9 @@ def main(
         make_repeatable(seed, run.train.threads)
         if control:
             config = model_config(params, model)
-            measure_control(variant, config, model, samples, params.evaluate, params.loader.workers)
+            measure_control(variant, config, model, samples, params.evaluate, params.loader.workers, stop)
         else:
-            measure_run(run, samples, params.evaluate, params.loader.workers)
+            measure_run(run, samples, params.evaluate, params.loader.workers, stop)
 
 
 if __name__ == "__main__":

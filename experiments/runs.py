@@ -28,6 +28,7 @@ from models.rsrefseg import RSRefSeg
 from models.weights.foundation import foundation_files, undrawn
 
 RUNS = Path("runs")
+WORK = Path("work")  # what is not done yet, by fingerprint
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def foundation_hash(hashes: Mapping[str, str]) -> str:
 def run_folder(config: ExperimentConfig) -> Path:
     """Where a run lies."""
     return RUNS / config.dataset / config.model_name / config.variant / str(config.seed)
+
+
+def work_folder(config: ExperimentConfig, foundation: Mapping[str, str], data: str) -> Path:
+    """Where what is not done yet of a run lies; arguments as of save_run()."""
+    return WORK / fingerprint(config.plain(), foundation_hash(foundation), data)
 
 
 def save_run(run: TrainedRun, foundation: Mapping[str, str], data: str) -> Path:

@@ -140,6 +140,12 @@ class LoaderConfig(Part):
     workers: Annotated[int, Field(ge=0)]
 
 
+class CheckpointConfig(Part):
+    """Minutes between two states of a training: what a kill costs at most, never the result."""
+
+    minutes: Annotated[float, Field(ge=0)]
+
+
 class Params(Part):
     """The whole of params.yaml."""
 
@@ -150,6 +156,7 @@ class Params(Part):
     train: TrainConfig
     evaluate: EvaluateConfig
     loader: LoaderConfig
+    checkpoint: CheckpointConfig
     foundation: dict[Name, FoundationConfig]
 
 

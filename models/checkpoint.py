@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 # How missing or damaged foundation weights are mended.
@@ -19,9 +20,16 @@ class CheckpointError(ValueError):
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file; whoever calls sees to it that it takes its place whole."""
+    """Write a safetensors file, the same bytes for the same content; whoever calls sees to it that it takes its place
+    whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file, dict(metadata or {}))
+    content = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, dict(metadata or {}))
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header.pop("__metadata__", {}).items()))  # safetensors shuffles it
+    sorted_header = json.dumps(header, separators=(",", ":")).encode()
+    sorted_header += b" " * (-len(sorted_header) % 8)
+    file.write_bytes(len(sorted_header).to_bytes(8, "little") + sorted_header + content[8 + size :])
 
 
 def load_tensors(file: Path, remedy: str) -> dict[str, Tensor]:

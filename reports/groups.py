@@ -153,6 +153,7 @@ class Group:
     examples: Path
     strata_path: Path
     cases: Path
+    asked: tuple[str, ...] = ()  # variants that `run` names
 
     @property
     def title(self) -> str:
@@ -187,6 +188,11 @@ class Group:
     def trained(self) -> list[Method]:
         """The variants, missing ones too."""
         return [method for method in self.methods if not method.control and method.outside is None]
+
+    @property
+    def headlined(self) -> list[Method]:
+        """The variants that `run` names; all, where it names none of these."""
+        return [method for method in self.trained if method.name in self.asked] or self.trained
 
     @property
     def present(self) -> list[Method]:

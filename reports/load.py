@@ -154,6 +154,7 @@ def _group(
         root / dataset / "examples.parquet",
         root / dataset / "strata.parquet",
         root / dataset / "cases" / f"{model}.parquet",
+        selection.variants,
     )
 
 

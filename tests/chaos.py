@@ -24,10 +24,10 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from pydantic import ValidationError
 
 from benchmark.data.errors import SampleError
 from benchmark.data.params_file import ParamsFileError
+from benchmark.results.store import ResultError
 from tests.chaos_damage import damaged
 from tests.chaos_files import Kind, kinds
 
@@ -35,7 +35,8 @@ SECONDS, BYTES = 5, 3 << 30
 DECLARED: dict[str, tuple[type[Exception], ...]] = {  # besides SampleError and FileNotFoundError
     "parameters": (ParamsFileError,),
     "code": (ValueError,),
-    "result": (ValidationError,),
+    "result": (ResultError,),
+    "curve": (ResultError,),
 }
 
 
@@ -51,7 +52,9 @@ def case(number: int, folder: Path, made: dict[str, Kind]) -> str | None:
     place = folder / f"{number}"
     place.mkdir()
     for file, content in kept.items():
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
         (place / file).write_bytes(content)
+    before = set(place.rglob("*"))
     try:
         read(place)
     except (SampleError, FileNotFoundError, *DECLARED.get(name, ())):
@@ -60,9 +63,9 @@ def case(number: int, folder: Path, made: dict[str, Kind]) -> str | None:
         return f"{name}: {traceback.format_exc()}"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        found = {path.name for path in place.iterdir()}
+        left = sorted(str(path.relative_to(place)) for path in set(place.rglob("*")) ^ before)
         shutil.rmtree(place)
-    return None if found == set(kept) else f"{name}: leaves {sorted(found - set(kept))}"
+    return f"{name}: leaves or loses {left}" if left else None
 
 
 def run(first: int, count: int, folder: Path) -> Iterator[tuple[int, str]]:

@@ -21,13 +21,13 @@ from benchmark.data.images import read_exact_mask, read_labels, read_mask, read_
 from benchmark.data.params_file import read_params
 from benchmark.data.rle import decode_mask, encode_mask
 from benchmark.data.samples import SPLITS, Dataset, Manifest, load_dataset, make_sample, save_dataset
-from benchmark.datasets import coco, refsegrs
+from benchmark.datasets import class_masks, coco, geo, refsegrs
 from benchmark.datasets.instances import instance_mask, read_instances
 from benchmark.datasets.lines import read_lines
 from benchmark.datasets.plain_pickle import read_plain_pickle
 from benchmark.datasets.plain_xml import read_plain_xml
 from benchmark.datasets.refer import read_refs
-from benchmark.results.schema import Result
+from benchmark.results.store import load_curve, load_result
 from benchmark.scoring import read_submission
 
 SIDE = 24
@@ -139,12 +139,30 @@ def _sources() -> dict[str, bytes]:
     return found
 
 
+def _labels() -> dict[str, bytes]:
+    """A photograph and its classes, in each split."""
+    found = {}
+    for split in SPLITS:
+        for name, pixels in {"images/a": np.zeros((SIDE, SIDE, 3), np.uint8), "masks/a": MASK.astype(np.uint8)}.items():
+            stream = io.BytesIO()
+            Image.fromarray(pixels).save(stream, "PNG")
+            found[f"{split}/{name}.png"] = stream.getvalue()
+    return found
+
+
+def _build_masks(folder: Path) -> None:
+    about = {"root": str(folder), "classes": {"ship": 1}, "background": [0], "licence": "x", "citation": "x"}
+    class_masks.build(folder / "out", class_masks.MasksConfig.model_validate({**about, "patch": None}))
+    shutil.rmtree(folder / "out")
+
+
 def _place(folder: Path) -> dict[str, Kind]:
     """Scenes and polygons, where the extras [geo] are there."""
     if any(find_spec(name) is None for name in ("rasterio", "geopandas", "pyogrio")):
         return {}
     import geopandas
     import shapely
+    from rasterio.transform import from_origin
 
     from benchmark.data.images.scene_files import open_scene
     from benchmark.datasets.geo_polygons import read_polygons
@@ -162,11 +180,26 @@ def _place(folder: Path) -> dict[str, Kind]:
     def read_drawn(place: Path) -> None:
         read_polygons([_only(place)], None, "what", "x").on("EPSG:32632", place)
 
+    def build(place: Path) -> None:
+        about = {"root": str(place), "polygons": "*.gpkg", "category": "what", "licence": "x", "citation": "x"}
+        split = {"by": "scene"} | {split: f"{split}.tif" for split in SPLITS}
+        geo.build(place / "out", geo.GeoConfig.model_validate({**about, "patch": 32, "split": split}))
+        shutil.rmtree(place / "out")
+
+    ground_of = {
+        f"{split}.tif": write_scene(
+            folder / f"{split}.tif", ground(40, 40), transform=from_origin(500_000 + 100 * east, 10_000, 1, 1)
+        ).read_bytes()
+        for east, split in enumerate(SPLITS)
+    }
+    boxes = [shapely.box(x + 5, 9_970, x + 20, 9_990) for x in (500_000, 500_100, 500_200)]
+    geopandas.GeoDataFrame({"what": ["ship"] * 3}, geometry=boxes, crs=32640).to_file(folder / "boxes.gpkg")
     files = {}
     for name in ("drawn.gpkg", "drawn.geojson"):
         drawn.to_file(folder / name)
         files[name] = (folder / name).read_bytes()
     return {
+        "geo": Kind({**ground_of, "boxes.gpkg": (folder / "boxes.gpkg").read_bytes()}, build, together=True),
         "scene": Kind({"scene.tif": scene.read_bytes()}, read_scene),
         "geopackage": Kind({"drawn.gpkg": files["drawn.gpkg"]}, read_drawn),
         "geojson": Kind({"drawn.geojson": files["drawn.geojson"]}, read_drawn, True),
@@ -188,7 +221,9 @@ def kinds(folder: Path) -> dict[str, Kind]:
             )
         ],
     }
-    result = next(iter(sorted((ROOT / "results").rglob("result.json"))))
+    result = next(iter(sorted((ROOT / "results").rglob("result.json")))).parent
+    results = {name: (result / name).read_bytes() for name in ("result.json", "samples.parquet", "predictions.parquet")}
+    curves = sorted((ROOT / "results").rglob("curve.csv"))
     return {
         "picture": Kind(pictures, lambda place: read_picture(_only(place))),
         "labels": Kind({**pictures, **masks}, lambda place: read_labels(_only(place))),
@@ -209,7 +244,8 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "code": Kind({"code": CODE["counts"].encode()}, _code),
         "submission": Kind({"masks.jsonl": json.dumps({"sample_id": "a", "mask": CODE}).encode()}, _submission, True),
         "table": Kind(_dataset(folder / "table"), load_dataset, together=True),
-        "result": Kind({"result.json": result.read_bytes()},
-                       lambda place: Result.model_validate_json(_only(place).read_bytes()), True),
+        "result": Kind(results, load_result, together=True),
+        "curve": Kind({"curve.csv": curves[0].read_bytes()}, lambda place: load_curve(_only(place))),
+        "masks": Kind(_labels(), _build_masks, together=True),
         **_place(folder / "map"),
     }  # fmt: skip

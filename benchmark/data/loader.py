@@ -59,6 +59,7 @@ def batches(
     expressions_per_image: int | None = None,
     augment: Augment | None = None,
     workers: int = 0,
+    skip: int = 0,
 ) -> Iterator[Batch]:
     """Every image of a split once, with its samples; or every sample once, an image as often as samples need it.
 
@@ -72,6 +73,7 @@ def batches(
         augment: changes each image together with its samples, by what is drawn from (seed, epoch, image_id); needs
             `shuffle`.
         workers: threads that decode ahead; 0 decodes when a batch is asked for.
+        skip: so many batches are left out, the first ones.
 
     Raises:
         SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
@@ -91,6 +93,7 @@ def batches(
         if of == "pairs"
         else _parts_of_images(dataset.split(split), size, rng, expressions_per_image)
     )
+    parts = parts[skip:]
     decode = partial(_decode, dataset, augment, shuffle)
     if workers == 0:
         yield from (_batch([decode(rows) for rows in part]) for part in parts)

@@ -20,6 +20,7 @@ from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 from benchmark.expressions.generalized import write_absent, write_multiple
 from benchmark.expressions.writer import Expression, Region, write_expressions
+from benchmark.output.escaping import csv_table
 
 logger = logging.getLogger(__name__)
 ORIGINS = "origins.csv"  # image -> where on the map it was cut from
@@ -103,12 +104,14 @@ def write_scenes(
     with replaced(folder) as part:
         if images is None:
             (part / "images").mkdir()
-        drawn = 0
+        drawn = targets = said = 0
         for named in scenes:
             image_id, split, scene, path = named[:4]
             drawn += 1
             rng = named_rng(seed, image_id)
             expressions = write_expressions(scene.regions, rng, per_region, order)
+            targets += sum(region.target for region in scene.regions)
+            said += len({expression.region for expression in expressions})
             if per_image is not None:
                 categories = [scene.regions[expression.region].category for expression in expressions]
                 expressions = _thin(expressions, categories, per_image, rng)
@@ -128,6 +131,11 @@ def write_scenes(
                     origins.append({"image": image, **named.origin._asdict()})
         if left := drawn - len({row["image_id"] for row in rows}):
             logger.info(f"{name}: {left:,} of {drawn:,} images or patches have no sample and are left out")
+        if targets > said:
+            logger.info(
+                f"{name}: {targets - said:,} of {targets:,} objects in images or patches have no sentence: none is "
+                "true of them alone"
+            )
         found = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
         empty = [split for split in require if not found[split]]
         if empty:
@@ -136,7 +144,7 @@ def write_scenes(
                 "give it more scenes"
             )
         if origins:
-            pd.DataFrame(origins).to_csv(part / ORIGINS, index=False)
+            (part / ORIGINS).write_text(csv_table(pd.DataFrame(origins)), encoding="utf-8")
         return save_dataset(
             part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation, images=images,
             no_target=absent > 0, turned=turned,

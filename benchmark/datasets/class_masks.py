@@ -55,6 +55,11 @@ class MasksConfig(PatchConfig):
     @model_validator(mode="after")
     def _check(self) -> MasksConfig:
         folders = [*self.train, *self.val, *self.test]
+        for folder in folders:
+            if Path(folder).is_absolute() or ".." in Path(folder).parts or not folder.strip():
+                raise ValueError(f"{folder!r} is no folder under root; give its path from there")
+        if blank := [name for name in self.classes if not name.strip()]:
+            raise ValueError(f"class {blank[0]!r} has no name; sentences need one")
         twice = sorted({folder for folder in folders if folders.count(folder) > 1})
         if twice:
             raise ValueError(f"{twice} are in more than one split; what is one scene belongs into one split only")
@@ -113,7 +118,7 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
     met, faults, turned = Met(values), list[SampleError | FileNotFoundError](), 0
     for split, name, (image_path, mask_path) in pairs:
         try:
-            picture, codes = read_picture(image_path), read_codes(mask_path, values)
+            picture, (codes, known, mask_orientation) = read_picture(image_path), read_codes(mask_path, values)
         except (SampleError, FileNotFoundError) as error:
             faults.append(error)
         if faults:  # the others are only looked at
@@ -121,12 +126,19 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
         image, orientation = picture.pixels, picture.orientation
         labels = to_labels(codes, config.classes, config.background)
         met.add(codes, labels)
+        met.hide(labels, known)
         turned += orientation != AS_STORED
+        if mask_orientation not in (AS_STORED, orientation):
+            raise SampleError(
+                f"{mask_path} has orientation tag {mask_orientation}, its image {image_path} {orientation}: which way "
+                "up is the mask? Take the tag off, exiftool -Orientation= FILE, or turn it by it"
+            )
         if image.shape[:2] != labels.shape:
             raise SampleError(
                 f"{mask_path} is {labels.shape[0]}x{labels.shape[1]} (height x width), its image {image_path} is "
                 f"{image.shape[0]}x{image.shape[1]}{as_turned(orientation)}; they are no pair: {config.missing(name)}"
             )
+        met.hide(labels, picture.known)
         image_id = config.image_id(name, image_path.stem)
         if (other := names.setdefault(image_id, image_path)) != image_path:
             raise SampleError(f"{image_path} and {other} would both be called {image_id}; rename one")

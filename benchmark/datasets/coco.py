@@ -14,6 +14,7 @@ instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -58,6 +59,23 @@ class CocoConfig(ScaledPatchConfig):
     windows: PositiveInt = 3
     crowds: Literal["groups", "instances"] = "groups"
     boxes: Literal["refuse", "leave_out"] = "refuse"
+
+    @model_validator(mode="after")
+    def _check_places(self) -> CocoConfig:
+        for key in ("annotations", "images"):
+            value = getattr(self, key)
+            if set(re.findall(r"\{[^}]*\}?", value)) - {"{split}"} or "}" in value.replace("{split}", ""):
+                raise ValueError(f"{key} {value!r} has braces that are not {{split}}; no other is replaced")
+            if Path(value).is_absolute() or ".." in Path(value).parts:
+                raise ValueError(f"{key} {value!r} is no path from root on")
+        return self
+
+    def unmet(self) -> list[str]:
+        """What fetching would find missing."""
+        if not Path(self.root).is_dir():
+            return super().unmet()
+        missing = [path for split in SPLITS if not (path := _annotations(self, split)).is_file()]
+        return [f"annotations: {path} does not exist; lay it there, or set it to where it is" for path in missing]
 
     @model_validator(mode="after")
     def _check_windows(self) -> CocoConfig:
@@ -105,10 +123,11 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     faults: list[SampleError | FileNotFoundError] = []
     counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
     places = _check(config, files, dataset)
+    once = coco_rules.read_once(_placed(config, files), dataset)
     for split, file in files.items():
         path = _annotations(config, split)
         by_image: dict[int, list[Annotation]] = {image_id: [] for image_id in file.images}
-        for annotation in file.annotations.values():
+        for annotation in once[split]:
             by_image[annotation.image_id].append(annotation)
         for image in file.images.values():
             where = places[split, image.id]
@@ -181,11 +200,11 @@ def _patches(
 ) -> Iterator[NamedScene]:
     """The patches of one image, each with the instances that reach into it; ``written`` gets the places of those that
     are a sample of one."""
-    pixels = picture.pixels
+    pixels, known = picture.pixels, picture.known
     for end, window in _windows(config, name, pixels, instances, Path(config.root) / where):
         regions = []
         for place, instance in enumerate(instances):
-            reaching = _regions(instance, window, config)
+            reaching = _regions(instance, window, config, None if known is None else known[window])
             regions += reaching
             if any(region.target for region in reaching):
                 written.add(place)
@@ -236,8 +255,11 @@ def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: 
     return Instance(category, crowd, y1, x1, mask[y1:y2, x1:x2].copy(), drawn)
 
 
-def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Region]:
-    """What of an instance lies in a window, scaled: nothing, a region, or of a crowd the whole and its pieces."""
+def _regions(instance: Instance, window: Window, config: CocoConfig, known: NDArray[np.bool_] | None) -> list[Region]:
+    """What of an instance lies in a window, scaled: nothing, a region, or of a crowd the whole and its pieces.
+
+    known: which pixels of the window have data; what lies elsewhere is cut off as by a border.
+    """
     rows, columns = window
     height, width = instance.crop.shape
     top, bottom = max(rows.start, instance.y), min(rows.stop, instance.y + height)
@@ -247,5 +269,7 @@ def _regions(instance: Instance, window: Window, config: CocoConfig) -> list[Reg
     mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
     part = instance.crop[top - instance.y : bottom - instance.y, left - instance.x : right - instance.x]
     mask[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
-    allowed = instance.drawn and (not config.whole or np.count_nonzero(part) == np.count_nonzero(instance.crop))
+    if known is not None:
+        mask &= known
+    allowed = instance.drawn and (not config.whole or np.count_nonzero(mask) == np.count_nonzero(instance.crop))
     return instance_regions(mask, instance.name, config, allowed=allowed, crowd=instance.crowd)

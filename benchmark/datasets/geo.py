@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -78,6 +78,8 @@ class GeoConfig(ScaledPatchConfig):
     category: the column that names what a polygon is. bands: which are red, green and blue, or the one that is grey,
     counted from 1; None: as the file says, else the first three.
     """
+
+    WHOLE: ClassVar[bool] = False
 
     patch: int = Field(default=256, ge=32)  # pixels of the scene
     scenes: Patterns = ("*.tif", "*.tiff")

@@ -58,7 +58,7 @@ class LaidPatches:
 
     def scenes(self) -> Iterator[NamedScene]:
         """The patches, read as they are asked for; at the end it is logged what became no sample."""
-        seen, sampled, blank = set[int](), set[int](), 0
+        drawn, seen, sampled, blank = set[int](), set[int](), set[int](), 0
         for cut in self._cuts:
             if not any(cut.splits):
                 continue
@@ -66,22 +66,34 @@ class LaidPatches:
                 for number, split in enumerate(cut.splits):
                     if split is None:
                         continue
-                    named = self._patch(scene, cut, number, split, seen, sampled)
+                    named = self._patch(scene, cut, number, split, drawn, seen, sampled)
                     blank += named is None
                     if named is not None:
                         yield named
         if blank:
             logger.info(f"{self._dataset}: {blank:,} patches with polygons have no data and are left out")
+        if hidden := len(drawn - seen):
+            logger.warning(
+                f"{self._dataset}: {hidden:,} polygons lie where their scenes have no data, and are left out"
+            )
         coco_rules.tell(self._dataset, {"instances": len(seen), "samples": len(sampled), "crowds": 0, "boxes": 0})
 
     def _patch(
-        self, scene: Scene, cut: SceneCut, number: int, split: str, seen: set[int], sampled: set[int]
+        self,
+        scene: Scene,
+        cut: SceneCut,
+        number: int,
+        split: str,
+        drawn: set[int],
+        seen: set[int],
+        sampled: set[int],
     ) -> NamedScene | None:
-        """A patch with its regions; None for one without data. ``seen``, ``sampled``: get the places of its polygons,
-        and of those that are a sample of it."""
+        """A patch with its regions; None for one without data. ``drawn``, ``seen``, ``sampled``: get the places of its
+        polygons, of those that the scene shows, and of those that are a sample."""
         config, (row, column), side = self._config, cut.corners[number].tolist(), self._config.patch
         picture = scene.read(row, column, side, side)
         if picture.known is not None and not picture.known.any():
+            drawn.update(cut.reaching[number].tolist())
             return None
         here = cut.scene.transform @ Affine.translation(column, row)
         regions: list[Region] = []
@@ -89,6 +101,7 @@ class LaidPatches:
             mask = rasterize([cut.ground.shapes[place]], out_shape=(side, side), transform=here, dtype=np.uint8) > 0
             x1, y1, x2, y2 = cut.pixels[place].tolist()
             whole = x1 >= column and y1 >= row and x2 <= column + side and y2 <= row + side
+            drawn.update([place] * bool(mask.any()))
             if picture.known is not None:
                 whole = whole and not (mask & ~picture.known).any()
                 mask &= picture.known

@@ -10,7 +10,6 @@ So a polygon may reach beyond its image by the image's own height and width at m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -33,6 +32,7 @@ from pydantic import (
 
 from benchmark.data.errors import SampleError, brief
 from benchmark.data.images import MAX_PIXELS
+from benchmark.data.plain_json import load_json
 from benchmark.data.rle import decode_mask, fill_mask
 
 MAX_OUTLINE = 4_000_000  # pixels along a polygon: drawing it takes 80 bytes each
@@ -127,7 +127,7 @@ def read_instances(path: Path, categories: bool = True) -> Instances:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        content = json.loads(path.read_bytes())
+        content = load_json(path.read_bytes())
     except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise SampleError(f"{path} is not JSON ({error}); it is truncated or another file: fetch it again") from error
     lists: dict[str, list[Any]] = {}

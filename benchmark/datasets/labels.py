@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +43,25 @@ def shown(marker: Marker) -> str:
     return f"value {marker}" if isinstance(marker, int) else f"colour {marker}"
 
 
-def read_codes(path: Path, values: bool) -> NDArray[Any]:
-    """(H, W) of a mask: its values as stored, or 0xRRGGBB.
+class Codes(NamedTuple):
+    """Of a mask's file. codes: (H, W) values as stored, or 0xRRGGBB. known, orientation: as of LabelImage."""
+
+    codes: NDArray[Any]
+    known: NDArray[np.bool_] | None
+    orientation: int
+
+
+def read_codes(path: Path, values: bool) -> Codes:
+    """The codes of a mask.
 
     Raises SampleError as read_labels(), and for a file in colour that is to be told by values.
     """
     labels = read_labels(path)
     if not values:
-        return labels.colours
+        return Codes(labels.colours, labels.known, labels.orientation)
     if labels.values is None:
         raise SampleError(f'mask {path} is in colour, and classes gives whole numbers; give colours: "#RRGGBB"')
-    return labels.values
+    return Codes(labels.values, labels.known, labels.orientation)
 
 
 def to_labels(
@@ -80,6 +88,14 @@ class Met:
     classes: Counter[int] = field(default_factory=Counter)
     unlisted: Counter[int] = field(default_factory=Counter)
     images: int = 0  # with colours or values that are not listed
+    hidden: Counter[str] = field(default_factory=Counter)  # pixels of classes that have no data, and in how many images
+
+    def hide(self, labels: NDArray[np.uint8], known: NDArray[np.bool_] | None) -> None:
+        """Take the classes off pixels that have no data, and count them."""
+        lost = None if known is None else ~known & (labels != BACKGROUND) & (labels != 0)
+        if lost is not None and lost.any():
+            labels[lost] = 0
+            self.hidden.update(pixels=int(lost.sum()), images=1)
 
     def add(self, codes: NDArray[Any], labels: NDArray[np.uint8]) -> None:
         """Count the pixels of one image."""
@@ -98,6 +114,12 @@ class Met:
                 f"{', '.join(common)}{' ...' * (len(self.unlisted) > 5)}. They belong to nothing, and nothing is said "
                 "to be absent in a patch with one; what is surely none of the classes can be listed in "
                 f"datasets.{name}.background"
+            )
+        if self.hidden:
+            logger.warning(
+                f"{name}: {self.hidden['pixels']:,} pixels of classes in {self.hidden['images']:,} images have no data "
+                "in the image or in its mask (transparent, masked, a no-data value) and belong to nothing; if a class "
+                "has the mask's no-data value, take that off: gdal_edit.py -unsetnodata MASK"
             )
         lone = [f"{c} {classes[c]}" for k, c in enumerate(classes, 1) if not self.classes[k]]
         if lone:

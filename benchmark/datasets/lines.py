@@ -24,6 +24,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from benchmark.data.errors import SampleError, brief
+from benchmark.data.plain_json import load_json
 from benchmark.data.samples import SPLITS
 from benchmark.datasets.instances import Number, Rle, codes_mask
 from benchmark.datasets.spec import Spec, Split
@@ -135,7 +136,7 @@ def _texts(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _line(text: bytes, where: str) -> Line:
     try:
-        return Line.model_validate_json(text)
+        return Line.model_validate(load_json(text))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in fault["loc"][:3])
@@ -143,3 +144,5 @@ def _line(text: bytes, where: str) -> Line:
             f"{where}: {place or 'all of it'} is {brief(fault['input'])}: {fault['msg']}; correct the line, or fetch "
             "the file again"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise SampleError(f"{where} is not JSON ({error}); correct the line, or fetch the file again") from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class PatchConfig(DatasetConfig):
     expressions an image, at most, of several regions at once ("all ships") and of no target ("the ship" where
     there is none: an empty mask). order: whether "the second ship from the left" may be said.
     """
+
+    WHOLE: ClassVar[bool] = True  # whether patch may be null
 
     root: str
     source: str = "own data"
@@ -100,7 +102,7 @@ def windows(height: int, width: int, config: PatchConfig, path: Path) -> Iterato
     if min(height, width) < config.patch:
         raise SampleError(
             f"{path} is {height}x{width}, smaller than a patch of {config.patch}; set patch of this dataset to less in "
-            "params.yaml, or to null for images as they are"
+            f"params.yaml, or {'to null for images as they are' if config.WHOLE else 'leave it out'}"
         )
     for y in starts(height, config.patch, config.overlap):
         for x in starts(width, config.patch, config.overlap):

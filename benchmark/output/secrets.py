@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MASK = "***"
-_SCHEME = r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)"
+_SCHEME = r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2})"  # a Path has one slash
 _SPACE = r"\s\"'<>"  # ends an address in a text
 # user:password@, whatever the password holds; then user@ or token@, up to the first sign that ends a host
 _USER_PASSWORD = re.compile(rf"{_SCHEME}[^{_SPACE}:/?#@]*:[^{_SPACE}]*@")

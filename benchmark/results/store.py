@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from benchmark.data.files import replacing, sha256
@@ -137,7 +138,7 @@ def load_result(folder: Path) -> StoredResult:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         version = document["protocol_version"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ResultError(f"{path} is not a result ({error!r}); make it again with `dvc repro`") from error
     if str(version).split(".")[0] != PROTOCOL_VERSION.split(".")[0]:
         raise ResultError(
@@ -199,9 +200,12 @@ def load_curve(path: Path) -> pd.DataFrame:
     """Read a training curve; `val_miou` is NaN but at epoch ends, as is `collapsed`, one of KINDS or NOT_COLLAPSED.
 
     Raises:
-        ResultError: if the columns are not CURVE_COLUMNS (or OLD_CURVE_COLUMNS: `collapsed` is NaN then).
+        ResultError: no table, or the columns are not CURVE_COLUMNS (or OLD_CURVE_COLUMNS: `collapsed` is NaN then).
     """
-    curve = pd.read_csv(path, dtype={"collapsed": object})
+    try:
+        curve = pd.read_csv(path, dtype=dict.fromkeys(CURVE_COLUMNS[2:5], float) | {"collapsed": object})
+    except ValueError as error:
+        raise ResultError(f"{path} is no training curve ({error}); make it again with `dvc repro`") from error
     if tuple(curve.columns) == OLD_CURVE_COLUMNS:
         curve["collapsed"] = pd.Series(dtype=object)
     if tuple(curve.columns) != CURVE_COLUMNS:
@@ -211,7 +215,9 @@ def load_curve(path: Path) -> pd.DataFrame:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
+        table = pq.read_table(path)
+        table.validate(full=True)  # pandas notices what is no UTF-8 when it is looked at, and no earlier
+        return table.to_pandas()
     except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
         raise ResultError(f"{path} cannot be read ({error}); make it again with `dvc repro`") from error
 

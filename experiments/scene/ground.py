@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 
 WGS84 = "EPSG:4326"
@@ -24,6 +24,12 @@ def to_wgs84(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries | None:
         return geometries.to_crs(WGS84)
     except ProjError:  # a local grid
         return None
+
+
+def reference_system(crs: Any) -> str:
+    """A reference system by its code, else by its name."""
+    code = crs.to_epsg()
+    return CRS.from_wkt(crs.to_wkt()).name if code is None else f"EPSG:{code}"
 
 
 def areas(geometries: geopandas.GeoSeries, pixel: float) -> NDArray[np.float64]:

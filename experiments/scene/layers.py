@@ -5,6 +5,7 @@ All are made in a folder of the state and moved to their place when they are who
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,12 @@ class Layers:
         """The name of one expression's layer; place: counted from 0."""
         return f"{self.prefix}{kind}{'' if self.count == 1 else f'_{place + 1}'}{suffix}"
 
+    def left(self) -> list[str]:
+        """The files at their place that an earlier call wrote, of more expressions or with probabilities, and this one
+        does not write."""
+        form = re.compile(re.escape(self.prefix) + r"((mask|probability)(_[0-9]+)?\.tif|overlay(_[0-9]+)?\.png)")
+        return sorted({file.name for file in self.folder.iterdir() if form.fullmatch(file.name)} - set(self.names()))
+
     def names(self) -> Iterator[str]:
         """Of every file."""
         yield from (f"{self.name}{suffix}" for suffix in (".gpkg", ".geojson", ".qml"))
@@ -102,14 +109,14 @@ def write_layers(scene: Scene, state: State, expressions: Sequence[str], layers:
     picture = scene.overview(PICTURE)
     for place in range(len(expressions)):
         masks.append(rough / f"mask_{place}.tif")
-        small, pixels, known = _write_mask(scene, state, place, masks[-1], picture.pixels.shape[:2])
+        small, pixels, known = _write_mask(scene, state, place, expressions[place], masks[-1], picture.pixels.shape[:2])
         counts.append((pixels, known))
         _to_cog(masks[-1], made / layers.of(place, "mask", ".tif"))
         (made / layers.of(place, "mask", ".qml")).write_bytes(mask_style(expressions[place], place))
         painted = Image.fromarray(overlay(picture.pixels, small, small))
         painted.save(made / layers.of(place, "overlay", ".png"), format="PNG")
         if layers.probability:
-            _write_probability(scene, state, place, rough / f"probability_{place}.tif")
+            _write_probability(scene, state, place, expressions[place], rough / f"probability_{place}.tif")
             _to_cog(rough / f"probability_{place}.tif", made / layers.of(place, "probability", ".tif"), "AVERAGE")
     table = find_polygons(scene, masks, state, expressions)
     geojson = made / f"{layers.name}.geojson"
@@ -128,9 +135,9 @@ def write_layers(scene: Scene, state: State, expressions: Sequence[str], layers:
 
 
 def _write_mask(
-    scene: Scene, state: State, place: int, path: Path, shape: tuple[int, ...]
+    scene: Scene, state: State, place: int, expression: str, path: Path, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_], int, int]:
-    """Write the mask of an expression: 1, 0, NO_DATA.
+    """Write the mask of an expression: 1, 0, NO_DATA. The band is called by the expression.
 
     Returns:
         Which pixels of a picture of `shape` hold any of it; its pixels; the scene's pixels with data.
@@ -141,6 +148,7 @@ def _write_mask(
     edges = np.searchsorted(columns, np.arange(shape[1]))
     small, pixels, known = np.zeros(shape, np.bool_), 0, 0
     with rasterio.open(path, "w", **_profile(scene)) as file:
+        file.descriptions = (expression,)
         for top, levels in _strips(scene, state, place):
             unknown, mask = levels == NO_DATA, (levels > HALF) & (levels != NO_DATA)
             file.write(np.where(unknown, np.uint8(NO_DATA), mask), 1, window=_lines(scene, top, len(levels)))
@@ -150,9 +158,10 @@ def _write_mask(
     return small, pixels, known
 
 
-def _write_probability(scene: Scene, state: State, place: int, path: Path) -> None:
+def _write_probability(scene: Scene, state: State, place: int, expression: str, path: Path) -> None:
     """Write probabilities as they are kept, in steps of 1 / LEVELS, which the file says as its scale."""
     with rasterio.open(path, "w", **_profile(scene)) as file:
+        file.descriptions = (expression,)
         file.scales = (1 / LEVELS,)
         for top, levels in _strips(scene, state, place):
             file.write(levels, 1, window=_lines(scene, top, len(levels)))

@@ -14,7 +14,7 @@ from benchmark.data.images.scene_files import Scene, open_scene
 from benchmark.output.escaping import visible
 from benchmark.output.terminal import plain, progress_bar, say
 from experiments.errors import InputError
-from experiments.scene.ground import pixel_size
+from experiments.scene.ground import pixel_size, reference_system
 from experiments.scene.layers import Found, Layers, layers_at, write_layers
 from experiments.scene.predicting import Predicts, predict_scene
 from experiments.scene.state import open_state, others, state_folder
@@ -70,7 +70,7 @@ def segment_scene(
         }
         folder = state_folder(out, identity)
         with open_state(folder, identity, plan, len(expressions)) as state:
-            _tell(console, scene, plan, [f"note: {other}" for other in others(folder, identity)])
+            _tell(console, scene, plan, [*_seen(scene, plan, settings), *others(folder, identity)])
             before = state.row * len(plan.across.starts) + len(state.stored() if state.row < plan.rows else [])
             if before:
                 say(console, f"goes on after {before:,} windows")
@@ -80,7 +80,7 @@ def segment_scene(
             say(console, "writes layers")
             found, placed = write_layers(scene, state, [visible(text) for text in expressions], layers)
         remove(folder)
-    _report(console, [*notes, *_remarks(found, placed, path)], found, layers)
+    _report(console, [*notes, *_remarks(found, placed, path, layers)], found, layers)
     return found
 
 
@@ -115,20 +115,42 @@ def _plan(scene: Scene, settings: Settings, count: int) -> Plan:
 
 
 def _tell(console: Console, scene: Scene, plan: Plan, notes: Sequence[str]) -> None:
-    crs = "on no map" if scene.file.crs is None else f"in {scene.file.crs.to_string()[:40]}"
+    crs = "on no map" if scene.file.crs is None else f"in {reference_system(scene.file.crs)}"
     shown = "shown as they are" if scene.stretch is None else "stretched from {:g} to {:g}".format(*scene.stretch)
+    if scene.stretch is not None and scene.stretch[0] == scene.stretch[1]:
+        shown = f"nearly everywhere {scene.stretch[0]:g}: there is nothing to see"
     say(console, f"{scene.path} is read as a scene: {scene.width:,} x {scene.height:,} pixels {crs}")
     say(console, f"bands {', '.join(map(str, scene.bands))}, {shown}")
     shared = f"{plan.across.overlap} x {plan.down.overlap}"
-    say(console, f"{len(plan):,} windows of {plan.across.side} x {plan.down.side} pixels that share {shared} or more")
+    windows = "1 window" if len(plan) == 1 else f"{len(plan):,} windows that share {shared} pixels or more, each"
+    say(console, f"{windows} of {plan.across.side} x {plan.down.side} pixels")
     for note in notes:
-        say(console, note)
+        say(console, f"note: {note}")
 
 
-def _remarks(found: Sequence[Found], placed: bool, path: Path) -> list[str]:
-    known = found[0].known
+def _seen(scene: Scene, plan: Plan, settings: Settings) -> list[str]:
+    """What a window shows where the scene is too small for the pixels that are asked for."""
+    own = pixel_size(scene.file.crs, scene.file.transform, scene.height, scene.width)
+    if settings.pixel is None or own is None:
+        return []
+    across, down = (
+        axis.side * metres / settings.window for axis, metres in zip((plan.across, plan.down), own, strict=True)
+    )
+    if max(across, down) > 0.99 * settings.pixel:
+        return []
+    return [
+        f"--pixel-size {settings.pixel:g}: the scene is smaller than such a window; the model sees {across:.3g} x "
+        f"{down:.3g} m a pixel"
+    ]
+
+
+def _remarks(found: Sequence[Found], placed: bool, path: Path, layers: Layers) -> list[str]:
     remarks = [] if placed else [f"{path} lies on no known map: no GeoJSON, and no areas"]
-    return remarks if known else [*remarks, f"{path} has no data anywhere; nothing is predicted"]
+    if not found[0].known:
+        remarks.append(f"{path} has no data anywhere; nothing is predicted")
+    if left := layers.left():
+        remarks.append(f"{', '.join(left)} in {layers.folder} are not of this call but of an earlier one")
+    return remarks
 
 
 def _report(console: Console, notes: Sequence[str], found: Sequence[Found], layers: Layers) -> None:

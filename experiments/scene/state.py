@@ -13,7 +13,6 @@ same.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.files import remove
-from experiments.errors import InputError
+from experiments.locks import only_one
 from experiments.scene.windows import Plan
 
 LEVELS = 254  # a byte holds the probability in steps of 1 / LEVELS
@@ -155,14 +154,9 @@ def open_state(folder: Path, identity: Mapping[str, object], plan: Plan, count: 
     """The state of `identity`, begun where there is none.
 
     Raises:
-        InputError: another process is at it.
+        InputError: another process is at it, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder} is being worked on by the same command; wait for it, or stop it") from None
+    with only_one(folder):
         part = folder / "state.part"
         part.write_text(json.dumps(identity, indent=1, sort_keys=True), encoding="utf-8")
         part.replace(folder / "state.json")

@@ -6,15 +6,13 @@ import math
 import resource
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import pandas as pd
 import torch
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
 from benchmark.augmentation.augment import Augmentation
 from benchmark.data.loader import batches, count_batches
@@ -26,6 +24,8 @@ from benchmark.results.schema import Training
 from benchmark.results.store import NOT_COLLAPSED
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig
+from experiments.training.history import History
+from experiments.training.state import Keeper
 from experiments.training.step import TrainStep
 from models.rsrefseg import RSRefSeg
 
@@ -40,30 +40,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass
-class History:
-    """What a training has seen so far: the lines of curve.csv, and the epoch to keep with its weights."""
-
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    step: int = 0
-    warned: bool = False
-    best_value: float = -1.0
-    best_epoch: int = 0
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-
-    def note(
-        self,
-        epoch: int,
-        loss: float | None,
-        lr: float | None,
-        val_miou: float | None = None,
-        collapsed: str | None = None,
-    ) -> None:
-        """Add a line to the curve."""
-        line = {"epoch": epoch, "step": self.step, "loss": loss, "lr": lr}
-        self.curve.append({**line, "val_miou": val_miou, "collapsed": collapsed})
-
-
 def fit(
     model: RSRefSeg,
     dataset: Dataset,
@@ -71,48 +47,63 @@ def fit(
     accelerator: Accelerator,
     console: Console,
     workers: int = 0,
+    keeper: Keeper | None = None,
 ) -> TrainedRun:
     """Train `model` in place for all epochs; `workers` threads decode images ahead.
+
+    With a `keeper` it goes on where that was stopped before.
 
     Returns:
         The run: the weights of the epoch that `train.select` names, curve and costs.
 
     Raises:
         FloatingPointError: the loss is not finite.
+        Stopped, CheckpointError: as Keeper.pause().
     """
     settings, started = config.train, time.perf_counter()
     per_epoch = count_batches(dataset, "train", settings.batch_size, settings.step_of)
     step, history = TrainStep(model, settings, per_epoch, accelerator), History()
+    if keeper is not None:
+        keeper.restore(step, history)
+
+    def pause() -> None:
+        if keeper is not None:
+            keeper.pause(step, history)
+
     augment = Augmentation(settings.augment) if settings.augment else None
     with Progress(*COLUMNS, console=console) as progress:
-        task = progress.add_task(config.variant, total=settings.epochs * per_epoch)
-        for epoch in range(1, settings.epochs + 1):
+        task = progress.add_task(config.variant, total=settings.epochs * per_epoch, completed=history.step)
+        while history.epoch <= settings.epochs:
+            epoch = history.epoch
             step.model.train()
-            recent: list[float] = []
             for batch in batches(
                 dataset, "train", settings.batch_size, of=settings.step_of, shuffle=(config.seed, epoch),
                 expressions_per_image=settings.expressions_per_image, augment=augment, workers=workers,
+                skip=history.done,
             ):  # fmt: skip
                 lr, loss = step.lr, step.loss(batch)
-                history.step += 1
-                recent.append(loss.item())
-                if not math.isfinite(recent[-1]):
+                history.step, history.done = history.step + 1, history.done + 1
+                history.recent.append(loss.item())
+                if not math.isfinite(history.recent[-1]):
                     raise FloatingPointError(
-                        f"the loss is {recent[-1]} at step {history.step} (lr {lr:.3g}, samples "
+                        f"the loss is {history.recent[-1]} at step {history.step} (lr {lr:.3g}, samples "
                         f"{', '.join(batch.sample_ids)}); lower train.lr or look at these samples"
                     )
                 step.update(loss)
-                said = f"{config.variant} epoch {epoch}/{settings.epochs} loss {recent[-1]:.3f}"
+                said = f"{config.variant} epoch {epoch}/{settings.epochs} loss {history.recent[-1]:.3f}"
                 progress.update(task, advance=1, description=said)
                 if history.step % LOG_EVERY == 0:
-                    history.note(epoch, sum(recent) / len(recent), lr)
-                    recent.clear()
-            collapse = _validate(model, dataset, config, epoch, history, workers)
+                    history.note(epoch, sum(history.recent) / len(history.recent), lr)
+                    history.recent.clear()
+                pause()
+            collapse = _validate(model, dataset, config, history, workers, pause)
             said = f", collapsed: {collapse.title}" if collapse else ""
             console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}{said}")
             if collapse and not history.warned:
                 console.print(collapse_warning(collapse, epoch, settings.epochs), style="bold yellow", highlight=False)
                 history.warned = True
+            history.next_epoch()
+            pause()
     return TrainedRun(
         config=config,
         state=history.best_state,
@@ -120,7 +111,7 @@ def fit(
         training=Training(
             epochs=settings.epochs,
             steps=history.step,
-            seconds=time.perf_counter() - started,
+            seconds=history.seconds + time.perf_counter() - started,
             selection_metric="miou" if settings.select == "best" else None,
             selection_split="val" if settings.select == "best" else None,
             best_epoch=history.best_epoch,
@@ -133,7 +124,12 @@ def fit(
 
 
 def _validate(
-    model: RSRefSeg, dataset: Dataset, config: ExperimentConfig, epoch: int, history: History, workers: int
+    model: RSRefSeg,
+    dataset: Dataset,
+    config: ExperimentConfig,
+    history: History,
+    workers: int,
+    pause: Callable[[], None],
 ) -> Collapse | None:
     """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far, or if the last is wanted.
 
@@ -141,12 +137,19 @@ def _validate(
         How the predictions collapsed, if they did. It decides nothing.
     """
     model.eval()
-    measured = evaluate(model, dataset, "val", batch_images=config.train.batch_size, workers=workers)
+    measured = evaluate(
+        model,
+        dataset,
+        "val",
+        batch_images=config.train.batch_size,
+        workers=workers,
+        progress=lambda done, total: pause(),
+    )
     value, collapse = miou(measured.lines), find_collapse(measured.lines, measured.masks)
     last = history.curve[-1] if history.curve else {"loss": None, "lr": None}
-    history.note(epoch, last["loss"], last["lr"], round(value, 6), collapse.kind if collapse else NOT_COLLAPSED)
+    history.note(history.epoch, last["loss"], last["lr"], round(value, 6), collapse.kind if collapse else NOT_COLLAPSED)
     if value > history.best_value or config.train.select == "last":
-        history.best_value, history.best_epoch = value, epoch
+        history.best_value, history.best_epoch = value, history.epoch
         history.best_state = {name: tensor.detach().clone() for name, tensor in model.trained_state().items()}
     return collapse
 

@@ -5,15 +5,22 @@ The loop, the committed loss trace and what measures a training's cost all run t
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from accelerate.utils import SAFE_WEIGHTS_NAME
+from torch import Tensor, nn
 
 from benchmark.data.loader import Batch
 from experiments.settings import TrainConfig
 from experiments.training.losses import batch_loss
 from experiments.training.schedule import lr_ratio
+from models.checkpoint import CheckpointError, fill, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
+
+SCHEDULE, RANDOM = "schedule.json", "random.safetensors"
 
 
 class TrainStep:
@@ -33,7 +40,10 @@ class TrainStep:
             self.optimizer, lambda step: lr_ratio(step, per_epoch, settings)
         )
         self._settings, self._accelerator = settings, accelerator
+        self._plain = model
         self.model, self._prepared = accelerator.prepare(model, self.optimizer)
+        accelerator.register_save_state_pre_hook(self._trained_only)
+        accelerator.register_load_state_pre_hook(self._fill)
 
     @property
     def lr(self) -> float:
@@ -44,6 +54,38 @@ class TrainStep:
         """The weighted loss of a batch, a scalar with its graph."""
         logits = self.model(batch.images, batch.texts, batch.image_index)
         return batch_loss(logits, batch, self._settings.loss, self._settings.label_side)
+
+    def save(self, folder: Path) -> None:
+        """Write what steps change into a folder: weights that train, statistics of norms, optimiser, schedule, and what
+        random numbers come next."""
+        self._accelerator.save_state(str(folder))
+        save_tensors(folder / RANDOM, {"cpu": torch.get_rng_state()})
+        (folder / SCHEDULE).write_text(json.dumps(self._schedule.state_dict()), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: it does not fit.
+        """
+        try:
+            self._accelerator.load_state(str(folder))
+            self._schedule.load_state_dict(json.loads((folder / SCHEDULE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise CheckpointError(f"it does not fit this training ({error})") from error
+        # accelerate passes over a file of random numbers that it cannot read
+        if not torch.equal(torch.get_rng_state(), load_tensors(folder / RANDOM, "")["cpu"]):
+            raise CheckpointError("the state of the random numbers cannot be read")
+
+    def _trained_only(self, models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
+        """What accelerate writes of the model: nothing that training does not change."""
+        weights[:] = [dict(self._plain.trained_state())]
+
+    def _fill(self, models: list[nn.Module], folder: str) -> None:
+        """Read it back, instead of accelerate, which wants a whole model."""
+        models.clear()
+        file = Path(folder) / SAFE_WEIGHTS_NAME
+        fill(self._plain, set(self._plain.trained_state()), load_tensors(file, ""), file, "")
 
     def update(self, loss: Tensor) -> None:
         """Learn from a loss. The last step's gradients live until here, which is what memory is measured with."""

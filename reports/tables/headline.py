@@ -27,9 +27,10 @@ COLUMNS = ("oiou", precision_name(0.5))  # beside mIoU
 
 
 def headline_table(group: Group) -> Table:
-    """The variants and the best training-free baseline, in the metrics that are read first."""
+    """The variants that `run` names and the best training-free baseline, in the metrics that are read first."""
     best = best_control(group)
-    methods = [*group.trained, *([best] if best is not None else [])]
+    methods = [*group.headlined, *([best] if best is not None else [])]
+    others = [method.name for method in group.trained if method not in group.headlined]
     rows = []
     for method in methods:
         known = bool(method.results)
@@ -41,7 +42,7 @@ def headline_table(group: Group) -> Table:
     notes = (
         f"{group.dataset}, test split: {samples:,} samples on {images:,} images, in %. {seeds_note(group)} "
         f"{SPREAD_NOTE * (len(group.seeds) > 1)}{interval_note(group)} Last row: the best of the training-free "
-        "baselines.",
+        f"baselines.{f' More variants in docs/results.md: {len(others)}.' if others else ''}",
         *method_notes(group),
         *collapse_notes(group),
     )
@@ -55,7 +56,7 @@ def headline_table(group: Group) -> Table:
         pd.DataFrame(
             [{"variant": method.title, "collapsed": len(method.collapsed), **method.metrics} for method in methods]
         ),
-        rule_before=len(group.trained),
+        rule_before=len(group.headlined),
     )
 
 

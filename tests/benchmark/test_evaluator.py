@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
-from benchmark.evaluator import evaluate
+from benchmark.evaluator import Measured, evaluate
+from benchmark.journal import Journal
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
 from benchmark.metrics.measure import Details, compare, measure
 
@@ -118,6 +119,62 @@ def test_progress_counts_samples_up_to_all(dataset: Dataset) -> None:
     evaluate(Oracle(dataset), dataset, "test", batch_images=2, progress=lambda done, total: heard.append((done, total)))
     assert heard[-1] == (15, 15)
     assert heard == sorted(heard)
+
+
+class Sure(Oracle):
+    """An oracle with logits, which is killed at its nth batch."""
+
+    def __init__(self, dataset: Dataset, killed_at: int = 0) -> None:
+        super().__init__(dataset)
+        self.killed_at = killed_at
+
+    def predict_logits(
+        self, images: list[torch.Tensor], texts: list[str], image_index: list[int]
+    ) -> list[npt.NDArray[np.float32]]:
+        if len(self.seen) + 1 == self.killed_at:
+            raise KeyboardInterrupt
+        answers = super().predict(images, texts, image_index)
+        return [np.where(answer, np.float32(1.5), np.float32(-0.5)) for answer in answers]
+
+
+def test_an_evaluation_that_was_killed_goes_on_after_the_last_whole_batch(
+    dataset: Dataset, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    def run(predictor: Sure, about: str = "a") -> tuple[Measured, str | None]:
+        journal = Journal(tmp_path / "work" / "batches", about)
+        found = evaluate(predictor, dataset, "test", batch_images=2, details=Details(), journal=journal)
+        return found, journal.dropped
+
+    def cut(content: bytes) -> bytes:
+        return content[:-7]
+
+    def flip(content: bytes) -> bytes:
+        place = content.index(b"\n") + 30  # in the first batch
+        return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+    whole = evaluate(Sure(dataset), dataset, "test", batch_images=2, details=Details())
+    assert whole.sweep is not None
+    for name, damage, about, left in (
+        ("as it was", None, "a", 1),
+        ("cut off", cut, "a", 2),
+        ("a bit flipped", flip, "a", 3),
+        ("other settings", None, "b", 3),
+    ):
+        with subtests.test(name):
+            with pytest.raises(KeyboardInterrupt):
+                run(Sure(dataset, killed_at=3))
+            file = tmp_path / "work" / "batches"
+            if damage is not None:
+                file.write_bytes(damage(file.read_bytes()))
+            predictor = Sure(dataset)
+            measured, dropped = run(predictor, about)
+            assert len(predictor.seen) == left
+            assert (dropped is None) == (name == "as it was")
+            assert measured.lines.equals(whole.lines)
+            assert measured.masks.equals(whole.masks)
+            assert measured.sweep is not None
+            assert measured.sweep.equals(whole.sweep)
+            file.unlink()
 
 
 def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, subtests: pytest.Subtests) -> None:

@@ -136,6 +136,7 @@ def test_faulty_lines_are_named_and_nothing_is_recorded(
         (lambda text: text.replace("sample_id", "sample", 1), r"line 1: sample_id: Field required"),
         (lambda text: text.replace('"counts"', '"runs"', 1), r"line 1: mask.counts"),
         (lambda text: text.replace("{", "[", 1), "line 1 is not JSON"),
+        (lambda text: text.replace('"mask"', '"mask": {}, "mask"', 1), "line 1 .*the key 'mask' is there twice"),
         (lambda text: "7\n" + text, "line 1: the line"),
         (lambda text: text.replace('"counts": "', '"counts": "~', 1), "line 1, sample 'test_0_0'"),
         (lambda text: "", "12 of 12 samples"),
@@ -175,6 +176,10 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
     one.unlink()
     refused("no mask, for example 'test_0_0'")
     (folder / "._test_0_1.png").write_bytes(b"\0\5\x16\7")  # a Mac's; ignored
+    for name in ("test_0_0.PNG", "test_0_0.png"):
+        Image.fromarray(masks["test_0_0"].astype(np.uint8) * 255).save(folder / name, "PNG")
+    refused(r"test_0_0\.png: sample 'test_0_0' is there already")
+    (folder / "test_0_0.PNG").unlink()
     (folder / "notes.txt").write_text("x")
     refused(r"notes\.txt is no PNG")
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):

@@ -45,6 +45,16 @@ def test_a_round_trip_is_exact_to_the_bit(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "new" / "folder" / "w.safetensors") == {"fingerprint": "abc"}
 
 
+def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
+    metadata = {name: name * 3 for name in "fdacbe"}
+    seen = set()
+    for number in range(20):
+        save_tensors(tmp_path / f"{number}", {"b": torch.ones(3), "a": torch.zeros(2, 2)}, metadata)
+        seen.add((tmp_path / f"{number}").read_bytes())
+    assert len(seen) == 1
+    assert read_metadata(tmp_path / "0") == metadata
+
+
 def test_metadata_may_be_absent(tmp_path: Path) -> None:
     save_tensors(tmp_path / "w.safetensors", some_tensors())
     assert read_metadata(tmp_path / "w.safetensors") == {}

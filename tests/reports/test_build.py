@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from benchmark.results.store import ResultError
 from reports.build import BEGIN, END, build, replace_block
 from reports.figures.plots import CAPTIONS
 from reports.groups import Report
+from reports.load import load_report
+from reports.tables.headline import headline_table
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -97,6 +100,10 @@ def test_the_readme_gets_the_headline_and_the_document_every_dataset(built: Path
     assert (root / "reports/generated/tables/fake_scenes/tiny/headline.md").read_text() in headline
     assert "* fake_tiles · tiny: rsrefseg has mIoU " in headline
     assert [headline.count(name) for name in ("| no_lora |", "(training-free)", "P@0.9")] == [1, 1, 0]
+    report = load_report(root / "results", root / "params.yaml")
+    shown = headline_table(replace(report.groups[0], asked=("rsrefseg",)))
+    assert [row[0].text for row in shown.rows] == ["rsrefseg", headline_table(report.groups[0]).rows[-1][0].text]
+    assert shown.notes[0].endswith("More variants in docs/results.md: 4.")
     assert whole.index("## fake_scenes · tiny") < whole.index("## fake_tiles · tiny")
     assert "dvc exp run -S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.seeds=[0]'" in whole
     for table in ("main", "ablation", "controls"):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.data.errors import SampleError
 from benchmark.data.images.advice import gdal
 from benchmark.data.images.masks import read_object
+from benchmark.data.images.raster import AS_STORED
 
 NO_COLOUR = -1
 
@@ -19,10 +20,14 @@ NO_COLOUR = -1
 @dataclass(frozen=True, eq=False)
 class LabelImage:
     """colours: (H, W) int32, 0xRRGGBB as the file is seen; the grey v of one band is 0xvvvvvv, NO_COLOUR above 255.
-    values: (H, W) of the one band, or indices into the palette, as stored; None for a file in colour."""
+    values: (H, W) of the one band, or indices into the palette, as stored; None for a file in colour. known: (H, W)
+    bool, False where the file says that there are no data (transparent, masked, its no-data value); None: nowhere.
+    orientation: the tag by which all were turned."""
 
     colours: NDArray[np.int32]
     values: NDArray[Any] | None
+    known: NDArray[np.bool_] | None = None
+    orientation: int = AS_STORED
 
 
 def read_labels(path: Path) -> LabelImage:
@@ -32,8 +37,9 @@ def read_labels(path: Path) -> LabelImage:
     """
     raster = read_object(path)
     bands = raster.values
+    rest = raster.known, raster.orientation
     if raster.palette is not None:
-        return LabelImage(_packed(raster.palette)[bands[..., 0]], bands[..., 0])
+        return LabelImage(_packed(raster.palette)[bands[..., 0]], bands[..., 0], *rest)
     if bands.shape[2] == 1:
         values = _whole(bands[..., 0], path)
         if raster.bits < 8:
@@ -42,14 +48,14 @@ def read_labels(path: Path) -> LabelImage:
             grey = np.where((values >= 0) & (values <= 255), values, 0).astype(np.int32)
         colours: NDArray[np.int32] = grey * np.int32(0x010101)
         colours[(values < 0) | (values > 255)] = NO_COLOUR
-        return LabelImage(colours, values)
+        return LabelImage(colours, values, *rest)
     if bands.shape[2] != 3 or bands.dtype != np.uint8:
         raise SampleError(
             f"mask {path} has {bands.shape[2]} bands of type {bands.dtype}; labels are one band of whole numbers, or "
             f"8-bit RGB: keep the band with the labels, {gdal(path, '-b', '1')}"
         )
     equal = bool((bands == bands[..., :1]).all())
-    return LabelImage(_packed(bands), bands[..., 0] if equal else None)
+    return LabelImage(_packed(bands), bands[..., 0] if equal else None, *rest)
 
 
 def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -69,6 +75,6 @@ def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
         if (np.abs(found) < 2**53).all() and (found == np.floor(found)).all():
             return found.astype(np.int64)
     raise SampleError(
-        f"mask {path} has values of type {values.dtype} that are no whole numbers; labels are: save it as integers, "
-        f"{gdal(path, '-ot', 'UInt16')}"
+        f"mask {path} has values of type {values.dtype} that are no whole numbers; labels are: give each class a whole "
+        "number and save it as integers"
     )

@@ -30,6 +30,12 @@ def read_mask(path: Path) -> tuple[NDArray[np.bool_], int]:
     if raster.valid is not None and raster.palette is None:
         bands = np.where(raster.valid[..., : bands.shape[2]], bands, bands.dtype.type(0))
     values = bands.max(axis=-1)
+    seen = raster.known is None or bool(raster.known.all()) or raster.valid is not None
+    if not seen and values.min() == values.max():
+        raise SampleError(
+            f"mask {path} has nothing but {values.max()} and is transparent in part; if the object is in the alpha "
+            f"band, keep that: {gdal(path, '-b', 'mask')}"
+        )
     if values.dtype == np.bool_:
         return values, len(np.unique(values))
     return values > values.max() / 2, len(np.unique(values))

@@ -32,7 +32,6 @@ from benchmark.data.images.rules import Picture, Stretch, stretch_of, to_picture
 MEASURED = 2048  # pixels a side, at most, that a stretch is measured on
 CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
 COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-INK = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
 
 
 class Scene:
@@ -137,6 +136,11 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> Iterator[Scene
             f"scene {path} has orientation tag {facts.orientation}, which GIS pass over; write it as they show it, "
             f"without the tag, and look at it: {gdal(path)}"
         )
+    if facts.kind is not None and bands is None:
+        raise SampleError(
+            f"scene {path} is a TIFF of kind {facts.kind}, whose colours become RGB by a profile only; save it as RGB, "
+            "or name the bands that are to be shown"
+        )
     with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a scene may lie on no map
         try:
@@ -148,6 +152,11 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> Iterator[Scene
                 raise SampleError(
                     f"scene {path} is placed by control points, not by a grid: gdalwarp {path} "
                     f"{path.with_name(f'{path.stem}_grid.tif')}"
+                )
+            if not math.isfinite(extent := file.transform.determinant) or not extent:
+                raise SampleError(
+                    f"scene {path} has pixels without an extent on the map, by its transform "
+                    f"{tuple(file.transform)[:6]}; say where it lies: gdal_translate -a_ullr ... {path} OUT.tif"
                 )
             yield Scene(path, file, bands)
 
@@ -166,8 +175,6 @@ def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> list[int]:
             )
         return list(bands)
     roles = list(file.colorinterp)
-    if any(role in INK for role in roles):
-        raise SampleError(f"scene {path} has colours of ink (CMYK), which become RGB by a profile only; name its bands")
     plain = [band for band, role in enumerate(roles, start=1) if role != ColorInterp.alpha]
     if not plain:
         raise SampleError(f"scene {path} has an alpha band and no colours; {gdal(path, '-b', '1')}")

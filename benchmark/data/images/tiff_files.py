@@ -41,12 +41,14 @@ def is_tiff(path: Path) -> bool:
 
 
 class TiffFacts(NamedTuple):
-    """What a TIFF says of its picture. georeferenced: whether it says where on the map it is. orientation: its tag."""
+    """What a TIFF says of its picture. georeferenced: whether it says where on the map it is. orientation: its tag.
+    kind: of its colours, None where these are grey or RGB without a profile."""
 
     width: int
     height: int
     georeferenced: bool
     orientation: int
+    kind: str | None
 
 
 def read_facts(path: Path) -> TiffFacts:
@@ -56,7 +58,8 @@ def read_facts(path: Path) -> TiffFacts:
         tag = page.tags.get(ORIENTATION)
         orientation = check_orientation(path, None if tag is None else int(tag.value))
         placed = any(tag in page.tags for tag in GEOREFERENCE)
-        return TiffFacts(page.imagewidth, page.imagelength, placed, orientation)
+        kind = None if page.photometric in COLOURS else _name(page.photometric)
+        return TiffFacts(page.imagewidth, page.imagelength, placed, orientation, kind)
 
 
 def read_tiff(path: Path) -> Raster:

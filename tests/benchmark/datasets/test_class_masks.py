@@ -53,6 +53,58 @@ def test_without_patches_images_stay_where_they_are(fake: Path, tmp_path: Path) 
         assert (inside == [int(wanted[k : k + 2], 16) for k in (1, 3, 5)]).all()
 
 
+def spoilt(fake: Path, root: Path, kind: str, change: Callable[[Image.Image], Image.Image], **options: Any) -> Path:
+    """A copy whose files of a kind are changed."""
+    shutil.copytree(fake, root)
+    for path in root.glob(f"*/{kind}/*.png"):
+        change(Image.open(path).convert("RGB")).save(path, **options)
+    return root
+
+
+def without_the_left_half(image: Image.Image) -> Image.Image:
+    shown = np.full((image.height, image.width), 255, np.uint8)
+    shown[:, : image.width // 2] = 0
+    image.putalpha(Image.fromarray(shown))
+    return image
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_classes_where_image_or_mask_has_no_data_are_nothing(
+    fake: Path, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = spoilt(fake, tmp_path / "land", kind, without_the_left_half)
+    with caplog.at_level(logging.WARNING, "benchmark.datasets"):
+        build(tmp_path / "data", config(root, patch=None))
+    assert re.search(r"data: [\d,]+ pixels of classes in 6 images have no data in the image or", caplog.text)
+    samples = load_dataset(tmp_path / "data", root).samples
+    assert len(samples)
+    for row in samples.to_dict("records"):
+        assert row["bbox_xyxy"][0] >= row["width"] // 2
+
+
+def test_the_no_data_value_of_a_mask_may_be_background_and_is_no_class(tmp_path: Path) -> None:
+    write_masks(tmp_path / "land", 1)
+    for path in tmp_path.glob("land/*/masks/*.png"):
+        values = (np.asarray(Image.open(path).convert("RGB")).sum(axis=-1) > 0).astype(np.uint8)
+        path.unlink()
+        tifffile.imwrite(path.with_suffix(".tif"), values, extratags=[(42113, "s", 0, "0", True)])
+    changes: dict[str, Any] = {"classes": {"thing": 1}, "patch": None, "absent": 1}
+    build(tmp_path / "data", config(tmp_path / "land", background=[0], **changes))
+    found = load_dataset(tmp_path / "data", tmp_path / "land").samples
+    assert set(found["category"]) == {"thing"}
+    changes["classes"] = {"thing": 1, "ground": 0}
+    build(tmp_path / "other", config(tmp_path / "land", **changes))
+    assert set(load_dataset(tmp_path / "other", tmp_path / "land").samples["category"]) == {"thing"}
+
+
+def test_a_mask_that_is_turned_otherwise_than_its_image_is_refused(fake: Path, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[274] = 6
+    root = spoilt(fake, tmp_path / "land", "masks", lambda image: image, exif=turned)
+    with pytest.raises(SampleError, match=r"has orientation tag 6, its image .*scene 0.png 1: which way up is the"):
+        build(tmp_path / "data", config(root))
+
+
 def test_names_with_spaces_and_umlauts_are_made_plain(tmp_path: Path) -> None:
     write_masks(tmp_path / "land", 2)
     for kind in ("images", "masks"):

@@ -187,6 +187,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, r"coco/annotations/instances_train.json does not exist; set datasets.mine.root"),
     "not JSON": (lambda r: (r / "annotations/instances_val.json").write_bytes(b"\xff\xfe"), "val.json is not JSON"),
     "deep JSON": (lambda r: (r / "annotations/instances_val.json").write_text("[" * 200_000), "val.json is not JSON"),
+    "a key twice": (
+        lambda r: (r / "annotations/instances_val.json").write_text('{"images": [], "images": []}'),
+        "val.json is not JSON .the key 'images' is there twice",
+    ),
     "a list": (lambda r: (r / "annotations/instances_val.json").write_text("[]"), "has no list 'images'"),
     "no categories": (edit("val", lambda c: c.pop("categories")), "val.json has no list 'categories'"),
     "an annotation without image": (
@@ -266,6 +270,7 @@ def test_settings_that_make_no_sense_are_refused(subtests: pytest.Subtests) -> N
     wrongs: tuple[dict[str, Any], ...] = (
         *({"patch": 16}, {"colour": 1}, {"licence": None}, {"absent": -1}),
         *({"resize": 64}, {"around": (64, 96), "patch": 64}),
+        *({"annotations": "{splt}.json"}, {"annotations": "{split"}, {"images": "{}_{split}"}, {"images": "../x"}),
     )
     for wrong in wrongs:
         with subtests.test(f"{wrong}"), pytest.raises(ValidationError, match=next(iter(wrong))):

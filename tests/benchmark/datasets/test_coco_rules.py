@@ -47,7 +47,8 @@ def test_boxes_without_a_mask_are_named_all_at_once_or_left_out_and_still_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lone = box(30, 4, bbox=[30, 4, 12, 12])
-    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2), lone | {"segmentation": []}, lone | {"segmentation": None}])
+    other = box(30, 5, bbox=[30, 5, 12, 12], segmentation=None)
+    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2), lone | {"segmentation": []}, other])
     message = (
         r"6 of 12 annotations have no mask \(segmentation: \[\]\), .*_train.json: annotations 2, 3; .*_val.json: "
         r"annotations 2, 3; .*_test.json: annotations 2, 3; draw masks, or .* datasets.mine.boxes: leave_out"
@@ -64,6 +65,43 @@ def test_boxes_without_a_mask_are_named_all_at_once_or_left_out_and_still_there(
         SampleError, match=r"1 of 12 annotations have neither a mask nor a box, .*_val.json: annotations 2;"
     ):
         build(tmp_path / "mine", config(root, boxes="leave_out"))
+
+
+def test_an_object_that_is_annotated_twice_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drawn = [box(4, 4), box(40, 40), box(4, 40, 2)]
+    once = texts(make(tmp_path / "a", drawn), tmp_path / "one" / "mine")
+    assert once
+    again = make(tmp_path / "b", [*drawn, box(4, 4)])
+    with caplog.at_level(logging.INFO, "benchmark.datasets"):
+        assert texts(again, tmp_path / "two" / "mine") == once
+    assert "1 of 4 annotations are there before with the same image, category and mask (3 as 0); each is read once" in (
+        caplog.text
+    )
+
+
+def test_objects_without_a_sentence_and_categories_of_one_name_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alike = make(tmp_path / "a", [box(4, 4), box(40, 40), box(40, 41)])  # two that no place and no size tells apart
+    edit("val", lambda c: c["categories"].append({"id": 9, "name": "Storage-Tank"}))(alike)
+    with caplog.at_level(logging.INFO, "benchmark.datasets"):
+        build(tmp_path / "mine", config(alike))
+    assert "of 9 objects in images or patches have no sentence: none is true of them alone" in caplog.text
+    assert "val.json: categories 2 'storage_tank', 9 'Storage-Tank' are all read as 'storage tank'" in caplog.text
+
+
+def test_what_an_image_does_not_show_is_no_object_of_it(tmp_path: Path) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2), box(28, 40)])
+    for path in (root / "images").iterdir():
+        shown = np.zeros((64, 64), np.uint8)
+        shown[:, 30:] = 255
+        image = Image.open(path).convert("RGB")
+        image.putalpha(Image.fromarray(shown))
+        image.save(path, "PNG")
+    found = rows(root, tmp_path / "mine")
+    assert {row["category"] for row in found} == {"ship", "storage tank"}
+    assert min(row["bbox_xyxy"][0] for row in found) == 30
+    assert all("left" not in row["expression"] or row["bbox_xyxy"][0] >= 30 for row in found)
 
 
 def test_an_image_that_is_listed_twice_is_named_with_files_ids_and_splits(tmp_path: Path) -> None:

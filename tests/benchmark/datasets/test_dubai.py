@@ -139,7 +139,7 @@ def test_no_sentence_names_a_colour(built: Dataset) -> None:
 def test_palette_masks_read_as_rgb(fake: Path) -> None:
     path = fake / "Tile 2" / "masks" / "image_part_001.png"
     assert Image.open(path).mode == "P"
-    colours, labels = fake_labels(21, 100, 150), to_labels(read_codes(path, values=False), CLASSES)
+    colours, labels = fake_labels(21, 100, 150), to_labels(read_codes(path, values=False).codes, CLASSES)
     for index, value in enumerate(CODES.values(), start=1):
         assert np.array_equal(labels == index, colours == value)
     assert (labels[colours == UNLABELED] == 0).all()
@@ -301,7 +301,7 @@ def test_the_real_imagery_is_read_as_its_readme_says() -> None:
     masks = sorted(REAL.glob("Tile */masks/*.png"))
     assert len(masks) == 54
     assert sum(Image.open(path).mode == "P" for path in masks) == 18
-    colours = read_codes(REAL / "Tile 1" / "masks" / "image_part_009.png", values=False)
+    colours = read_codes(REAL / "Tile 1" / "masks" / "image_part_009.png", values=False).codes
     shares = np.bincount(to_labels(colours, CLASSES).ravel(), minlength=6)
     assert (shares[1:] > 0).all()
 

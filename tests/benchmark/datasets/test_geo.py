@@ -228,6 +228,45 @@ def test_what_is_repaired_or_left_out_is_counted(tmp_path: Path, caplog: pytest.
         assert said in caplog.text
 
 
+def test_what_is_drawn_twice_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lay(tmp_path / "scene.tif")
+    drawn = objects()
+    drawn.to_file(tmp_path / "objects.gpkg")
+    once, _ = made(tmp_path, tmp_path / "a" / "data")
+    other = drawn[:1].assign(what="boat")  # another name of the same place is another object
+    turned = drawn.set_geometry(drawn.geometry.reverse())
+    geopandas.GeoDataFrame(pd.concat([drawn, turned, other]), crs=UTM).to_file(tmp_path / "objects.gpkg")
+    drawn[:10].to_file(tmp_path / "objects_again.gpkg")
+    with caplog.at_level(logging.WARNING, "benchmark.datasets"):
+        twice, _ = made(tmp_path, tmp_path / "b" / "data")
+    assert (
+        "objects.gpkg: 40 of 81 polygons are there before with the same category, the first is feature 41"
+        in caplog.text
+    )
+    assert "objects_again.gpkg: 10 of 10 polygons are there before" in caplog.text
+    of = [
+        {(row["image"], row["mask"]) for row in one.samples.to_dict("records") if row["category"] == "ship"}
+        for one in (once, twice)
+    ]
+    assert of[0] == of[1]
+    assert of[0]
+
+
+def test_polygons_where_a_scene_has_no_data_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = ground(SIDE, SIDE).clip(1)
+    values[:, :100, :100] = 0
+    lay(tmp_path / "scene.tif", values=values, nodata=0)
+    drawn = objects()
+    hidden = [shapely.box(WEST + x, NORTH - 60, WEST + x + 30, NORTH - 20) for x in (20, 140)]
+    extra = geopandas.GeoDataFrame({"what": ["ship"] * 2}, geometry=hidden, crs=UTM)
+    geopandas.GeoDataFrame(pd.concat([drawn[drawn.geometry.centroid.y < NORTH - 260], extra]), crs=UTM).to_file(
+        tmp_path / "objects.gpkg"
+    )
+    with caplog.at_level(logging.WARNING, "benchmark.datasets"):
+        made(tmp_path, tmp_path / "data")
+    assert "data: 2 polygons lie where their scenes have no data, and are left out" in caplog.text
+
+
 def renamed(root: Path, **columns: Any) -> None:
     objects().assign(**columns).to_file(root / "objects.gpkg")
 
@@ -263,7 +302,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "an empty layer": (
         lambda root: objects()[:0].to_file(root / "objects.gpkg"),
         {},
-        r"objects\.gpkg: no layer has no",
+        r"objects\.gpkg: no polygon; draw some",
     ),
     "several layers": (
         several,
@@ -286,7 +325,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
         r"scene\.tif is in train and in val; leave it in one",
     ),
     "a band that is not there": (renamed, {"bands": [4, 3, 2]}, r"bands 4,3,2: scene .*scene\.tif has bands 1 to 3"),
-    "a scene smaller than a patch": (renamed, {"patch": 512}, r"scene\.tif is 256x256, smaller than a patch of 512"),
+    "a scene smaller than a patch": (
+        renamed,
+        {"patch": 512},
+        r"scene\.tif is 256x256, smaller than a patch of 512; .* or leave it out",
+    ),
     "on no map": (
         lambda root: (renamed(root), write_scene(root / "lost.tif", ground(99, 99), crs=None, transform=None)),
         {},

@@ -151,9 +151,9 @@ def test_a_bad_line_is_named_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"{", "line 1: all of it is"),
-        (b"\xff\n", "line 1: all of it"),
-        (b"[" * 200_000, "line 1: all of it"),
+        (b"{", "line 1 is not JSON"),
+        (b"\xff\n", "line 1 is not JSON"),
+        (b"[" * 200_000, "line 1 is not JSON"),
         (b"x" * (lines.MAX_LINE + 1), r"line 1 has more than 4,194,304 bytes"),
     ],
     ids=("half a line", "not UTF-8", "brackets", "a long line"),

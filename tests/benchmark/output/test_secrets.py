@@ -22,6 +22,7 @@ WORD = st.text(alphabet=st.characters(exclude_categories=("Cc", "Cs", "Z"), excl
         ("https://h/f?sig=a%2Fb;api_key=c#access_token=d", "https://h/f?sig=***;api_key=***#access_token=***"),
         ("connect: host=h password=geheim dbname=x", "connect: host=h password=*** dbname=x"),
         ("the store 'http://u:p@h/x' and http://v:q@i", "the store 'http://***@h/x' and http://***@i"),
+        ("images/http:/me:word@host/x.png", "images/http:/***@host/x.png"),  # as a Path writes it
         ("token hf_abcdefghijklmnopqrstuv of the hub", "token *** of the hub"),
     ],
 )

@@ -74,7 +74,11 @@ def test_a_pixel_size_makes_windows_larger_on_the_ground(
     scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     segment(scene, tmp_path / "out", Bright(), window=64, pixel=1.0)
-    assert "windows of 128 x 128 pixels" in " ".join(capsys.readouterr().out.split())
+    assert "each of 128 x 128 pixels" in " ".join(capsys.readouterr().out.split())
+    segment(scene, tmp_path / "out", Bright(), window=64, pixel=4.0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 window of 200 x 150 pixels" in said
+    assert "smaller than such a window; the model sees 1.56 x 1.17 m a pixel" in said  # 200 and 150 of 0.5 m in 64
     write_scene(scene, ground(150, 200), crs=None)
     with pytest.raises(InputError, match="does not say how many metres"):
         segment(scene, tmp_path / "out", Bright(), pixel=1.0)
@@ -88,6 +92,25 @@ def test_layers_of_a_scene_on_no_map_have_no_areas(tmp_path: Path, capsys: pytes
     assert "lies on no known map: no GeoJSON" in " ".join(capsys.readouterr().out.split())
 
 
+def test_layers_that_an_earlier_call_left_are_named(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment(scene, tmp_path / "out", Bright(), ("bright", "dark"), probability=True)
+    (tmp_path / "out" / "mask_of_mine.tif").touch()
+    assert "of an earlier one" not in capsys.readouterr().out
+    segment(scene, tmp_path / "out", Bright(), ("dark", "bright"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"note: probability_1.tif, probability_2.tif in {tmp_path / 'out'} are not of this call" in said
+    for name, text in (("mask_1", "dark"), ("mask_2", "bright"), ("probability_1", "bright")):
+        with rasterio.open(tmp_path / "out" / f"{name}.tif") as file:
+            assert file.descriptions == (text,)
+
+
+def test_a_scene_of_one_value_is_said_to_show_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segment(write_scene(tmp_path / "flat.tif", np.full((3, 70, 90), 700, np.uint16)), tmp_path / "out", Bright())
+    assert "nearly everywhere 700: there is nothing to see" in " ".join(capsys.readouterr().out.split())
+
+
 def test_what_cannot_be_done_is_refused_before_anything_is_written(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +120,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
         ("is the scene", "", {}),
         ("a name in .gpkg", "layers.shp", {}),
         ("is a file", "mask.tif/x", {}),
+        ("nothing can be written into /proc", "/proc/out", {}),
         ("an --overlap below it", "out", {"pixel": 0.001}),
         ("one row of windows takes", "out", {"window": 150}),
     ):

@@ -30,24 +30,12 @@ from experiments.training.losses import batch_loss
 from experiments.training.schedule import lr_ratio
 from experiments.training.step import TrainStep
 from models.rsrefseg import RSRefSeg
-from tests.tiny import tiny_config, write_foundation
+from tests.tiny import tiny_config
 
 pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads 10 tokens
 QUIET = Console(quiet=True)
 TRACE = Path(__file__).with_name("loss_trace.json")
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("data") / "synthetic"
-    build(folder, SyntheticConfig(train=8, val=3, test=2, side=96))
-    return load_dataset(folder)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_foundation(tmp_path_factory.mktemp("weights"))
 
 
 def tiny_experiment(seed: int = 0, **train_settings: object) -> ExperimentConfig:

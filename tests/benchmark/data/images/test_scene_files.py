@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from benchmark.data.errors import SampleError
@@ -127,8 +129,16 @@ def test_what_would_need_a_guess_is_refused_with_a_command(tmp_path: Path) -> No
     (tmp_path / "scene.jp2").write_bytes(b"\0\0\0\x0cjP  ")
     whole = write_scene(tmp_path / "half.tif", ground(HEIGHT, WIDTH)).read_bytes()
     (tmp_path / "half.tif").write_bytes(whole[: len(whole) // 2])
-    said = {"complex.tif": "DERIVED_SUBDATASET", "points.tif": "gdalwarp", "scene.jp2": "gdal_translate -of COG"}
-    for name, remedy in {**said, "half.tif": "fetch it again"}.items():
+    write_scene(tmp_path / "flat.tif", ground(9, 9), transform=from_origin(5, 5, 1, 0))
+    tifffile.imwrite(tmp_path / "lab.tif", ground(HEIGHT, WIDTH).transpose(1, 2, 0), photometric="icclab")
+    for name, remedy in {
+        "complex.tif": "DERIVED_SUBDATASET",
+        "points.tif": "gdalwarp",
+        "scene.jp2": "gdal_translate -of COG",
+        "flat.tif": "-a_ullr",
+        "lab.tif": "kind ICCLAB.*name the bands",
+        "half.tif": "fetch it again",
+    }.items():
         with pytest.raises(SampleError, match=remedy) as caught, open_scene(tmp_path / name) as scene:
             scene.read(0, 0, scene.height, scene.width)
         assert name in str(caught.value)

@@ -1,0 +1,152 @@
+"""Kill trainings and evaluations at random moments, by the real commands, until they are done.
+
+    python -m tests.kills --kills 30        # of each command; what `make chaos` does
+
+A child process runs the command as `python -m` would, of a small study on the committed foundation weights; it is sent
+SIGKILL, SIGTERM or SIGINT after a random time, anywhere from its first line to its last, and started again until it
+ends well. Then weights, curve and per-sample table must be the bytes of a run that nobody disturbed. Told to stop, a
+process has GRACE seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from experiments import evaluate, fetch, train
+from experiments.stopping import AGAIN
+
+ROOT = Path(__file__).parents[1]
+POINT = {"dataset": "synthetic", "model": "mini", "variant": "rsrefseg"}
+MADE = {  # by command: what must be the same
+    "train": ("runs/synthetic/mini/rsrefseg/0", ("model.safetensors", "curve.csv", "config.json")),
+    "evaluate": ("results/synthetic/mini/rsrefseg/0", ("samples.parquet", "predictions.parquet", "sweep.parquet")),
+}
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+GRACE = 10.0
+
+
+def make_study(folder: Path, minutes: float = 0.0) -> Path:
+    """A project in which a training takes seconds: few scenes, two epochs, a state every `minutes`."""
+    shutil.copytree(ROOT / "weights" / "mini", folder / "weights" / "mini")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["datasets"]["synthetic"] = {"train": 6, "val": 2, "test": 6, "side": 96, "per_image": 3}
+    params["models"]["mini"]["train"] |= {"batch_size": 2, "epochs": 2}
+    params["models"]["mini"]["lora"]["dropout"] = 0.1  # so that every step draws random numbers
+    params["evaluate"]["batch_images"] = 1
+    params["checkpoint"]["minutes"] = minutes
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    assert _end(_start(folder, "fetch")) == 0
+    return folder
+
+
+def _start(folder: Path, command: str) -> int:
+    """The process of a command, which is another's of the same interpreter: importing torch takes seconds."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        os.chdir(folder)
+        os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+        os.dup2(1, 2)
+        for number in SIGNALS[1:]:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if command == "fetch":
+            fetch.main(dataset="synthetic")
+        else:
+            {"train": train, "evaluate": evaluate}[command].main(**POINT)
+        status = 0
+    except typer.Exit as left:
+        status = left.exit_code
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 1
+    finally:
+        os._exit(status)
+
+
+def _end(process: int) -> int:
+    """Its exit status, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def made(folder: Path, command: str) -> dict[str, bytes]:
+    """What a command wrote, as far as it must be the same again."""
+    place, names = MADE[command]
+    return {name: (folder / place / name).read_bytes() for name in names}
+
+
+def disturbed(folder: Path, command: str, kills: int, chance: random.Random, seconds: float) -> Iterator[str]:
+    """Run a command to its end with so many kills; what each met. seconds: that an undisturbed run takes.
+
+    Raises:
+        AssertionError: an end that is neither the kill's nor a state kept in time; something left half-written.
+    """
+    left = kills
+    while True:
+        process = _start(folder, command)
+        number = chance.choice(SIGNALS)
+        if left:
+            time.sleep(chance.uniform(0, seconds))
+            os.kill(process, number)
+            left -= 1
+        told = time.monotonic()
+        status = _end(process)
+        took = time.monotonic() - told
+        if status == 0:
+            yield "ended before"
+            if not left:
+                return
+            shutil.rmtree(folder / MADE[command][0])  # done, and some kills are left: once more
+            continue
+        assert status in (-number, AGAIN, 130), f"{command}, {number.name}: status {status}, see {folder / 'log'}"
+        assert number == signal.SIGKILL or took < GRACE, f"{command}, {number.name}: took {took:.1f} s to end"
+        yield f"{number.name}, status {status}"
+
+
+def compare(folder: Path, command: str, kills: int, seed: int, whole: dict[str, bytes], seconds: float) -> Counter[str]:
+    """Disturb a command and hold what it makes against `whole`; how often what was met."""
+    met = Counter(disturbed(folder, command, kills, random.Random(seed), seconds))
+    assert made(folder, command) == whole, f"{command}: other bytes than undisturbed"
+    left = sorted(str(path) for path in (folder / "work").iterdir()) if (folder / "work").is_dir() else []
+    assert not left, f"{command}: leaves {left}"
+    return met
+
+
+def undisturbed(folder: Path, command: str) -> tuple[dict[str, bytes], float]:
+    """What a command makes, and the seconds it takes."""
+    started = time.monotonic()
+    status = _end(_start(folder, command))
+    assert status == 0, (folder / "log").read_text(encoding="utf-8")[-3000:]
+    seconds = time.monotonic() - started
+    return made(folder, command), seconds
+
+
+def main(
+    kills: Annotated[int, typer.Option(min=1, help="of each command")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="of when and by what")] = 0,
+) -> None:
+    """Kill, start again and compare."""
+    with tempfile.TemporaryDirectory() as place:
+        study = make_study(Path(place))
+        for command in MADE:
+            whole, seconds = undisturbed(study, command)
+            met = compare(study, command, kills, seed, whole, seconds)
+            sys.stdout.write(f"{command}: {kills} kills, the same bytes. {dict(sorted(met.items()))}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    typer.run(main)
