@@ -99,7 +99,7 @@ def difference_plot(group: Group, look: Look) -> Figure | None:
         axis.plot([low, high], [place, place], color=style.color, linewidth=1.6)
         filled = "white" if method.collapsed or full.collapsed else style.color
         axis.plot(value, place, style.marker, color=style.color, markersize=4.5, markerfacecolor=filled)
-    axis.set(xlabel=f"difference from {name_of(full)} in mIoU (percentage points)", ylim=(-0.6, len(found) - 0.4))
+    axis.set(xlabel=f"difference from {name_of(full)} in mIoU\n(percentage points)", ylim=(-0.6, len(found) - 0.4))
     _name_rows(axis, [name_of(method) for method in found.values()])
     return figure
 
