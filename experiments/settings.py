@@ -156,7 +156,7 @@ class Params(Part):
     train: TrainConfig
     evaluate: EvaluateConfig
     loader: LoaderConfig
-    checkpoint: CheckpointConfig
+    checkpoint: CheckpointConfig = CheckpointConfig(minutes=5)  # older files lack it
     foundation: dict[Name, FoundationConfig]
 
 

@@ -2,10 +2,10 @@
 
     python -m tests.kills --kills 30        # of each command; what `make chaos` does
 
-A child process runs the command as `python -m` would, of a small study on the committed foundation weights; it is sent
-SIGKILL, SIGTERM or SIGINT after a random time, anywhere from its first line to its last, and started again until it
-ends well. Then weights, curve and per-sample table must be the bytes of a run that nobody disturbed. Told to stop, a
-process has GRACE seconds.
+A child process runs the command as `python -m` would (torch forbids one whose parent has trained), of a small study on
+the committed foundation weights; it is sent SIGKILL, SIGTERM or SIGINT after a random time, anywhere from its first
+line to its last, and started again until it ends well. Then weights, curve and per-sample table must be the bytes of a
+run that nobody disturbed. Told to stop, a process has GRACE seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,8 @@ def _start(folder: Path, command: str) -> int:
         status = left.exit_code
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else 1
+    except BaseException:  # noqa: BLE001  # nobody else would print it
+        traceback.print_exc()
     finally:
         os._exit(status)
 

@@ -68,9 +68,15 @@ def test_data_that_only_a_person_can_lay_there_is_a_fault_with_the_steps(project
 def test_data_laid_by_hand_outside_git_is_noted_for_dvc_s_copies(project: Path) -> None:
     for root in ("raw/mine", "../shared"):
         Path(root).mkdir(parents=True)
-        Path(root, "train.json").touch()
+        for split in ("train", "val", "test"):
+            Path(root, "annotations").mkdir(exist_ok=True)
+            Path(root, "annotations", f"instances_{split}.json").touch()
         needed = found({"mine": {"kind": "coco", "root": root, **OWN}})
         assert needed.faults == []
+        lacking = found({"mine": {"kind": "coco", "root": root, "annotations": "{split}.json", **OWN}})
+        assert [fault.partition(" does")[0] for fault in lacking.faults] == [
+            f"params.yaml: datasets.mine.annotations: {root}/{split}.json" for split in ("train", "val", "test")
+        ]
         (note,) = needed.notes
         assert "`dvc exp run --temp` and `--queue`" in note
         assert f"-S 'datasets.mine.root={Path(root).resolve()}'" in note
