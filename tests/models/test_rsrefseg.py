@@ -112,8 +112,7 @@ def test_in_float32_batch_mates_change_no_more_than_the_rounding(ready: Ready, s
             together = logits_of(model, IMAGES, TEXTS, IMAGE_INDEX)
             for number, (text, image) in enumerate(zip(TEXTS, IMAGE_INDEX, strict=True)):
                 alone = logits_of(model, [IMAGES[image]], [text], [0])[0]
-                # up to 1.2e-4 seen, and once 2.2e-3 in 14 cells; in float64 they change nothing (above)
-                torch.testing.assert_close(alone, together[number], rtol=0, atol=5e-3)
+                torch.testing.assert_close(alone, together[number], rtol=0, atol=3e-4)  # up to 1.2e-4 seen
 
 
 def test_both_the_words_and_the_image_matter(ready: Ready, subtests: pytest.Subtests) -> None:
