@@ -39,7 +39,10 @@ FENCES = {  # a third party -> the only places that import it
     "tokenizers": {"experiments/pretraining/tokenizer.py"},
     "segment_anything": {"models/weights/sam_official.py"},
     "peft": {"models/lora.py"},
-    "accelerate": {"experiments/training/", "experiments/cost/", "experiments/train.py", "experiments/repeatable.py"},
+    "accelerate": {
+        *("experiments/training/", "experiments/cost/"),
+        *("experiments/train.py", "experiments/ranks.py", "experiments/repeatable.py"),
+    },
     "mlflow": {"experiments/tracking.py"},
     "huggingface_hub": {"experiments/download/hub.py"},
     "httpx2": {"experiments/download/hub.py"},
