@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from rich.console import Console
 
 from benchmark.data.files import remove
@@ -54,6 +54,11 @@ def main(
         check_shares(samples, config, ranks.of)
         make_repeatable(seed, config.train.threads)
         accelerator = Accelerator()
+        if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+            raise ConfigError(
+                f"experiments.train: started for {accelerator.distributed_type.value}, which cannot keep a state here; "
+                "start it with torchrun, or `accelerate launch --multi_gpu`"
+            )
         foundation = foundation_hashes(weights)
         work = work_folder(config, foundation, samples.manifest.samples_sha256)
         about = {
@@ -67,6 +72,8 @@ def main(
         with only_one(work) if ranks.first else nullcontext():
             keeper = Keeper(work, about, params.checkpoint.minutes, stop, console)
             network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
+            if not ranks.first:  # the same weights, other draws of dropout
+                make_repeatable(seed + ranks.rank, config.train.threads)
             run = fit(network, samples, config, accelerator, console, params.loader.workers, keeper)
             if ranks.first:
                 folder = save_run(run, foundation, samples.manifest.samples_sha256)
