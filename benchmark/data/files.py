@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import io
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +35,54 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(old)
     finally:
         remove(part)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder; a process that ends in whatever way holds it no longer. remove_leftovers() lets it be."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(opened, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(opened)
+
+
+def remove_leftovers(path: Path) -> list[Path]:
+    """Delete the folders of processes that were killed while they were replacing() `path`, and give their names.
+
+    That of a process that runs stays: one that is seen here, or one in another container that holds it (held()).
+    """
+    places = [place for place in path.parent.glob(f".{glob.escape(path.name)}.part-*") if place.is_dir()]
+    left = [place for place in sorted(places) if not place.is_symlink() and not _in_use(place)]
+    for place in left:
+        remove(place)
+    return left
+
+
+def _in_use(folder: Path) -> bool:
+    """Whether the process that its name ends with is there, or another holds it; so, too, where that is not known."""
+    number = folder.name.rpartition("-")[2]
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        pass
+    except (ValueError, OverflowError, PermissionError):  # no process; another user's
+        return True
+    else:
+        return True
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(opened)
+    return False
 
 
 def remove(path: Path) -> None:
