@@ -167,6 +167,13 @@ def tell_turned(dataset: str, count: int) -> None:
         )
 
 
+def tell_bands(dataset: str, said: Mapping[str, int]) -> None:
+    """Log which bands were taken of images that have others. said: what there is to say (Picture.choice) -> of how
+    many images."""
+    for choice, count in said.items():
+        logger.info(f"{dataset}: {count:,} images are read as {choice}")
+
+
 def named_rng(seed: int, name: str) -> np.random.Generator:
     """The chance that belongs to a seed and a name, whatever else is built."""
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")])

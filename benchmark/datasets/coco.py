@@ -15,6 +15,7 @@ instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -29,7 +30,7 @@ from benchmark.data.images.raster import AS_STORED
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_bands, tell_turned, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import (
@@ -122,6 +123,7 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     names: dict[str, str] = {}
     faults: list[SampleError | FileNotFoundError] = []
     counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
+    said: Counter[str] = Counter()
     places = _check(config, files, dataset)
     once = coco_rules.read_once(_placed(config, files), dataset)
     for split, file in files.items():
@@ -146,6 +148,7 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
                 continue
             _check_size(picture, image, path, where, config)
             turned += picture.orientation != AS_STORED
+            said.update([picture.choice] if picture.choice else [])
             found = [_instance(annotation, image, file, path, config) for annotation in by_image[image.id]]
             written: set[int] = set()
             yield from _patches(config, split, where, name, picture, found, written)
@@ -156,6 +159,7 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
     coco_rules.tell(dataset, counts)
     tell_turned(dataset, turned)
+    tell_bands(dataset, said)
 
 
 def _placed(config: CocoConfig, files: dict[str, Instances]) -> coco_rules.Files:

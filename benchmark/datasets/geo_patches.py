@@ -8,6 +8,7 @@ of it is seen, and that part is cut off as by a border.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from benchmark.data.errors import SampleError, raise_all
 from benchmark.data.images.scene_files import Scene, open_scene
 from benchmark.data.samples import SPLITS
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, Origin
+from benchmark.datasets.assemble import NamedScene, Origin, tell_bands
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.geo import GeoConfig
 from benchmark.datasets.geo_blocks import Ground, SceneOnMap, applied, by_block, by_scene
@@ -122,7 +123,7 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
 
     Raises FileNotFoundError or SampleError, naming file, value and remedy.
     """
-    scenes = _on_map(config.files(config.scenes), config)
+    scenes = _on_map(config.files(config.scenes), config, dataset)
     splits = _split_of(scenes, config, dataset) if config.split.by == "scene" else None
     if splits is not None:
         scenes = [scene for scene in scenes if scene.name in splits]
@@ -146,8 +147,12 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
     return LaidPatches(config, dataset, polygons, laid)
 
 
-def _on_map(files: Sequence[Path], config: GeoConfig) -> list[SceneOnMap]:
-    """Where each scene is. Raises SampleError, FileNotFoundError for those that cannot be read or are on no map."""
+def _on_map(files: Sequence[Path], config: GeoConfig, dataset: str) -> list[SceneOnMap]:
+    """Where each scene is; it is logged which bands are taken, where nobody says.
+
+    Raises SampleError, FileNotFoundError for those that cannot be read or are on no map.
+    """
+    said: Counter[str] = Counter()
     found, faults, names = list[SceneOnMap](), list[SampleError | FileNotFoundError](), dict[str, Path]()
     for path in files:
         try:
@@ -159,12 +164,14 @@ def _on_map(files: Sequence[Path], config: GeoConfig) -> list[SceneOnMap]:
                         "says it, and kind: coco and kind: masks need no map"
                     )
                 name = path.relative_to(config.root).as_posix()
+                said.update([scene.choice] if scene.choice else [])
                 found.append(SceneOnMap(path, name, scene.height, scene.width, crs.to_wkt(), transform))
                 if (other := names.setdefault(_plain(found[-1]), path)) != path:
                     raise SampleError(f"{path} and {other} would both be called {_plain(found[-1])}; rename one")
         except (SampleError, FileNotFoundError) as error:
             faults.append(error)
     raise_all(faults, f"scenes of {config.root} cannot be used", "correct them, or leave them out")
+    tell_bands(dataset, said)
     return found
 
 
