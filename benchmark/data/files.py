@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -42,8 +42,7 @@ def held(folder: Path) -> Iterator[None]:
     """Hold a folder; a process that ends in whatever way holds it no longer. remove_leftovers() lets it be."""
     opened = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(opened, fcntl.LOCK_SH)
+        _locked(opened, fcntl.LOCK_SH)
         yield
     finally:
         os.close(opened)
@@ -77,12 +76,18 @@ def _in_use(folder: Path) -> bool:
     except OSError:
         return True
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return not _locked(opened, fcntl.LOCK_EX)
     finally:
         os.close(opened)
-    return False
+
+
+def _locked(opened: int, kind: int) -> bool:
+    """Whether a lock was to be had; not where another process has it, nor on a file system without locks."""
+    try:
+        fcntl.flock(opened, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def remove(path: Path) -> None:

@@ -14,6 +14,7 @@ instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ from benchmark.datasets import coco_rules
 from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_bands, tell_turned, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.coco_rules import words
+from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
 from benchmark.datasets.instances import (
     Annotation,
     ImageEntry,
@@ -44,6 +46,8 @@ from benchmark.datasets.instances import (
 from benchmark.datasets.object_windows import lay_windows
 from benchmark.datasets.patches import ScaledPatchConfig, Window, instance_regions, scaled, windows
 from benchmark.expressions.writer import Region
+
+logger = logging.getLogger(__name__)
 
 
 class CocoConfig(ScaledPatchConfig):
@@ -125,12 +129,14 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
     said: Counter[str] = Counter()
     places = _check(config, files, dataset)
-    once = coco_rules.read_once(_placed(config, files), dataset)
+    coco_rules.tell_names(_placed(config, files), dataset)
     for split, file in files.items():
         path = _annotations(config, split)
         by_image: dict[int, list[Annotation]] = {image_id: [] for image_id in file.images}
-        for annotation in once[split]:
+        for annotation in file.annotations.values():
             by_image[annotation.image_id].append(annotation)
+        again: list[str] = []
+        alike: list[str] = []
         for image in file.images.values():
             where = places[split, image.id]
             inside = Path(where).relative_to(config.images.format(split=split))
@@ -149,13 +155,20 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
             _check_size(picture, image, path, where, config)
             turned += picture.orientation != AS_STORED
             said.update([picture.choice] if picture.choice else [])
-            found = [_instance(annotation, image, file, path, config) for annotation in by_image[image.id]]
+            here = by_image[image.id]
+            found = [_instance(annotation, image, file, path, config) for annotation in here]
+            doubles = _find_doubles(found)
+            again += [f"{here[place].id} as {here[first].id}" for place, first in doubles.again.items()]
+            alike += [f"{here[other].id} as {here[one].id}" for one, other in doubles.alike]
+            found = [instance for place, instance in enumerate(found) if place not in doubles.again]
             written: set[int] = set()
             yield from _patches(config, split, where, name, picture, found, written)
             counts["instances"] += len(found)
             counts["samples"] += len(written)
             counts["crowds"] += sum(instance.crowd for instance in found)
             counts["boxes"] += sum(not instance.drawn for instance in found)
+        for line in told(again, alike, len(file.annotations), "annotations"):
+            logger.warning(f"{dataset}: {path}: {line}")
     raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
     coco_rules.tell(dataset, counts)
     tell_turned(dataset, turned)
@@ -242,6 +255,23 @@ def _check_size(picture: Picture, image: ImageEntry, path: Path, where: str, con
             f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
             f"{height}x{width}{as_turned(picture.orientation)}; correct the file"
         )
+
+
+def _find_doubles(instances: Sequence[Instance]) -> Doubles:
+    """Instances of an image that are drawn twice."""
+    boxes = np.array([(i.x, i.y, i.x + i.crop.shape[1], i.y + i.crop.shape[0]) for i in instances], np.int64)
+
+    def masks(one: int, other: int) -> list[Masks]:
+        x1, y1 = boxes[[one, other], :2].min(axis=0)
+        x2, y2 = boxes[[one, other], 2:].max(axis=0)
+        placed = []
+        for instance in (instances[one], instances[other]):
+            around = (instance.y - y1, y2 - instance.y - instance.crop.shape[0])
+            beside = (instance.x - x1, x2 - instance.x - instance.crop.shape[1])
+            placed.append(np.pad(instance.crop, (around, beside)))
+        return [(placed[0], placed[1])]
+
+    return find_doubles(boxes, [(instance.name, instance.drawn) for instance in instances], masks)
 
 
 def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: Path, config: CocoConfig) -> Instance:

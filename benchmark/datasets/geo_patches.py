@@ -25,6 +25,7 @@ from benchmark.data.samples import SPLITS
 from benchmark.datasets import coco_rules
 from benchmark.datasets.assemble import NamedScene, Origin, tell_bands
 from benchmark.datasets.class_masks import Patch, plain
+from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
 from benchmark.datasets.geo import GeoConfig
 from benchmark.datasets.geo_blocks import Ground, SceneOnMap, applied, by_block, by_scene
 from benchmark.datasets.geo_polygons import OnGround, Polygons, read_polygons
@@ -46,6 +47,12 @@ class SceneCut(NamedTuple):
     corners: NDArray[np.int64]
     reaching: list[NDArray[np.int64]]
     splits: list[str | None]
+
+    def mask(self, place: int, number: int, side: int) -> NDArray[np.bool_]:
+        """(side, side) of a polygon in a patch."""
+        row, column = self.corners[number].tolist()
+        here = self.scene.transform @ Affine.translation(column, row)
+        return rasterize([self.ground.shapes[place]], out_shape=(side, side), transform=here, dtype=np.uint8) > 0
 
 
 class LaidPatches:
@@ -99,7 +106,7 @@ class LaidPatches:
         here = cut.scene.transform @ Affine.translation(column, row)
         regions: list[Region] = []
         for place in cut.reaching[number].tolist():
-            mask = rasterize([cut.ground.shapes[place]], out_shape=(side, side), transform=here, dtype=np.uint8) > 0
+            mask = cut.mask(place, number, side)
             x1, y1, x2, y2 = cut.pixels[place].tolist()
             whole = x1 >= column and y1 >= row and x2 <= column + side and y2 <= row + side
             drawn.update([place] * bool(mask.any()))
@@ -130,6 +137,7 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
     polygons = read_polygons(config.files(config.polygons), config.layer, config.category, dataset)
     cuts = [_cut(scene, polygons.on(scene.crs, scene.path), config) for scene in scenes]
     _tell_places(cuts, polygons, dataset)
+    cuts = _once(cuts, polygons, config.patch, dataset)
     ground = Ground(scenes)
     outlines = [ground.outlines(cut.scene, _squares(cut.corners, config.patch)) for cut in cuts]
     if splits is None:
@@ -243,6 +251,45 @@ def _squares(corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
     """(N, 4) y1, x1, y2, x2 of patches."""
     corners = corners.reshape(-1, 2)
     return np.concatenate([corners, corners + side], axis=1)
+
+
+def _once(cuts: Sequence[SceneCut], polygons: Polygons, side: int, dataset: str) -> list[SceneCut]:
+    """Cuts without polygons that have the pixels of an earlier one with the same category, as those have that are drawn
+    twice, their corners a hair apart; it is logged how many are."""
+    kept, again, alike = [], dict[int, int](), dict[tuple[int, int], None]()
+    for cut in cuts:
+        doubles = _find_doubles(cut, polygons.names, side)
+        again |= doubles.again
+        alike |= dict.fromkeys(doubles.alike)
+        places = list(doubles.again)
+        kept.append(cut._replace(reaching=[reaching[~np.isin(reaching, places)] for reaching in cut.reaching]))
+    named, near = (
+        [f"{polygons.feature(other)} as {polygons.feature(one)}" for one, other in pairs]
+        for pairs in ([(one, other) for other, one in again.items()], list(alike))
+    )
+    for line in told(named, near, len(polygons.names), "polygons"):
+        logger.warning(f"{dataset}: {line}")
+    return kept
+
+
+def _find_doubles(cut: SceneCut, names: Sequence[str], side: int) -> Doubles:
+    """Polygons of a scene that are drawn twice, by place."""
+    if not cut.reaching:
+        return Doubles({}, [])
+    places = np.unique(np.concatenate(cut.reaching)).tolist()
+    patches: dict[int, list[int]] = {place: [] for place in places}
+    for number, reaching in enumerate(cut.reaching):
+        for place in reaching.tolist():
+            patches[place].append(number)
+
+    def masks(one: int, other: int) -> Iterator[Masks]:
+        both = places[one], places[other]
+        for number in sorted({*patches[both[0]], *patches[both[1]]}):
+            yield cut.mask(both[0], number, side), cut.mask(both[1], number, side)
+
+    found = find_doubles(cut.pixels[places], [names[place] for place in places], masks)
+    again = {places[other]: places[one] for other, one in found.again.items()}
+    return Doubles(again, [(places[one], places[other]) for one, other in found.alike])
 
 
 def _tell_places(cuts: Sequence[SceneCut], polygons: Polygons, dataset: str) -> None:

@@ -37,12 +37,19 @@ class OnGround(NamedTuple):
 
 
 class Polygons:
-    """The polygons of all files. names: (N) categories as words."""
+    """The polygons of all files. frames: of each of ``files``. names: (N) categories as words."""
 
-    def __init__(self, frames: Sequence[geopandas.GeoDataFrame]) -> None:
+    def __init__(self, frames: Sequence[geopandas.GeoDataFrame], files: Sequence[Path]) -> None:
         self._frames = frames
+        self._files = files
         self.names: list[str] = [name for frame in frames for name in frame["category"]]
         self._known: dict[str, OnGround] = {}
+
+    def feature(self, place: int) -> str:
+        """What a polygon is called in its file."""
+        ends = np.cumsum([len(frame) for frame in self._frames])
+        number = int(np.searchsorted(ends, place, side="right"))
+        return f"{self._files[number].name} {self._frames[number].index[place - int(ends[number])]}"
 
     def on(self, crs: str, scene: Path) -> OnGround:
         """All of them in a scene's reference system (WKT). Raises SampleError where they cannot be brought there."""
@@ -64,8 +71,7 @@ def read_polygons(files: Sequence[Path], layer: str | None, column: str, dataset
     Raises SampleError for a file that cannot be read, without the layer or the column, without a reference system, with
     polygons that have no category, and where there is no polygon at all.
     """
-    frames = _once([_read(path, layer, column, dataset) for path in files], files, dataset)
-    polygons = Polygons([frame for frame in frames if len(frame)])
+    polygons = Polygons(_once([_read(path, layer, column, dataset) for path in files], files, dataset), files)
     if not polygons.names:
         raise SampleError(
             f"{', '.join(map(str, files))}: no polygon{'' if layer is None else f' in layer {layer!r}'}; draw some, or "

@@ -136,7 +136,7 @@ def _pages(tiff: tifffile.TiffFile, path: Path) -> tuple[Any, Any | None]:
     Raises SampleError where a larger picture follows that the file does not call another one: the first may be a
     thumbnail, and nothing says so.
     """
-    picture, mask, alone = None, None, True
+    picture, mask, last = None, None, False
     pages: Iterator[Any] = islice(tiff.pages, PAGES)
     for page in pages:
         kind, old = int(page.subfiletype or 0), page.tags.get(OLD_SUBFILE)
@@ -146,9 +146,9 @@ def _pages(tiff: tifffile.TiffFile, path: Path) -> tuple[Any, Any | None]:
             picture = None if kind & MASK else page
         elif not kind & MASK:
             _check_first(picture, page, path)
-            alone = False
-        elif alone and mask is None and (page.imagewidth, page.imagelength) == (picture.imagewidth, picture.imagelength):
-            mask = page
+            last = True
+        elif (page.imagewidth, page.imagelength) == (picture.imagewidth, picture.imagelength) and not last:
+            mask, last = page, True
     picture = tiff.pages.first if picture is None else picture
     for page in picture.pages or ():  # SubIFDs
         _check_first(picture, page, path)
@@ -239,7 +239,7 @@ def _palette(page: Any) -> NDArray[np.uint8] | None:
 
 
 def _said(page: Any, count: int) -> tuple[list[str], list[str]]:
-    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's own tags and GDAL's metadata."""
+    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's tags and GDAL's metadata."""
     roles, descriptions = [""] * count, [""] * count
     if page.photometric == _P.RGB and count >= len(RGB):
         roles[: len(RGB)] = RGB

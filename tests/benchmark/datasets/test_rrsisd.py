@@ -69,7 +69,7 @@ def test_a_list_of_categories_in_another_order_is_used_and_the_published_one_cha
     fakes: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, built: dict[str, Dataset]
 ) -> None:
     before = built["rrsisd"].samples
-    roots = [shutil.copytree(fakes["rrsisd"], tmp_path / name / "rrsisd") for name in ("same", "spelt", "more", "other")]
+    roots = [shutil.copytree(fakes["rrsisd"], tmp_path / name / "rrsisd") for name in ("a", "b", "c", "d")]
     spelt = [name.lower().replace("-", " ") for name in rrsisd.CATEGORIES]
     for root, names in zip(roots, (rrsisd.CATEGORIES, spelt, [*rrsisd.CATEGORIES, "solar panel"]), strict=False):
         edit_instances(root, lambda c, names=names: c.update(categories=listed(names)))
