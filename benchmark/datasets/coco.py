@@ -75,10 +75,10 @@ class CocoConfig(ScaledPatchConfig):
                 raise ValueError(f"{key} {value!r} is no path from root on")
         return self
 
-    def unmet(self) -> list[str]:
+    def unmet(self, dataset: str) -> list[str]:
         """What fetching would find missing."""
         if not Path(self.root).is_dir():
-            return super().unmet()
+            return super().unmet(dataset)
         missing = [path for split in SPLITS if not (path := _annotations(self, split)).is_file()]
         return [f"annotations: {path} does not exist; lay it there, or set it to where it is" for path in missing]
 

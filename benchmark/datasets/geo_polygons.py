@@ -22,6 +22,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from benchmark.data.errors import SampleError
 from benchmark.datasets.coco_rules import words
+from benchmark.datasets.geo_layers import PARTS, find_layer
 
 logger = logging.getLogger(__name__)
 BROKEN = (DataSourceError, DataLayerError, CRSError, ProjError, UnicodeDecodeError, shapely.errors.GEOSException)
@@ -83,14 +84,10 @@ def read_polygons(files: Sequence[Path], layer: str | None, column: str, dataset
 def _read(path: Path, layer: str | None, column: str, dataset: str) -> geopandas.GeoDataFrame:
     """A file's polygons with the columns category and geometry, in its own reference system."""
     try:
-        layer = _layer(path, layer, dataset)
-        about = pyogrio.read_info(path, layer=layer)
-        _check(path, about, column, dataset)
+        layer = find_layer(path, layer, column, dataset)
         frame = pyogrio.read_dataframe(path, layer=layer, columns=[column], fid_as_index=True)
     except BROKEN as error:
-        raise SampleError(
-            f"{path} cannot be read as polygons ({error}); is all of it there? A Shapefile is .shp, .shx, .dbf and .prj"
-        ) from error
+        raise SampleError(f"{path} cannot be read as polygons ({error}); {PARTS}") from error
     shapes, drawn = _polygons(frame.geometry.to_numpy(), path, dataset)
     names = [_name(value, path, column, place) for place, value in frame[column][drawn].items()]
     if unnamed := [place for place, name in zip(frame.index[drawn], names, strict=True) if not name]:
@@ -128,30 +125,6 @@ def _once(
             )
         found.append(frame[~again])
     return found
-
-
-def _layer(path: Path, layer: str | None, dataset: str) -> str:
-    """The layer that is read: the one that is asked for, or the only one."""
-    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    if layer is None and len(layers) == 1:
-        return layers[0]
-    if layer is None or layer not in layers:
-        fault = "several layers" if layer is None and layers else "no layer" + (f" {layer!r}" if layer else "")
-        raise SampleError(f"{path} has {fault}; set datasets.{dataset}.layer to one of: {', '.join(layers) or 'none'}")
-    return layer
-
-
-def _check(path: Path, about: dict[str, Any], column: str, dataset: str) -> None:
-    """Raise SampleError for a layer without a reference system or without the column."""
-    if about["crs"] is None:
-        raise SampleError(
-            f"{path} does not say in which reference system its coordinates are (a Shapefile has it in a .prj); find "
-            f"out and say so: ogr2ogr -a_srs EPSG:... {path.with_name(f'{path.stem}_placed.gpkg')} {path}"
-        )
-    if column not in (fields := [str(field) for field in about["fields"]]):
-        raise SampleError(
-            f"{path} has no column {column!r}; set datasets.{dataset}.category to one of: {', '.join(fields) or 'none'}"
-        )
 
 
 def _name(value: Any, path: Path, column: str, place: Any) -> str:

@@ -318,12 +318,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "no such column": (
         renamed,
         {"category": "kind"},
-        r"objects\.gpkg has no column 'kind'; .*category to one of: what",
+        r"objects\.gpkg: no column 'kind', .*category to one of: what",
     ),
     "numbers": (
         lambda root: renamed(root, what=1),
         {},
-        r"objects\.gpkg: column 'what' has 1 in feature 1, and sentences",
+        r"objects\.gpkg: column 'what' has values of type int\d+, and sentences need words; .* one of: none",
     ),
     "no words": (lambda root: renamed(root, what=None), {}, r"objects\.gpkg: 40 of 40 polygons have no word in"),
     "an empty layer": (
