@@ -171,7 +171,7 @@ def tell_bands(dataset: str, said: Mapping[str, int]) -> None:
     """Log which bands were taken of images that have others. said: what there is to say (Picture.choice) -> of how
     many images."""
     for choice, count in said.items():
-        logger.info(f"{dataset}: {count:,} images are read as {choice}")
+        logger.info(f"{dataset}: of {count:,} images are taken: {choice}")
 
 
 def named_rng(seed: int, name: str) -> np.random.Generator:
