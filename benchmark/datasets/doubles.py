@@ -35,17 +35,30 @@ def find_doubles(
     found = Doubles({}, [])
     if len(boxes) < 2:
         return found
-    pairs = cKDTree(boxes).query_pairs(SLACK, p=np.inf)
-    for one, other in sorted((min(pair), max(pair)) for pair in pairs):
-        if kinds[one] != kinds[other] or one in found.again or other in found.again:
+    unique, places = np.unique(boxes, axis=0, return_inverse=True)
+    near = [[box] for box in range(len(unique))]
+    for one, other in cKDTree(unique).query_pairs(SLACK, p=np.inf):
+        near[one].append(other)
+        near[other].append(one)
+    kept: list[list[int]] = [[] for _ in near]
+    for other, box in enumerate(places.ravel().tolist()):
+        close = sorted(one for there in near[box] for one in kept[there] if kinds[one] == kinds[other])
+        shares = {one: _overlap(masks(one, other)) for one in close}
+        if same := [one for one, share in shares.items() if share == 1]:
+            found.again[other] = same[0]
             continue
-        counts = [(np.count_nonzero(a & b), np.count_nonzero(a | b)) for a, b in masks(one, other)]
-        shared, whole = (sum(int(part) for part in parts) for parts in zip(*counts, strict=True))
-        if shared == whole > 0:
-            found.again[other] = one
-        elif shared >= ALIKE * whole > 0:
-            found.alike.append((one, other))
+        found.alike.extend((one, other) for one, share in shares.items() if share >= ALIKE)
+        kept[box].append(other)
     return found
+
+
+def _overlap(masks: Iterable[Masks]) -> float:
+    """Intersection over union of two objects; 0 where they have no pixels."""
+    shared = whole = 0
+    for one, other in masks:
+        shared += int(np.count_nonzero(one & other))
+        whole += int(np.count_nonzero(one | other))
+    return shared / whole if whole else 0.0
 
 
 def told(again: Sequence[str], alike: Sequence[str], whole: int, what: str) -> list[str]:
