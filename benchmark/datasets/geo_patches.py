@@ -255,7 +255,7 @@ def _squares(corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
 
 def _once(cuts: Sequence[SceneCut], polygons: Polygons, side: int, dataset: str) -> list[SceneCut]:
     """Cuts without polygons that have the pixels of an earlier one with the same category, as those have that are drawn
-    twice, their corners a hair apart; it is logged how many are."""
+    twice; it is logged how many are."""
     kept, again, alike = [], dict[int, int](), dict[tuple[int, int], None]()
     for cut in cuts:
         doubles = _find_doubles(cut, polygons.names, side)

@@ -1,7 +1,7 @@
 """Polygons of vector files, each with its category, in the coordinates of whatever scene they are looked for in.
 
-A polygon that is invalid (it crosses itself) is repaired by shapely.make_valid; what is no polygon is left out, and
-so is what is drawn a second time; all are counted. A multipolygon is one object.
+A polygon that is invalid (it crosses itself) is repaired by shapely.make_valid; what is no polygon is left out; both
+are counted. A multipolygon is one object.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def read_polygons(files: Sequence[Path], layer: str | None, column: str, dataset
     Raises SampleError for a file that cannot be read, without the layer or the column, without a reference system, with
     polygons that have no category, and where there is no polygon at all.
     """
-    polygons = Polygons(_once([_read(path, layer, column, dataset) for path in files], files, dataset), files)
+    polygons = Polygons([_read(path, layer, column, dataset) for path in files], files)
     if not polygons.names:
         raise SampleError(
             f"{', '.join(map(str, files))}: no polygon{'' if layer is None else f' in layer {layer!r}'}; draw some, or "
@@ -96,35 +96,6 @@ def _read(path: Path, layer: str | None, column: str, dataset: str) -> geopandas
             f"feature {unnamed[0]}; complete or delete them: no sentence may be true of what has no name"
         )
     return geopandas.GeoDataFrame({"category": names}, geometry=shapes[drawn], index=frame.index[drawn], crs=frame.crs)
-
-
-def _once(
-    frames: Sequence[geopandas.GeoDataFrame], files: Sequence[Path], dataset: str
-) -> list[geopandas.GeoDataFrame]:
-    """Polygons without those that are there before, with the same category and corners; it is logged how many are.
-
-    No sentence can tell an object from itself, so that of one drawn twice there would be no sample at all.
-    """
-    keys = pd.concat(
-        pd.DataFrame(
-            {
-                "system": "" if frame.crs is None else frame.crs.to_wkt(),
-                "category": frame["category"].to_numpy(),
-                "shape": shapely.to_wkb(shapely.normalize(frame.geometry.to_numpy())),
-            }
-        )
-        for frame in frames
-    )
-    ends = np.cumsum([len(frame) for frame in frames])[:-1]
-    found = []
-    for path, frame, again in zip(files, frames, np.split(keys.duplicated().to_numpy(), ends), strict=True):
-        if again.any():
-            logger.warning(
-                f"{dataset}: {path}: {again.sum():,} of {len(frame):,} polygons are there before with the same "
-                f"category, the first is feature {frame.index[again][0]}; each is read once"
-            )
-        found.append(frame[~again])
-    return found
 
 
 def _name(value: Any, path: Path, column: str, place: Any) -> str:
