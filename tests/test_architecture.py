@@ -58,7 +58,7 @@ FENCES = {  # a third party -> the only places that import it
         *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py"),
         *("experiments/scene/polygons.py", "experiments/scene/ground.py"),
     },
-    "pyogrio": {"benchmark/datasets/geo_polygons.py", "experiments/scene/polygons.py"},
+    "pyogrio": {"benchmark/datasets/geo_", "experiments/scene/polygons.py"},
     "shapely": {"benchmark/datasets/geo_", "experiments/scene/polygons.py", "experiments/scene/ground.py"},
     "pyproj": {
         *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py", "experiments/scene/ground.py"),
