@@ -41,6 +41,8 @@ FENCES = {  # a third party -> the only places that import it
     "peft": {"models/lora.py"},
     "accelerate": {"experiments/training/", "experiments/cost/", "experiments/train.py", "experiments/repeatable.py"},
     "mlflow": {"experiments/tracking.py"},
+    "submitit": {"experiments/cluster/"},
+    "psutil": {"experiments/cluster/job.py"},
     "huggingface_hub": {"experiments/download/hub.py"},
     "httpx2": {"experiments/download/hub.py"},
     "gdown": {"experiments/download/datasets.py"},
