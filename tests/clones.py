@@ -45,6 +45,9 @@ def make_clone(folder: Path, run: Mapping[str, Any], train: Mapping[str, Any], *
         if (ROOT / name).is_file() and not name.startswith("results/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    lock = yaml.load((folder / "dvc.lock").read_text(encoding="utf-8"), yaml.CSafeLoader)
+    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name.startswith("foundation@")}
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")  # the others' take DVC seconds to read
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["run"] |= {"datasets": ["synthetic"], "seeds": [0], **run}
     params["datasets"]["synthetic"] = {"train": 6, "val": 2, "test": 3, "side": 96, "per_image": 3}

@@ -82,6 +82,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
 CHANGED = {  # a parameter -> the same
     "evaluate.batch_images": set(),
     "loader.workers": set(),
+    "cluster.gpus": set(),
     "foundation.mini.pretrain.clip.steps": {"foundation"},
     "models.mini.clip.pixel_mean": {"foundation", "train@rsrefseg", "train@no_lora", "control", "report"},
     "models.mini.train.epochs": {"train@rsrefseg", "train@no_lora", "report"},
@@ -162,14 +163,23 @@ def test_the_python_examples_of_the_documents_run(clone: Path, subtests: pytest.
                 assert in_clone(clone, sys.executable, "-c", code).strip()
 
 
-def test_another_variant_alone_is_trained_when_it_is_added(clone: Path) -> None:
+def test_another_variant_alone_is_launched_when_it_is_added_and_the_report_after_it(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clone)
     params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
     params["run"]["variants"] = [*VARIANTS, "global_only"]
+    params["cluster"] |= {"gpus": 0, "cpus": 1}
     (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    status = in_clone(clone, "dvc", "status")
-    assert "train@synthetic-mini-global_only-0" in status
-    assert "train@synthetic-mini-rsrefseg-0" not in status
-    (clone / "params.yaml").write_text(yaml.safe_dump(params | {"run": params["run"] | {"variants": VARIANTS}}))
+    launched = in_clone(clone, sys.executable, "-m", "experiments.launch", "--executor", "local")
+    assert "1 points and the report" in launched
+    first, last = sorted((clone / "work" / "jobs").glob("*.out"), key=lambda file: file.stat().st_ctime_ns)
+    assert "train@synthetic-mini-global_only-0 evaluate@synthetic-mini-global_only-0" in first.read_text(
+        encoding="utf-8"
+    )
+    assert "cases@synthetic-mini collect report" in last.read_text(encoding="utf-8")
+    assert stale(clone) == set()
+    assert "global_only" in (clone / "reports/generated/tables/synthetic/mini/main.md").read_text(encoding="utf-8")
 
 
 def test_a_published_dataset_runs_by_one_setting_on_a_fake_of_its_files(clone: Path) -> None:

@@ -27,7 +27,7 @@ from experiments.stopping import AGAIN
 
 TOLD_BY = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)  # SLURM; Ctrl-C; submitit's local executor at the time limit
 DEAF_TO = (signal.SIGTERM, signal.SIGUSR2)
-PAUSE = 0.5  # seconds between two looks
+PAUSE = 0.1  # seconds between two looks; submitit, at Ctrl-C, leaves this process one second
 
 
 class JobError(RuntimeError):

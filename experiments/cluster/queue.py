@@ -64,7 +64,7 @@ def check_slurm(folder: Path) -> None:
             "no sbatch here, so no SLURM: run this where jobs are submitted, on a login node; or, on this machine "
             "alone, with --executor local"
         )
-    asked = ["squeue", "--noheader", "--me", f"--name={job_name(folder)}", "--format=%i"]
+    asked = ["squeue", "--noheader", "--me", "--array", f"--name={job_name(folder)}", "--format=%i"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LaunchError(f"SLURM does not answer: {_last_line(done.stderr)}; try again when `sinfo` does")

@@ -159,7 +159,7 @@ def test_six_runs_on_a_real_slurm_one_of_them_preempted_are_those_of_dvc_repro(
     run = {"variants": ["rsrefseg", "no_lora"], "seeds": [0, 1, 2], "controls": ["heat_map_point"]}
     cluster = {"cpus": 1, "memory_gb": 2, "gpus": 0, "hours": 1}
     sections = {"checkpoint": {"minutes": 0}, "cluster": cluster}
-    folder = make_clone(tmp_path / "launched", run, {"epochs": 24}, **sections)
+    folder = make_clone(tmp_path / "launched", run, {"epochs": 16}, **sections)
     in_clone(folder, "dvc", "repro", "fetch", "foundation")
     launching = (sys.executable, "-m", "experiments.launch")
     with slurm.running(tmp_path / "slurm") as environment:
@@ -182,7 +182,7 @@ def test_six_runs_on_a_real_slurm_one_of_them_preempted_are_those_of_dvc_repro(
     assert any("stopped by SIGTERM" in log and "goes on after step" in log for log in logs), logs
     assert json.loads(in_clone(folder, "dvc", "status", "--json").splitlines()[-1]) == {}
     assert (folder / "reports" / "generated" / "index.html").is_file()
-    other = make_clone(tmp_path / "repro", run, {"epochs": 24}, **sections)
+    other = make_clone(tmp_path / "repro", run, {"epochs": 16}, **sections)
     in_clone(other, "dvc", "repro")
     found, due = made(folder), made(other)
     assert len(due) == 6 * 6 + 4
