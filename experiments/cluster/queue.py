@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def submit_to_slurm(
     """
     settings = slurm_settings(config, folder)
     # exec: the batch script becomes the job's first process
-    executor = submitit.SlurmExecutor(folder / JOBS, python=f"exec {sys.executable}")
+    executor = submitit.SlurmExecutor(folder / JOBS, python=f"exec {shlex.quote(sys.executable)}")
     jobs: list[SubmittedJob] = []
     try:
         if points:

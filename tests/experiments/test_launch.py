@@ -159,7 +159,7 @@ def test_six_runs_on_a_real_slurm_one_of_them_preempted_are_those_of_dvc_repro(
     run = {"variants": ["rsrefseg", "no_lora"], "seeds": [0, 1, 2], "controls": ["heat_map_point"]}
     cluster = {"cpus": 1, "memory_gb": 2, "gpus": 0, "hours": 1}
     sections = {"checkpoint": {"minutes": 0}, "cluster": cluster}
-    folder = make_clone(tmp_path / "launched", run, {"epochs": 16}, **sections)
+    folder = make_clone(tmp_path / "launched", run, {"epochs": 8}, **sections)
     in_clone(folder, "dvc", "repro", "fetch", "foundation")
     launching = (sys.executable, "-m", "experiments.launch")
     with slurm.running(tmp_path / "slurm") as environment:
@@ -174,7 +174,7 @@ def test_six_runs_on_a_real_slurm_one_of_them_preempted_are_those_of_dvc_repro(
             in_clone(folder, *launching)
         while not list(folder.glob("work/*/step_*")):
             assert queue(), "no training has kept a state"
-            time.sleep(0.2)
+            time.sleep(0.5)
         in_clone(folder, "sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 1")
         while queue():
             time.sleep(2)
@@ -182,8 +182,8 @@ def test_six_runs_on_a_real_slurm_one_of_them_preempted_are_those_of_dvc_repro(
     assert any("stopped by SIGTERM" in log and "goes on after step" in log for log in logs), logs
     assert json.loads(in_clone(folder, "dvc", "status", "--json").splitlines()[-1]) == {}
     assert (folder / "reports" / "generated" / "index.html").is_file()
-    other = make_clone(tmp_path / "repro", run, {"epochs": 16}, **sections)
-    in_clone(other, "dvc", "repro")
+    other = make_clone(tmp_path / "repro", run, {"epochs": 8}, **sections)
+    in_clone(other, "dvc", "repro", "evaluate", "control")
     found, due = made(folder), made(other)
     assert len(due) == 6 * 6 + 4
     assert found == due
