@@ -179,7 +179,8 @@ def test_six_runs_on_a_real_slurm_one_of_them_preempted_are_those_of_dvc_repro(
         while queue():
             time.sleep(2)
     logs = [file.read_text(encoding="utf-8") for file in folder.glob("work/jobs/*.out")]
-    assert any("stopped by SIGTERM" in log and "goes on after step" in log for log in logs), logs
+    # what the first process says last is lost where DVC takes longer than KillWait to end, as on a busy machine
+    assert any("stopped by SIGINT" in log and "goes on after step" in log for log in logs), logs
     assert json.loads(in_clone(folder, "dvc", "status", "--json").splitlines()[-1]) == {}
     assert (folder / "reports" / "generated" / "index.html").is_file()
     other = make_clone(tmp_path / "repro", run, {"epochs": 8}, **sections)
