@@ -36,8 +36,11 @@ class Stop:
         self._started_by = self._starters()
 
     def told(self, number: int, _: FrameType | None) -> None:
-        """Take a signal. The next one does what it would have done without us."""
+        """Take a signal. The next one does what it would have done without us, but for ranks: torchrun passes on what
+        they may have heard already, and kills them if they take too long."""
         self._signal = signal.Signals(number).name
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            return
         for one in SIGNALS:
             if signal.getsignal(one) == self.told:
                 signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)

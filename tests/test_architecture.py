@@ -44,6 +44,8 @@ FENCES = {  # a third party -> the only places that import it
         *("experiments/train.py", "experiments/ranks.py", "experiments/repeatable.py"),
     },
     "mlflow": {"experiments/tracking.py"},
+    "submitit": {"experiments/cluster/"},
+    "psutil": {"experiments/cluster/job.py", "experiments/stopping.py"},
     "huggingface_hub": {"experiments/download/hub.py"},
     "httpx2": {"experiments/download/hub.py"},
     "gdown": {"experiments/download/datasets.py"},
