@@ -59,7 +59,10 @@ class Stop:
         parent = os.getppid()
         if len(self._watched) == 1 or parent == 1:
             return (parent,)
-        return parent, psutil.Process(parent).ppid()
+        try:
+            return parent, psutil.Process(parent).ppid()
+        except psutil.NoSuchProcess:  # it ends at this moment
+            return (parent,)
 
 
 @contextmanager
