@@ -55,6 +55,7 @@ test-slow: $(READY)
 chaos: $(READY) ## damaged files at every reader, by the hundred thousand; trainings killed again and again
 	python -m tests.chaos --inputs 100000
 	python -m tests.kills --kills 30
+	python -m tests.kills --kills 15 --processes 2
 
 bench: $(READY) ## speed, measured side by side with the plain reference
 	pytest benchmark/speed --benchmark-only --benchmark-sort=name

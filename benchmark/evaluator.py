@@ -6,6 +6,7 @@ a prediction of another size or type, or a sample without one, stops the evaluat
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from benchmark.data.loader import Batch, batches
+from benchmark.data.loader import Batch, batches, count_batches
 from benchmark.data.rle import encode_mask
 from benchmark.data.samples import Dataset
 from benchmark.journal import Journal
@@ -56,12 +57,27 @@ class LogitPredictor(Predictor, Protocol):
 
 
 @dataclass(frozen=True)
+class Share:
+    """Which part of a split this process predicts: of the batches every `of`-th from number `rank` on.
+
+    gather: makes the parts of all one list; every process calls it, and gets the same.
+    """
+
+    rank: int = 0
+    of: int = 1
+    gather: Callable[[list[Any]], list[list[Any]]] = lambda part: [part]
+
+
+ALL = Share()
+
+
+@dataclass(frozen=True)
 class Measured:
     """lines: the per-sample table, in the order of the split. masks: sample_id and prediction (COCO compressed RLE) of
     every sample, in the same order.
 
     sweep: the table of benchmark/metrics/calibration.py in the same order; None without Details or logits.
-    predict_seconds: what the predictor took.
+    predict_seconds: what the predictor took; of several processes the longest.
     """
 
     lines: pd.DataFrame
@@ -80,6 +96,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 0,
     journal: Journal | None = None,
+    share: Share = ALL,
 ) -> Measured:
     """Predict every sample of a split once and measure the masks.
 
@@ -89,42 +106,40 @@ def evaluate(
         split: "train", "val" or "test".
         batch_images: images encoded at once; a speed setting that must not change any prediction.
         details: what else to measure; None: nothing, which is faster.
-        progress: called after each batch with (samples done, samples in all).
+        progress: called after each batch with (batches done, batches in all), of this process; as often by each.
         workers: threads that decode images ahead; as `batch_images`.
         journal: keeps what each batch gave; those that it has are not predicted again. Of the same predictor, split,
-            `batch_images` and `details`.
+            `batch_images`, `details` and `share`.
+        share: this process's. Batches are those of one process, so predictions are too.
 
     Raises:
         ValueError: too few or too many predictions, a wrong size or type, a sample missed or met twice.
     """
-    samples = dataset.split(split)
+    samples, where = dataset.split(split), f"{dataset.folder}, split {split!r}"
+    found = [] if journal is None else list(journal.entries)
+    rounds = -(-count_batches(dataset, split, batch_images) // share.of)
+    told = progress or (lambda done, total: None)
+    mine = slice(share.rank + share.of * len(found), None, share.of)
+    for batch in batches(dataset, split, batch_images, workers=workers, only=mine):
+        found.append(_predict(predictor, batch, details is not None, where))
+        if journal is not None:
+            journal.add(found[-1])
+        told(len(found), rounds)
+    for _ in range(rounds - len(found)):  # others have a batch more
+        told(rounds, rounds)
+    parts = share.gather(found)
     masks: dict[str, str] = {}
     swept: dict[str, dict[str, object]] = {}
-    predict_seconds = 0.0
-
-    def take(found: dict[str, Any]) -> None:
-        nonlocal predict_seconds
-        for sample_id, mask in found["masks"]:
+    for entry in itertools.chain(*parts):
+        for sample_id, mask in entry["masks"]:
             if sample_id in masks:
-                raise ValueError(f"{dataset.folder}, split {split!r}: sample {sample_id!r} was evaluated twice")
+                raise ValueError(f"{where}: sample {sample_id!r} was evaluated twice")
             masks[sample_id] = mask
-        swept.update((str(row["sample_id"]), row) for row in found["sweep"])
-        predict_seconds += found["seconds"]
-        if progress is not None:
-            progress(len(masks), len(samples))
-
-    kept = [] if journal is None else journal.entries
-    for found in list(kept):
-        take(found)
-    for batch in batches(dataset, split, batch_images, workers=workers, skip=len(kept)):
-        found = _predict(predictor, batch, details is not None, f"{dataset.folder}, split {split!r}")
-        if journal is not None:
-            journal.add(found)
-        take(found)
+        swept.update((str(row["sample_id"]), row) for row in entry["sweep"])
+    predict_seconds = max(sum(entry["seconds"] for entry in part) for part in parts)
     if missed := [sample_id for sample_id in samples["sample_id"] if sample_id not in masks]:
         raise ValueError(
-            f"{dataset.folder}, split {split!r}: {len(missed)} of {len(samples)} samples were never evaluated, "
-            f"for example {missed[0]!r}"
+            f"{where}: {len(missed)} of {len(samples)} samples were never evaluated, for example {missed[0]!r}"
         )
     names = samples["sample_id"]
     table = pd.DataFrame({"sample_id": names, "prediction": [masks[name] for name in names]})

@@ -17,7 +17,7 @@ from functools import partial
 import typer
 
 from benchmark.output.terminal import say, terminal
-from experiments.config import PARAMS, dataset_config, load_params, model_config, resolve
+from experiments.config import PARAMS, dataset_config, datasets_alone, load_params, model_config, resolve
 from experiments.preflight.inputs import find_inputs
 from experiments.preflight.machine import folder_faults, git_faults, room_faults
 from experiments.preflight.server import server_fault
@@ -74,6 +74,10 @@ def find_faults() -> tuple[list[str], list[str], str]:
         params = load_params()
     except ConfigError as error:
         faults.append(str(error))
+        if (rest := datasets_alone()) is not None:
+            for dataset in rest.run.datasets:
+                faults += _fault(partial(dataset_config, rest, dataset))
+            faults += find_inputs(rest).faults
     else:
         run = params.run
         faults += params_faults(params)

@@ -18,7 +18,16 @@ from benchmark.datasets import DATASETS, KINDS, DatasetEntry
 from benchmark.datasets.spec import DatasetConfig
 from benchmark.output.secrets import mask
 from experiments.preflight.paths import check_path
-from experiments.settings import ConfigError, ExperimentConfig, Params, faults_of, nearest, parse
+from experiments.settings import (
+    PLAIN_NAME,
+    ConfigError,
+    ExperimentConfig,
+    Params,
+    RunConfig,
+    faults_of,
+    nearest,
+    parse,
+)
 from models.config import ModelConfig
 from models.zoo import CONTROLS, MODELS
 
@@ -59,6 +68,24 @@ def load_params(file: Path = PARAMS) -> Params:
     if faults:
         raise ConfigError(mask(f"{file}: " + "\n  ".join(faults)))
     return Params.model_validate(data)
+
+
+def datasets_alone(file: Path = PARAMS) -> Params | None:
+    """Of a params.yaml that load_params() refuses, those datasets that `run` names and that have something to build
+    them, and no models; None where not even these can be read."""
+    try:
+        data = read_params(file)
+        run, own = data["run"]["datasets"], data["datasets"]
+        known = {
+            name: own[name]
+            for name in run
+            if PLAIN_NAME.fullmatch(name) and isinstance(own.get(name), Mapping) and not _source_fault(name, own[name])
+        }
+    except (FileNotFoundError, ParamsFileError, KeyError, TypeError, AttributeError):
+        return None
+    named: dict[str, Any] = {"datasets": list(known), "models": []}
+    alone: dict[str, Any] = {"run": RunConfig.model_construct(**named), "datasets": known}
+    return Params.model_construct(**alone)
 
 
 def _name_faults(data: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ what): every mask, and what was measured of them. Stopped or killed, the same co
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -17,22 +18,24 @@ import pandas as pd
 import torch
 import typer
 from rich import print
+from rich.console import Console
 from rich.progress import Progress
 
 from benchmark.data.files import remove, sha256
 from benchmark.data.samples import Dataset
-from benchmark.evaluator import evaluate
+from benchmark.evaluator import Share, evaluate
 from benchmark.journal import Journal
 from benchmark.metrics.iou import summary
 from benchmark.metrics.measure import Details
-from benchmark.output.terminal import say
+from benchmark.output.terminal import say, terminal
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run, Training
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
 from experiments.locks import only_one
-from experiments.repeatable import make_repeatable
+from experiments.ranks import Ranks, spread
+from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import WORK, foundation_hash, foundation_hashes, load_model, run_folder
 from experiments.settings import EvaluateConfig, ExperimentConfig
 from experiments.stopping import Stop, Stopped, stoppable
@@ -106,12 +109,14 @@ def _measure(
 ) -> Path:
     """weights: SHA-256 of what predicts."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    started = time.perf_counter()
-    meta = provenance(device=f"{device.type} ({torch.get_num_threads()} threads)")
+    started, ranks = time.perf_counter(), Ranks()
+    meta = provenance(device_name(device.type, ranks.of))
     work = WORK / f"{run.fingerprint}-evaluate"
-    with only_one(work), Progress() as progress:
-        about = {"weights": weights, "settings": settings.model_dump(mode="json"), "meta": meta.model_dump()}
-        journal = Journal(work / "batches", about)
+    about = {"weights": weights, "settings": settings.model_dump(mode="json"), "meta": meta.model_dump()}
+    ranks.same({"run": run.model_dump(), **about})
+    console = terminal() if ranks.first else Console(quiet=True)
+    with only_one(work) if ranks.first else nullcontext(), Progress(console=console) as progress:
+        journal = Journal(work / f"batches_{ranks.rank}_of_{ranks.of}", about)
         if journal.dropped:
             say(progress.console, f"note: {journal.dropped}")
         if journal.entries:
@@ -121,7 +126,7 @@ def _measure(
         def pause(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
             if stop is not None and stop.asked:
-                raise Stopped(f"{done:,} of {total:,} samples are kept in {work}; the same command goes on")
+                raise Stopped(f"{done:,} of {total:,} batches are kept in {work}; the same command goes on")
 
         measured = evaluate(
             model.to(device),  # type: ignore[arg-type]
@@ -132,7 +137,11 @@ def _measure(
             details=Details(settings.sides),
             progress=pause,
             journal=journal,
+            share=Share(ranks.rank, ranks.of, ranks.gather),
         )
+    folder = result_folder(RESULTS, run)
+    if not ranks.first:
+        return folder
     lines = measured.lines
     metrics = summary(lines)
     evaluation = Evaluation(
@@ -151,7 +160,6 @@ def _measure(
         collapse=collapse,
         meta=meta,
     )
-    folder = result_folder(RESULTS, run)
     save_result(folder, result, lines, curve, measured.masks, measured.sweep)
     remove(work)
     print(f"{run.variant}: test mIoU {metrics['miou']:.4f}, oIoU {metrics['oiou']:.4f} -> {folder}")
@@ -169,7 +177,7 @@ def main(
     seed: Annotated[int, typer.Option(help="the run's seed; a control draws nothing and has 0")] = 0,
 ) -> None:
     """Evaluate one run or control."""
-    with clear_errors(), stoppable() as stop:
+    with clear_errors(), Ranks(), stoppable() as stop:
         params = load_params()
         samples = open_dataset(params, dataset)
         control = variant in CONTROLS
@@ -183,4 +191,5 @@ def main(
 
 
 if __name__ == "__main__":
+    spread()
     typer.run(main)

@@ -174,6 +174,8 @@ def predict_image(console: Console, image: Path, expressions: list[str], run: Pa
     write(picture.pixels, masks, files)
     for note in noted:
         say(console, f"note: {note.message}")
+    if picture.choice is not None:
+        say(console, f"note: {image} is read as {picture.choice}")
     if picture.known is not None:
         share = f"{1 - picture.known.mean():.1%}"
         say(console, f"note: {share} of {image} has no data; nothing is predicted there")

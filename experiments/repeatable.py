@@ -25,3 +25,8 @@ def make_repeatable(seed: int, threads: int) -> None:
         torch.use_deterministic_algorithms(True)
         # It finds reads of memory that nothing wrote to, at the cost of writing all of it.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def device_name(kind: str, processes: int) -> str:
+    """What computes, for result.json: "cpu (2 threads)", "cuda (1 threads), 8 processes"."""
+    return f"{kind} ({torch.get_num_threads()} threads)" + (f", {processes} processes" if processes > 1 else "")

@@ -146,6 +146,23 @@ class CheckpointConfig(Part):
     minutes: Annotated[float, Field(ge=0)]
 
 
+class ClusterConfig(Part):
+    """What a job of experiments.launch may use of a cluster: never a matter of the result.
+
+    partition: of SLURM; null takes the cluster's default.
+    hours: of one job. A training that needs more goes on in the next.
+    cpus, memory_gb, gpus: cores, GiB and GPUs of one job; with 0 GPUs it trains on the CPU.
+    at_once: how many jobs run at a time, at most.
+    """
+
+    partition: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,-]+$")] | None = None
+    hours: Annotated[float, Field(ge=0.1, allow_inf_nan=False)] = 24
+    cpus: Annotated[int, Field(strict=True, ge=1)] = 4
+    memory_gb: Annotated[float, Field(ge=0.5, allow_inf_nan=False)] = 32
+    gpus: Annotated[int, Field(strict=True, ge=0)] = 1
+    at_once: Annotated[int, Field(strict=True, ge=1)] = 32
+
+
 class Params(Part):
     """The whole of params.yaml."""
 
@@ -157,6 +174,7 @@ class Params(Part):
     evaluate: EvaluateConfig
     loader: LoaderConfig
     checkpoint: CheckpointConfig = CheckpointConfig(minutes=5)  # older files lack it
+    cluster: ClusterConfig = ClusterConfig()  # the same
     foundation: dict[Name, FoundationConfig]
 
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import psutil
 import typer
 
 from benchmark.output.terminal import say, terminal
+from experiments.ranks import rank_of_environment
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: failed for now, try again
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -29,12 +31,16 @@ class Stop:
 
     def __init__(self) -> None:
         self._signal: str | None = None
-        # A killed DVC leaves its stages running. Elsewhere a parent may well end before (nohup).
-        self._parent = os.getppid() if "DVC_STAGE" in os.environ else None
+        # A killed DVC leaves its stages running, a killed torchrun its ranks; other parents may well end before (nohup)
+        self._watched = {"DVC_STAGE", "TORCHELASTIC_RUN_ID"} & os.environ.keys()
+        self._started_by = self._starters()
 
     def told(self, number: int, _: FrameType | None) -> None:
-        """Take a signal. The next one does what it would have done without us."""
+        """Take a signal. The next one does what it would have done without us, but for ranks: torchrun passes on what
+        they may have heard already, and kills them if they take too long."""
         self._signal = signal.Signals(number).name
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            return
         for one in SIGNALS:
             if signal.getsignal(one) == self.told:
                 signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
@@ -42,9 +48,21 @@ class Stop:
     @property
     def asked(self) -> str | None:
         """By what, if at all."""
-        if self._signal is None and self._parent is not None and os.getppid() != self._parent:
-            return "the end of dvc"
+        if self._signal is None and self._starters() != self._started_by:
+            return "the end of what started it"
         return self._signal
+
+    def _starters(self) -> tuple[int, ...]:
+        """The parent to watch, if there is one; torchrun's too, which DVC may have started."""
+        if not self._watched:
+            return ()
+        parent = os.getppid()
+        if len(self._watched) == 1 or parent == 1:
+            return (parent,)
+        try:
+            return parent, psutil.Process(parent).ppid()
+        except psutil.NoSuchProcess:  # it ends at this moment
+            return (parent,)
 
 
 @contextmanager
@@ -56,7 +74,8 @@ def stoppable() -> Iterator[Stop]:
     try:
         yield stop
     except Stopped as stopped:
-        say(terminal(), f"stopped by {stop.asked}: {stopped}")
+        if rank_of_environment() == 0:
+            say(terminal(), f"stopped by {stop.asked or 'the end of another process'}: {stopped}")
         raise typer.Exit(AGAIN) from None
     finally:
         for one, handler in before.items():

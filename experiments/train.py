@@ -7,25 +7,31 @@ what trained), config.json, train.json and curve.csv. The best epoch is the one 
 the function that reports it; the test split is not read here.
 
 Stopped or killed, the same command goes on: every `checkpoint.minutes` its state goes to work/ (training/state.py).
+Several processes make one run together, each with its share of every batch (experiments/ranks.py):
+
+    torchrun --standalone --nproc-per-node 8 -m experiments.train --dataset rrsisd --model rsrefseg-b ...
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from rich.console import Console
 
 from benchmark.data.files import remove
+from benchmark.data.samples import Dataset
 from benchmark.results.provenance import provenance
 from experiments.config import load_params, open_dataset, resolve
 from experiments.errors import clear_errors
 from experiments.locks import only_one
-from experiments.repeatable import make_repeatable
+from experiments.ranks import Ranks, rank_of_environment, spread
+from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, run_folder, save_run, work_folder
-from experiments.settings import ConfigError
+from experiments.settings import ConfigError, ExperimentConfig
 from experiments.stopping import stoppable
 from experiments.training.loop import fit
 from experiments.training.state import Keeper
@@ -39,18 +45,19 @@ def main(
     seed: Annotated[int, typer.Option(help="seeds everything that is drawn")] = 0,
 ) -> None:
     """Train one run."""
-    console = Console()
-    with clear_errors(), stoppable() as stop:
+    console = Console(quiet=rank_of_environment() > 0)
+    with clear_errors(), Ranks() as ranks, stoppable() as stop:
         params = load_params()
         config = resolve(params, dataset, model, variant, seed)
         samples = open_dataset(params, dataset)
         weights = Path("weights") / model
+        check_shares(samples, config, ranks.of)
         make_repeatable(seed, config.train.threads)
         accelerator = Accelerator()
-        if accelerator.num_processes > 1:
+        if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             raise ConfigError(
-                f"experiments.train: started as {accelerator.num_processes} processes, each of which would train on "
-                "all images; start one: python -m experiments.train"
+                f"experiments.train: started for {accelerator.distributed_type.value}, which cannot keep a state here; "
+                "start it with torchrun, or `accelerate launch --multi_gpu`"
             )
         foundation = foundation_hashes(weights)
         work = work_folder(config, foundation, samples.manifest.samples_sha256)
@@ -59,16 +66,39 @@ def main(
             "config": config.plain(),
             "data": samples.manifest.samples_sha256,
             "foundation": foundation_hash(foundation),
-            "meta": provenance(f"{accelerator.device.type} ({config.train.threads} threads)").model_dump(),
+            "meta": provenance(device_name(accelerator.device.type, ranks.of)).model_dump(),
         }
-        with only_one(work):
+        ranks.same(about)
+        with only_one(work) if ranks.first else nullcontext():
             keeper = Keeper(work, about, params.checkpoint.minutes, stop, console)
             network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
+            if not ranks.first:  # the same weights, other draws of dropout
+                make_repeatable(seed + ranks.rank, config.train.threads)
             run = fit(network, samples, config, accelerator, console, params.loader.workers, keeper)
-            folder = save_run(run, foundation, samples.manifest.samples_sha256)
-            remove(work)
-        console.print(f"kept epoch {run.training.best_epoch}, val mIoU {run.training.best_value:.4f} -> {folder}")
+            if ranks.first:
+                folder = save_run(run, foundation, samples.manifest.samples_sha256)
+                remove(work)
+                kept = f"kept epoch {run.training.best_epoch}, val mIoU {run.training.best_value:.4f}"
+                console.print(f"{kept} -> {folder}")
+
+
+def check_shares(dataset: Dataset, config: ExperimentConfig, processes: int) -> None:
+    """Hold that every step has something for each process.
+
+    Raises:
+        ConfigError: the batch cannot be split evenly, or there are fewer images than processes.
+    """
+    size, images = config.train.batch_size, dataset.split("train")["image_id"].nunique()
+    if size % processes:
+        will_do = [str(number) for number in range(1, size + 1) if size % number == 0]
+        raise ConfigError(
+            f"train.batch_size is {size}, which {processes} processes cannot share evenly; start "
+            f"{' or '.join(will_do)} of them, or make it a multiple of {processes}"
+        )
+    if images < processes:
+        raise ConfigError(f"{dataset.folder}: {images} training images for {processes} processes; start fewer")
 
 
 if __name__ == "__main__":
+    spread()
     typer.run(main)

@@ -1,15 +1,17 @@
 """Kill trainings and evaluations at random moments, by the real commands, until they are done.
 
-    python -m tests.kills --kills 30        # of each command; what `make chaos` does
+    python -m tests.kills --kills 30                      # of each command; what `make chaos` does
+    python -m tests.kills --kills 15 --processes 2        # of ranks: torchrun is killed, or one of them
 
 A child process runs the command as `python -m` would (torch forbids one whose parent has trained), of a small study on
 the committed foundation weights; it is sent SIGKILL, SIGTERM or SIGINT after a random time, anywhere from its first
 line to its last, and started again until it ends well. Then weights, curve and per-sample table must be the bytes of a
-run that nobody disturbed. Told to stop, a process has GRACE seconds.
+run that nobody disturbed, by as many processes. Told to stop, a process has GRACE seconds.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -53,8 +55,10 @@ def make_study(folder: Path, minutes: float = 0.0) -> Path:
     return folder
 
 
-def _start(folder: Path, command: str) -> int:
-    """The process of a command, which is another's of the same interpreter: importing torch takes seconds."""
+def _start(folder: Path, command: str, processes: int = 1) -> int:
+    """The process of a command, which is another's of the same interpreter: importing torch takes seconds.
+
+    Of several it is torchrun's, which starts them."""
     child = os.fork()
     if child:
         return child
@@ -63,6 +67,11 @@ def _start(folder: Path, command: str) -> int:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
+        if processes > 1:
+            torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            point = [part for name, value in POINT.items() for part in (f"--{name}", value)]
+            os.environ["PYTHONPATH"] = str(ROOT)
+            os.execv(sys.executable, [*torchrun, "-m", f"experiments.{command}", *point])
         for number in SIGNALS[1:]:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         if command == "fetch":
@@ -85,13 +94,41 @@ def _end(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def _ranks(process: int) -> list[int]:
+    """The processes that one has started, as far as they are there."""
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _wait_until_free(folder: Path) -> None:
+    """Until nobody works there: a rank whose torchrun was killed ends a step later.
+
+    Raises:
+        AssertionError: one does for more than GRACE seconds.
+    """
+    for lock in folder.glob("work/*/lock"):
+        with lock.open("w") as opened:
+            told = time.monotonic()
+            while True:
+                try:
+                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    assert time.monotonic() - told < GRACE, f"{lock} is held after {GRACE} s"
+                    time.sleep(0.1)
+
+
 def made(folder: Path, command: str) -> dict[str, bytes]:
     """What a command wrote, as far as it must be the same again."""
     place, names = MADE[command]
     return {name: (folder / place / name).read_bytes() for name in names}
 
 
-def disturbed(folder: Path, command: str, kills: int, chance: random.Random, seconds: float) -> Iterator[str]:
+def disturbed(
+    folder: Path, command: str, kills: int, chance: random.Random, seconds: float, processes: int
+) -> Iterator[str]:
     """Run a command to its end with so many kills; what each met. seconds: that an undisturbed run takes.
 
     Raises:
@@ -99,14 +136,17 @@ def disturbed(folder: Path, command: str, kills: int, chance: random.Random, sec
     """
     left = kills
     while True:
-        process = _start(folder, command)
-        number = chance.choice(SIGNALS)
+        process = target = _start(folder, command, processes)
+        number, whom = chance.choice(SIGNALS), "" if processes == 1 else "torchrun: "
         if left:
             time.sleep(chance.uniform(0, seconds))
-            os.kill(process, number)
+            if processes > 1 and chance.random() < 0.5 and (ranks := _ranks(process)):
+                target, number, whom = chance.choice(ranks), signal.SIGKILL, "a rank: "
+            os.kill(target, number)
             left -= 1
         told = time.monotonic()
         status = _end(process)
+        _wait_until_free(folder)
         took = time.monotonic() - told
         if status == 0:
             yield "ended before"
@@ -114,24 +154,29 @@ def disturbed(folder: Path, command: str, kills: int, chance: random.Random, sec
                 return
             shutil.rmtree(folder / MADE[command][0])  # done, and some kills are left: once more
             continue
-        assert status in (-number, AGAIN, 130), f"{command}, {number.name}: status {status}, see {folder / 'log'}"
-        assert number == signal.SIGKILL or took < GRACE, f"{command}, {number.name}: took {took:.1f} s to end"
-        yield f"{number.name}, status {status}"
+        log = (folder / "log").read_text(encoding="utf-8")
+        ends = (-number, AGAIN, 130) if processes == 1 else (-number, 1, 130)
+        assert status in ends, f"{command}, {whom}{number.name}: status {status}, {log[-3000:]}"
+        assert "error:" not in log, log[-3000:]
+        assert number == signal.SIGKILL or took < GRACE, f"{command}, {whom}{number.name}: took {took:.1f} s to end"
+        yield f"{whom}{number.name}, status {status}"
 
 
-def compare(folder: Path, command: str, kills: int, seed: int, whole: dict[str, bytes], seconds: float) -> Counter[str]:
+def compare(
+    folder: Path, command: str, kills: int, seed: int, whole: dict[str, bytes], seconds: float, processes: int = 1
+) -> Counter[str]:
     """Disturb a command and hold what it makes against `whole`; how often what was met."""
-    met = Counter(disturbed(folder, command, kills, random.Random(seed), seconds))
+    met = Counter(disturbed(folder, command, kills, random.Random(seed), seconds, processes))
     assert made(folder, command) == whole, f"{command}: other bytes than undisturbed"
     left = sorted(str(path) for path in (folder / "work").iterdir()) if (folder / "work").is_dir() else []
     assert not left, f"{command}: leaves {left}"
     return met
 
 
-def undisturbed(folder: Path, command: str) -> tuple[dict[str, bytes], float]:
+def undisturbed(folder: Path, command: str, processes: int = 1) -> tuple[dict[str, bytes], float]:
     """What a command makes, and the seconds it takes."""
     started = time.monotonic()
-    status = _end(_start(folder, command))
+    status = _end(_start(folder, command, processes))
     assert status == 0, (folder / "log").read_text(encoding="utf-8")[-3000:]
     seconds = time.monotonic() - started
     return made(folder, command), seconds
@@ -140,14 +185,16 @@ def undisturbed(folder: Path, command: str) -> tuple[dict[str, bytes], float]:
 def main(
     kills: Annotated[int, typer.Option(min=1, help="of each command")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="of when and by what")] = 0,
+    processes: Annotated[int, typer.Option(min=1, help="that make a run together")] = 1,
 ) -> None:
     """Kill, start again and compare."""
     with tempfile.TemporaryDirectory() as place:
         study = make_study(Path(place))
         for command in MADE:
-            whole, seconds = undisturbed(study, command)
-            met = compare(study, command, kills, seed, whole, seconds)
-            sys.stdout.write(f"{command}: {kills} kills, the same bytes. {dict(sorted(met.items()))}\n")
+            whole, seconds = undisturbed(study, command, processes)
+            met = compare(study, command, kills, seed, whole, seconds, processes)
+            by = f" by {processes} processes" if processes > 1 else ""
+            sys.stdout.write(f"{command}{by}: {kills} kills, the same bytes. {dict(sorted(met.items()))}\n")
             sys.stdout.flush()
 
 

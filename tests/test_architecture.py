@@ -39,8 +39,13 @@ FENCES = {  # a third party -> the only places that import it
     "tokenizers": {"experiments/pretraining/tokenizer.py"},
     "segment_anything": {"models/weights/sam_official.py"},
     "peft": {"models/lora.py"},
-    "accelerate": {"experiments/training/", "experiments/cost/", "experiments/train.py", "experiments/repeatable.py"},
+    "accelerate": {
+        *("experiments/training/", "experiments/cost/"),
+        *("experiments/train.py", "experiments/ranks.py", "experiments/repeatable.py"),
+    },
     "mlflow": {"experiments/tracking.py"},
+    "submitit": {"experiments/cluster/"},
+    "psutil": {"experiments/cluster/job.py", "experiments/stopping.py"},
     "huggingface_hub": {"experiments/download/hub.py"},
     "httpx2": {"experiments/download/hub.py"},
     "gdown": {"experiments/download/datasets.py"},
@@ -55,7 +60,7 @@ FENCES = {  # a third party -> the only places that import it
         *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py"),
         *("experiments/scene/polygons.py", "experiments/scene/ground.py"),
     },
-    "pyogrio": {"benchmark/datasets/geo_polygons.py", "experiments/scene/polygons.py"},
+    "pyogrio": {"benchmark/datasets/geo_", "experiments/scene/polygons.py"},
     "shapely": {"benchmark/datasets/geo_", "experiments/scene/polygons.py", "experiments/scene/ground.py"},
     "pyproj": {
         *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py", "experiments/scene/ground.py"),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
@@ -16,52 +13,22 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from tests.clones import in_clone, make_clone
 from tests.layouts import LAYOUTS
 
 ROOT = Path(__file__).parent.parent
 VARIANTS, CONTROLS = ["rsrefseg", "no_lora"], ["heat_map_point"]
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a command in the clone, with this interpreter's tools first; its output."""
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DVC_NO_ANALYTICS": "1",
-    }
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files git has or would take, as a repository of their own, with few scenes and one epoch, fully run."""
-    folder = tmp_path_factory.mktemp("clone") / "project"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
+    """With few scenes and one epoch, fully run."""
+    folder = make_clone(
+        tmp_path_factory.mktemp("clone") / "project",
+        run={"variants": VARIANTS, "controls": CONTROLS},
+        train={"epochs": 1},
     )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith("results/"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["run"] |= {"datasets": ["synthetic"], "variants": VARIANTS, "controls": CONTROLS, "seeds": [0]}
-    params["datasets"]["synthetic"] = {"train": 6, "val": 2, "test": 3, "side": 96, "per_image": 3}
-    params["models"]["mini"] = {"clip": {}, "sam": {}, "train": {**params["models"]["mini"]["train"], "epochs": 1}}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "add", "--all")
-    run(
-        folder, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "-m", "clone"
-    )  # fmt: skip
-    output = run(folder, "dvc", "repro")
+    output = in_clone(folder, "dvc", "repro")
     assert "foundation@mini' didn't change" in output, "the committed foundation weights were not accepted as they are"
     return folder
 
@@ -77,12 +44,12 @@ def test_every_run_and_control_has_a_result_on_all_test_samples(clone: Path) -> 
         assert result["run"]["variant"] == name
         lines, masks = (pd.read_parquet(folder / f"{table}.parquet") for table in ("samples", "predictions"))
         assert result["eval"]["test"]["samples"] == counts["test"]["samples"] == len(lines) == len(masks)
-        assert result["meta"]["git_commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
+        assert result["meta"]["git_commit"] == in_clone(clone, "git", "rev-parse", "HEAD").strip()
 
 
 def test_a_second_repro_does_nothing_and_says_so(clone: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
-    assert "up to date" in run(clone, "dvc", "repro")
+    assert "up to date" in in_clone(clone, "dvc", "repro")
     assert before == {path: path.stat().st_mtime_ns for path in (clone / "results").rglob("*") if path.is_file()}
 
 
@@ -115,6 +82,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
 CHANGED = {  # a parameter -> the same
     "evaluate.batch_images": set(),
     "loader.workers": set(),
+    "cluster.gpus": set(),
     "foundation.mini.pretrain.clip.steps": {"foundation"},
     "models.mini.clip.pixel_mean": {"foundation", "train@rsrefseg", "train@no_lora", "control", "report"},
     "models.mini.train.epochs": {"train@rsrefseg", "train@no_lora", "report"},
@@ -179,11 +147,11 @@ def test_the_report_is_there_and_the_readme_holds_its_tables(clone: Path) -> Non
 
 
 def test_dvc_shows_the_metrics_and_the_curves(clone: Path) -> None:
-    metrics = json.loads(run(clone, "dvc", "metrics", "show", "--json").splitlines()[-1])[""]["data"]
+    metrics = json.loads(in_clone(clone, "dvc", "metrics", "show", "--json").splitlines()[-1])[""]["data"]
     shown = metrics["results/synthetic/mini/rsrefseg/0/metrics.json"]["data"]
     assert set(shown) == {"miou", "oiou", "boundary_iou", *(f"precision_0.{tenth}" for tenth in range(5, 10))}
     assert "weights/mini/foundation.json" in metrics
-    run(clone, "dvc", "plots", "show", "--out", "plots")
+    in_clone(clone, "dvc", "plots", "show", "--out", "plots")
     assert "curve.csv" in (clone / "plots" / "index.html").read_text(encoding="utf-8")
 
 
@@ -192,21 +160,30 @@ def test_the_python_examples_of_the_documents_run(clone: Path, subtests: pytest.
     for document in ("README.md", "docs/architecture.md"):
         for code in re.findall(r"```python\n(.*?)```", (clone / document).read_text(encoding="utf-8"), re.DOTALL):
             with subtests.test(msg=f"{document}: {code[-60:]}"):
-                assert run(clone, sys.executable, "-c", code).strip()
+                assert in_clone(clone, sys.executable, "-c", code).strip()
 
 
-def test_another_variant_alone_is_trained_when_it_is_added(clone: Path) -> None:
+def test_another_variant_alone_is_launched_when_it_is_added_and_the_report_after_it(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clone)
     params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
     params["run"]["variants"] = [*VARIANTS, "global_only"]
+    params["cluster"] |= {"gpus": 0, "cpus": 1}
     (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    status = run(clone, "dvc", "status")
-    assert "train@synthetic-mini-global_only-0" in status
-    assert "train@synthetic-mini-rsrefseg-0" not in status
-    (clone / "params.yaml").write_text(yaml.safe_dump(params | {"run": params["run"] | {"variants": VARIANTS}}))
+    launched = in_clone(clone, sys.executable, "-m", "experiments.launch", "--executor", "local")
+    assert "1 points and the report" in launched
+    first, last = sorted((clone / "work" / "jobs").glob("*.out"), key=lambda file: file.stat().st_ctime_ns)
+    assert "train@synthetic-mini-global_only-0 evaluate@synthetic-mini-global_only-0" in first.read_text(
+        encoding="utf-8"
+    )
+    assert "cases@synthetic-mini collect report" in last.read_text(encoding="utf-8")
+    assert stale(clone) == set()
+    assert "global_only" in (clone / "reports/generated/tables/synthetic/mini/main.md").read_text(encoding="utf-8")
 
 
 def test_a_published_dataset_runs_by_one_setting_on_a_fake_of_its_files(clone: Path) -> None:
-    run(clone, "git", "checkout", "--quiet", "params.yaml")
+    in_clone(clone, "git", "checkout", "--quiet", "params.yaml")
     LAYOUTS["refsegrs"](clone / "raw" / "refsegrs", 2, 96)
     settings = (
         "run.datasets=[refsegrs]",
@@ -214,7 +191,7 @@ def test_a_published_dataset_runs_by_one_setting_on_a_fake_of_its_files(clone: P
         "run.variants=[rsrefseg]",
         "run.controls=[]",
     )
-    run(
+    in_clone(
         clone,
         "dvc",
         "exp",

@@ -144,6 +144,7 @@ def draw_weights(module: nn.Module, seed: int) -> None:
 def write_foundation(folder: Path, seed: int = 0, family: str = "siglip") -> Path:
     """A foundation folder of the tiny model: clip.safetensors, sam.safetensors, tokenizer.json."""
     folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)  # vectors stay near a start that some modules draw: CLIP's class embedding, SigLIP's biases
     config, files = tiny_config(family=family), foundation_files(folder)
     clip, sam = Clip(config.clip, tiny_tokenizer(folder, family)), Sam(config.sam)
     draw_weights(clip, seed)

@@ -81,7 +81,7 @@ def measure_images(paths: Sequence[Path]) -> list[ImageFacts]:
 
 def _measure(path: Path, sha256: str) -> ImageFacts:
     try:
-        pixels, _, orientation = read_picture(path)
+        pixels, _, orientation, _ = read_picture(path)
     except SampleError as error:
         return ImageFacts(0, 0, sha256, fault=str(error).replace(str(path), path.name))
     small = Image.fromarray(pixels).resize((72, 64), Image.Resampling.BOX, reducing_gap=2.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import io
 import os
@@ -33,6 +35,59 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(old)
     finally:
         remove(part)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder; a process that ends in whatever way holds it no longer. remove_leftovers() lets it be."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        _locked(opened, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(opened)
+
+
+def remove_leftovers(path: Path) -> list[Path]:
+    """Delete the folders of processes that were killed while they were replacing() `path`, and give their names.
+
+    That of a process that runs stays: one that is seen here, or one in another container that holds it (held()).
+    """
+    places = [place for place in path.parent.glob(f".{glob.escape(path.name)}.part-*") if place.is_dir()]
+    left = [place for place in sorted(places) if not place.is_symlink() and not _in_use(place)]
+    for place in left:
+        remove(place)
+    return left
+
+
+def _in_use(folder: Path) -> bool:
+    """Whether the process that its name ends with is there, or another holds it; so, too, where that is not known."""
+    number = folder.name.rpartition("-")[2]
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        pass
+    except (ValueError, OverflowError, PermissionError):  # no process; another user's
+        return True
+    else:
+        return True
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        return not _locked(opened, fcntl.LOCK_EX)
+    finally:
+        os.close(opened)
+
+
+def _locked(opened: int, kind: int) -> bool:
+    """Whether a lock was to be had; not where another process has it, nor on a file system without locks."""
+    try:
+        fcntl.flock(opened, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def remove(path: Path) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor
 from benchmark.data.samples import Dataset, SampleError, decode_mask
 
 Unit = Literal["images", "pairs"]
+ALL = slice(None)
 AHEAD = 2  # batches that are decoded before they are asked for
 
 # (H, W, 3) image, masks, sentences, random generator -> the same changed, and which of the samples are kept
@@ -38,6 +39,7 @@ class Batch:
 
     images: uint8 (3, h, w), each at its own size · image_index: in [0, B) · masks: bool (h, w) at the image's own size.
     Of an augmented image all of it is as changed: pixels, size, texts and masks.
+    spare: this process has no share in the batch, and is given another's so that it can keep step.
     """
 
     images: list[Tensor]
@@ -47,6 +49,7 @@ class Batch:
     sample_ids: list[str]
     image_ids: list[str]
     categories: list[str | None]
+    spare: bool = False
 
 
 def batches(
@@ -59,7 +62,8 @@ def batches(
     expressions_per_image: int | None = None,
     augment: Augment | None = None,
     workers: int = 0,
-    skip: int = 0,
+    only: slice = ALL,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Every image of a split once, with its samples; or every sample once, an image as often as samples need it.
 
@@ -73,7 +77,8 @@ def batches(
         augment: changes each image together with its samples, by what is drawn from (seed, epoch, image_id); needs
             `shuffle`.
         workers: threads that decode ahead; 0 decodes when a batch is asked for.
-        skip: so many batches are left out, the first ones.
+        only: which of the batches.
+        share: (rank, of): of each batch every `of`-th unit from number `rank` on; a batch without such is `spare`.
 
     Raises:
         SampleError: the split names no samples, or an image cannot be read (never replaced by another); the sample is
@@ -89,24 +94,24 @@ def batches(
         raise ValueError("augment changes images at random: give shuffle=(seed, epoch) to draw how")
     rng = None if shuffle is None else np.random.default_rng(shuffle)
     parts = (
-        _parts_of_pairs(dataset.split(split), size, rng)
+        _parts_of_pairs(dataset.split(split), size, rng, share)
         if of == "pairs"
-        else _parts_of_images(dataset.split(split), size, rng, expressions_per_image)
+        else _parts_of_images(dataset.split(split), size, rng, expressions_per_image, share)
     )
-    parts = parts[skip:]
+    parts = parts[only]
     decode = partial(_decode, dataset, augment, shuffle)
     if workers == 0:
-        yield from (_batch([decode(rows) for rows in part]) for part in parts)
+        yield from (_batch([decode(rows) for rows in part.groups], part.spare) for part in parts)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[list[Future[_Decoded]]] = deque()
+    waiting: deque[tuple[list[Future[_Decoded]], bool]] = deque()
     try:
         for part in parts:
-            waiting.append([pool.submit(decode, rows) for rows in part])
+            waiting.append(([pool.submit(decode, rows) for rows in part.groups], part.spare))
             if len(waiting) > AHEAD:
-                yield _batch([future.result() for future in waiting.popleft()])
+                yield _decoded(*waiting.popleft())
         while waiting:
-            yield _batch([future.result() for future in waiting.popleft()])
+            yield _decoded(*waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -121,23 +126,39 @@ def _by_image(samples: pd.DataFrame) -> list[pd.DataFrame]:
     return [rows for _, rows in samples.groupby("image_id", sort=False)]
 
 
+class _Part(NamedTuple):
+    """What one process has of a batch: samples, image by image."""
+
+    groups: list[pd.DataFrame]
+    spare: bool
+
+
 def _parts_of_images(
-    samples: pd.DataFrame, size: int, rng: np.random.Generator | None, limit: int | None
-) -> list[list[pd.DataFrame]]:
-    """The samples of each batch's images, image by image; at most `limit` of each."""
+    samples: pd.DataFrame, size: int, rng: np.random.Generator | None, limit: int | None, share: tuple[int, int]
+) -> list[_Part]:
+    """The images of each batch; at most `limit` samples of each."""
     groups = _by_image(samples)
     if rng is not None:
         groups = [groups[index] for index in rng.permutation(len(groups))]
         if limit is not None:
             groups = [rows.iloc[rng.permutation(len(rows))[:limit]] for rows in groups]
-    return [groups[first : first + size] for first in range(0, len(groups), size)]
+    wholes = [groups[first : first + size] for first in range(0, len(groups), size)]
+    rank, of = share
+    return [_Part(whole[rank::of] or whole[:1], len(whole) <= rank) for whole in wholes]
 
 
-def _parts_of_pairs(samples: pd.DataFrame, size: int, rng: np.random.Generator | None) -> list[list[pd.DataFrame]]:
-    """Each batch's samples, image by image."""
+def _parts_of_pairs(
+    samples: pd.DataFrame, size: int, rng: np.random.Generator | None, share: tuple[int, int]
+) -> list[_Part]:
+    """The pairs of each batch, those of an image together."""
     if rng is not None:
         samples = samples.iloc[rng.permutation(len(samples))]
-    return [_by_image(samples.iloc[first : first + size]) for first in range(0, len(samples), size)]
+    wholes = [samples.iloc[first : first + size] for first in range(0, len(samples), size)]
+    rank, of = share
+    return [
+        _Part(_by_image(whole.iloc[:1] if len(whole) <= rank else whole.iloc[rank::of]), len(whole) <= rank)
+        for whole in wholes
+    ]
 
 
 class _Decoded(NamedTuple):
@@ -168,7 +189,11 @@ def _decode(dataset: Dataset, augment: Augment | None, shuffle: tuple[int, int] 
     return _Decoded(torch.from_numpy(image).permute(2, 0, 1).contiguous(), rows, texts, masks)
 
 
-def _batch(decoded: list[_Decoded]) -> Batch:
+def _decoded(waiting: list[Future[_Decoded]], spare: bool) -> Batch:
+    return _batch([future.result() for future in waiting], spare)
+
+
+def _batch(decoded: list[_Decoded], spare: bool) -> Batch:
     samples = pd.concat([one.rows for one in decoded])
     return Batch(
         images=[one.image for one in decoded],
@@ -178,4 +203,5 @@ def _batch(decoded: list[_Decoded]) -> Batch:
         sample_ids=samples["sample_id"].tolist(),
         image_ids=samples["image_id"].tolist(),
         categories=[value if isinstance(value, str) else None for value in samples["category"]],
+        spare=spare,
     )

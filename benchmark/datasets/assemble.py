@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.files import replacing
+from benchmark.data.files import held, remove_leftovers, replacing
 from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
 from benchmark.expressions.generalized import write_absent, write_multiple
@@ -167,6 +167,13 @@ def tell_turned(dataset: str, count: int) -> None:
         )
 
 
+def tell_bands(dataset: str, said: Mapping[str, int]) -> None:
+    """Log which bands were taken of images that have others. said: what there is to say (Picture.choice) -> of how
+    many images."""
+    for choice, count in said.items():
+        logger.info(f"{dataset}: of {count:,} images are taken: {choice}")
+
+
 def named_rng(seed: int, name: str) -> np.random.Generator:
     """The chance that belongs to a seed and a name, whatever else is built."""
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")])
@@ -214,12 +221,16 @@ def _thin(
 def replaced(folder: Path) -> Iterator[Path]:
     """A fresh folder beside ``folder`` that takes its place when the block ends well, and vanishes when it does not.
 
-    A SampleError or FileNotFoundError of the block names ``folder`` where it would name the one that vanished.
+    A SampleError or FileNotFoundError of the block names ``folder`` where it would name the one that vanished. What
+    killed processes left of earlier ones is deleted, and logged.
     """
+    for left in remove_leftovers(folder):
+        logger.info(f"{folder.name}: removed {left}, left by a process that was killed")
     with replacing(folder) as part:
         part.mkdir()
         try:
-            yield part
+            with held(part):
+                yield part
         except (SampleError, FileNotFoundError) as error:
             if str(part) not in str(error):
                 raise

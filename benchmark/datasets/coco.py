@@ -14,7 +14,9 @@ instance that a border cuts, or a crumb, is judged as benchmark/datasets/patches
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -29,9 +31,10 @@ from benchmark.data.images.raster import AS_STORED
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_bands, tell_turned, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.coco_rules import words
+from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
 from benchmark.datasets.instances import (
     Annotation,
     ImageEntry,
@@ -43,6 +46,8 @@ from benchmark.datasets.instances import (
 from benchmark.datasets.object_windows import lay_windows
 from benchmark.datasets.patches import ScaledPatchConfig, Window, instance_regions, scaled, windows
 from benchmark.expressions.writer import Region
+
+logger = logging.getLogger(__name__)
 
 
 class CocoConfig(ScaledPatchConfig):
@@ -70,10 +75,10 @@ class CocoConfig(ScaledPatchConfig):
                 raise ValueError(f"{key} {value!r} is no path from root on")
         return self
 
-    def unmet(self) -> list[str]:
+    def unmet(self, dataset: str) -> list[str]:
         """What fetching would find missing."""
         if not Path(self.root).is_dir():
-            return super().unmet()
+            return super().unmet(dataset)
         missing = [path for split in SPLITS if not (path := _annotations(self, split)).is_file()]
         return [f"annotations: {path} does not exist; lay it there, or set it to where it is" for path in missing]
 
@@ -122,13 +127,16 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     names: dict[str, str] = {}
     faults: list[SampleError | FileNotFoundError] = []
     counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
+    said: Counter[str] = Counter()
     places = _check(config, files, dataset)
-    once = coco_rules.read_once(_placed(config, files), dataset)
+    coco_rules.tell_names(_placed(config, files), dataset)
     for split, file in files.items():
         path = _annotations(config, split)
         by_image: dict[int, list[Annotation]] = {image_id: [] for image_id in file.images}
-        for annotation in once[split]:
+        for annotation in file.annotations.values():
             by_image[annotation.image_id].append(annotation)
+        again: list[str] = []
+        alike: list[str] = []
         for image in file.images.values():
             where = places[split, image.id]
             inside = Path(where).relative_to(config.images.format(split=split))
@@ -146,16 +154,25 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
                 continue
             _check_size(picture, image, path, where, config)
             turned += picture.orientation != AS_STORED
-            found = [_instance(annotation, image, file, path, config) for annotation in by_image[image.id]]
+            said.update([picture.choice] if picture.choice else [])
+            here = by_image[image.id]
+            found = [_instance(annotation, image, file, path, config) for annotation in here]
+            doubles = _find_doubles(found)
+            again += [f"{here[place].id} as {here[first].id}" for place, first in doubles.again.items()]
+            alike += [f"{here[other].id} as {here[one].id}" for one, other in doubles.alike]
+            found = [instance for place, instance in enumerate(found) if place not in doubles.again]
             written: set[int] = set()
             yield from _patches(config, split, where, name, picture, found, written)
             counts["instances"] += len(found)
             counts["samples"] += len(written)
             counts["crowds"] += sum(instance.crowd for instance in found)
             counts["boxes"] += sum(not instance.drawn for instance in found)
+        for line in told(again, alike, len(file.annotations), "annotations"):
+            logger.warning(f"{dataset}: {path}: {line}")
     raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
     coco_rules.tell(dataset, counts)
     tell_turned(dataset, turned)
+    tell_bands(dataset, said)
 
 
 def _placed(config: CocoConfig, files: dict[str, Instances]) -> coco_rules.Files:
@@ -238,6 +255,23 @@ def _check_size(picture: Picture, image: ImageEntry, path: Path, where: str, con
             f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
             f"{height}x{width}{as_turned(picture.orientation)}; correct the file"
         )
+
+
+def _find_doubles(instances: Sequence[Instance]) -> Doubles:
+    """Instances of an image that are drawn twice."""
+    boxes = np.array([(i.x, i.y, i.x + i.crop.shape[1], i.y + i.crop.shape[0]) for i in instances], np.int64)
+
+    def masks(one: int, other: int) -> list[Masks]:
+        x1, y1 = boxes[[one, other], :2].min(axis=0)
+        x2, y2 = boxes[[one, other], 2:].max(axis=0)
+        placed = []
+        for instance in (instances[one], instances[other]):
+            around = (instance.y - y1, y2 - instance.y - instance.crop.shape[0])
+            beside = (instance.x - x1, x2 - instance.x - instance.crop.shape[1])
+            placed.append(np.pad(instance.crop, (around, beside)))
+        return [(placed[0], placed[1])]
+
+    return find_doubles(boxes, [(instance.name, instance.drawn) for instance in instances], masks)
 
 
 def _instance(annotation: Annotation, image: ImageEntry, file: Instances, path: Path, config: CocoConfig) -> Instance:

@@ -3,7 +3,6 @@ that are never annotated or only group others. Named or counted here, each by a 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,37 +51,15 @@ def check_listed_once(places: Mapping[str, list[tuple[str, Path, int]]]) -> None
     raise_all(faults, "images are listed more than once", "a merge may have done it")
 
 
-def read_once(files: Files, dataset: str) -> dict[str, list[Annotation]]:
-    """The annotations of each split without those that are there before with the same image, category and mask; it is
-    logged how many are, and which categories have one name.
-
-    No sentence can tell an object from itself, so that of one annotated twice there would be no sample at all.
-    """
-    kept: dict[str, list[Annotation]] = {}
-    for split, (path, file) in files.items():
-        seen: dict[tuple[int, str, bytes], int] = {}
-        again: list[str] = []
-        kept[split] = []
-        for annotation in file.annotations.values():
-            name = words(file.categories[annotation.category_id].name)
-            drawn = hashlib.sha256(repr(annotation.segmentation or annotation.box).encode()).digest()
-            first = seen.setdefault((annotation.image_id, name, drawn), annotation.id)
-            if first == annotation.id:
-                kept[split].append(annotation)
-            else:
-                again.append(f"{annotation.id} as {first}")
-        if again:
-            logger.warning(
-                f"{dataset}: {path}: {len(again):,} of {len(file.annotations):,} annotations are there before with the "
-                f"same image, category and mask ({', '.join(again[:5])}{' ...' * (len(again) > 5)}); each is read once"
-            )
+def tell_names(files: Files, dataset: str) -> None:
+    """Log which categories of a split have one name."""
+    for path, file in files.values():
         same: dict[str, list[str]] = {}
         for category in file.categories.values():
             same.setdefault(words(category.name), []).append(f"{category.id} {category.name!r}")
         for name, found in same.items():
             if len(found) > 1:
                 logger.warning(f"{dataset}: {path}: categories {', '.join(found)} are all read as {name!r}")
-    return kept
 
 
 def check_boxes(files: Files, dataset: str, leave_out: bool) -> None:

@@ -107,14 +107,22 @@ class GeoConfig(ScaledPatchConfig):
             raise FileNotFoundError(f"{root} has no files {', '.join(patterns)}; lay them there, or set scenes")
         return sorted(found)
 
-    def unmet(self) -> list[str]:
-        """What fetching would find missing."""
+    def unmet(self, dataset: str) -> list[str]:
+        """What fetching would find missing, of polygons also the layer, the reference system and the column."""
         said = [f"kind: geo needs {', '.join(lacking)}: {INSTALL}"] if (lacking := _lacking()) else []
         for key, patterns in (("scenes", self.scenes), ("polygons", self.polygons)):
             try:
                 self.files(patterns)
             except FileNotFoundError as error:
                 said.append(f"{key}: {error}")
+        if not said:
+            from benchmark.datasets.geo_layers import find_layer  # pyogrio, which may not be installed
+
+            for path in self.files(self.polygons):
+                try:
+                    find_layer(path, self.layer, self.category, dataset)
+                except SampleError as error:
+                    said.append(f"polygons: {error}")
         return said
 
 

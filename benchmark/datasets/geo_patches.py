@@ -8,6 +8,7 @@ of it is seen, and that part is cut off as by a border.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,9 @@ from benchmark.data.errors import SampleError, raise_all
 from benchmark.data.images.scene_files import Scene, open_scene
 from benchmark.data.samples import SPLITS
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, Origin
+from benchmark.datasets.assemble import NamedScene, Origin, tell_bands
 from benchmark.datasets.class_masks import Patch, plain
+from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
 from benchmark.datasets.geo import GeoConfig
 from benchmark.datasets.geo_blocks import Ground, SceneOnMap, applied, by_block, by_scene
 from benchmark.datasets.geo_polygons import OnGround, Polygons, read_polygons
@@ -45,6 +47,12 @@ class SceneCut(NamedTuple):
     corners: NDArray[np.int64]
     reaching: list[NDArray[np.int64]]
     splits: list[str | None]
+
+    def mask(self, place: int, number: int, side: int) -> NDArray[np.bool_]:
+        """(side, side) of a polygon in a patch."""
+        row, column = self.corners[number].tolist()
+        here = self.scene.transform @ Affine.translation(column, row)
+        return rasterize([self.ground.shapes[place]], out_shape=(side, side), transform=here, dtype=np.uint8) > 0
 
 
 class LaidPatches:
@@ -98,7 +106,7 @@ class LaidPatches:
         here = cut.scene.transform @ Affine.translation(column, row)
         regions: list[Region] = []
         for place in cut.reaching[number].tolist():
-            mask = rasterize([cut.ground.shapes[place]], out_shape=(side, side), transform=here, dtype=np.uint8) > 0
+            mask = cut.mask(place, number, side)
             x1, y1, x2, y2 = cut.pixels[place].tolist()
             whole = x1 >= column and y1 >= row and x2 <= column + side and y2 <= row + side
             drawn.update([place] * bool(mask.any()))
@@ -122,13 +130,14 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
 
     Raises FileNotFoundError or SampleError, naming file, value and remedy.
     """
-    scenes = _on_map(config.files(config.scenes), config)
+    scenes = _on_map(config.files(config.scenes), config, dataset)
     splits = _split_of(scenes, config, dataset) if config.split.by == "scene" else None
     if splits is not None:
         scenes = [scene for scene in scenes if scene.name in splits]
     polygons = read_polygons(config.files(config.polygons), config.layer, config.category, dataset)
     cuts = [_cut(scene, polygons.on(scene.crs, scene.path), config) for scene in scenes]
     _tell_places(cuts, polygons, dataset)
+    cuts = _once(cuts, polygons, config.patch, dataset)
     ground = Ground(scenes)
     outlines = [ground.outlines(cut.scene, _squares(cut.corners, config.patch)) for cut in cuts]
     if splits is None:
@@ -146,8 +155,12 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
     return LaidPatches(config, dataset, polygons, laid)
 
 
-def _on_map(files: Sequence[Path], config: GeoConfig) -> list[SceneOnMap]:
-    """Where each scene is. Raises SampleError, FileNotFoundError for those that cannot be read or are on no map."""
+def _on_map(files: Sequence[Path], config: GeoConfig, dataset: str) -> list[SceneOnMap]:
+    """Where each scene is; it is logged which bands are taken, where nobody says.
+
+    Raises SampleError, FileNotFoundError for those that cannot be read or are on no map.
+    """
+    said: Counter[str] = Counter()
     found, faults, names = list[SceneOnMap](), list[SampleError | FileNotFoundError](), dict[str, Path]()
     for path in files:
         try:
@@ -159,12 +172,14 @@ def _on_map(files: Sequence[Path], config: GeoConfig) -> list[SceneOnMap]:
                         "says it, and kind: coco and kind: masks need no map"
                     )
                 name = path.relative_to(config.root).as_posix()
+                said.update([scene.choice] if scene.choice else [])
                 found.append(SceneOnMap(path, name, scene.height, scene.width, crs.to_wkt(), transform))
                 if (other := names.setdefault(_plain(found[-1]), path)) != path:
                     raise SampleError(f"{path} and {other} would both be called {_plain(found[-1])}; rename one")
         except (SampleError, FileNotFoundError) as error:
             faults.append(error)
     raise_all(faults, f"scenes of {config.root} cannot be used", "correct them, or leave them out")
+    tell_bands(dataset, said)
     return found
 
 
@@ -236,6 +251,45 @@ def _squares(corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
     """(N, 4) y1, x1, y2, x2 of patches."""
     corners = corners.reshape(-1, 2)
     return np.concatenate([corners, corners + side], axis=1)
+
+
+def _once(cuts: Sequence[SceneCut], polygons: Polygons, side: int, dataset: str) -> list[SceneCut]:
+    """Cuts without polygons that have the pixels of an earlier one with the same category, as those have that are drawn
+    twice; it is logged how many are."""
+    kept, again, alike = [], dict[int, int](), dict[tuple[int, int], None]()
+    for cut in cuts:
+        doubles = _find_doubles(cut, polygons.names, side)
+        again |= doubles.again
+        alike |= dict.fromkeys(doubles.alike)
+        places = list(doubles.again)
+        kept.append(cut._replace(reaching=[reaching[~np.isin(reaching, places)] for reaching in cut.reaching]))
+    named, near = (
+        [f"{polygons.feature(other)} as {polygons.feature(one)}" for one, other in pairs]
+        for pairs in ([(one, other) for other, one in again.items()], list(alike))
+    )
+    for line in told(named, near, len(polygons.names), "polygons"):
+        logger.warning(f"{dataset}: {line}")
+    return kept
+
+
+def _find_doubles(cut: SceneCut, names: Sequence[str], side: int) -> Doubles:
+    """Polygons of a scene that are drawn twice, by place."""
+    if not cut.reaching:
+        return Doubles({}, [])
+    places = np.unique(np.concatenate(cut.reaching)).tolist()
+    patches: dict[int, list[int]] = {place: [] for place in places}
+    for number, reaching in enumerate(cut.reaching):
+        for place in reaching.tolist():
+            patches[place].append(number)
+
+    def masks(one: int, other: int) -> Iterator[Masks]:
+        both = places[one], places[other]
+        for number in sorted({*patches[both[0]], *patches[both[1]]}):
+            yield cut.mask(both[0], number, side), cut.mask(both[1], number, side)
+
+    found = find_doubles(cut.pixels[places], [names[place] for place in places], masks)
+    again = {places[other]: places[one] for other, one in found.again.items()}
+    return Doubles(again, [(places[one], places[other]) for one, other in found.alike])
 
 
 def _tell_places(cuts: Sequence[SceneCut], polygons: Polygons, dataset: str) -> None:

@@ -1,7 +1,7 @@
 """Polygons of vector files, each with its category, in the coordinates of whatever scene they are looked for in.
 
-A polygon that is invalid (it crosses itself) is repaired by shapely.make_valid; what is no polygon is left out, and
-so is what is drawn a second time; all are counted. A multipolygon is one object.
+A polygon that is invalid (it crosses itself) is repaired by shapely.make_valid; what is no polygon is left out; both
+are counted. A multipolygon is one object.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from benchmark.data.errors import SampleError
 from benchmark.datasets.coco_rules import words
+from benchmark.datasets.geo_layers import PARTS, find_layer
 
 logger = logging.getLogger(__name__)
 BROKEN = (DataSourceError, DataLayerError, CRSError, ProjError, UnicodeDecodeError, shapely.errors.GEOSException)
@@ -37,12 +38,19 @@ class OnGround(NamedTuple):
 
 
 class Polygons:
-    """The polygons of all files. names: (N) categories as words."""
+    """The polygons of all files. frames: of each of ``files``. names: (N) categories as words."""
 
-    def __init__(self, frames: Sequence[geopandas.GeoDataFrame]) -> None:
+    def __init__(self, frames: Sequence[geopandas.GeoDataFrame], files: Sequence[Path]) -> None:
         self._frames = frames
+        self._files = files
         self.names: list[str] = [name for frame in frames for name in frame["category"]]
         self._known: dict[str, OnGround] = {}
+
+    def feature(self, place: int) -> str:
+        """What a polygon is called in its file."""
+        ends = np.cumsum([len(frame) for frame in self._frames])
+        number = int(np.searchsorted(ends, place, side="right"))
+        return f"{self._files[number].name} {self._frames[number].index[place - int(ends[number])]}"
 
     def on(self, crs: str, scene: Path) -> OnGround:
         """All of them in a scene's reference system (WKT). Raises SampleError where they cannot be brought there."""
@@ -64,8 +72,7 @@ def read_polygons(files: Sequence[Path], layer: str | None, column: str, dataset
     Raises SampleError for a file that cannot be read, without the layer or the column, without a reference system, with
     polygons that have no category, and where there is no polygon at all.
     """
-    frames = _once([_read(path, layer, column, dataset) for path in files], files, dataset)
-    polygons = Polygons([frame for frame in frames if len(frame)])
+    polygons = Polygons([_read(path, layer, column, dataset) for path in files], files)
     if not polygons.names:
         raise SampleError(
             f"{', '.join(map(str, files))}: no polygon{'' if layer is None else f' in layer {layer!r}'}; draw some, or "
@@ -77,14 +84,10 @@ def read_polygons(files: Sequence[Path], layer: str | None, column: str, dataset
 def _read(path: Path, layer: str | None, column: str, dataset: str) -> geopandas.GeoDataFrame:
     """A file's polygons with the columns category and geometry, in its own reference system."""
     try:
-        layer = _layer(path, layer, dataset)
-        about = pyogrio.read_info(path, layer=layer)
-        _check(path, about, column, dataset)
+        layer = find_layer(path, layer, column, dataset)
         frame = pyogrio.read_dataframe(path, layer=layer, columns=[column], fid_as_index=True)
     except BROKEN as error:
-        raise SampleError(
-            f"{path} cannot be read as polygons ({error}); is all of it there? A Shapefile is .shp, .shx, .dbf and .prj"
-        ) from error
+        raise SampleError(f"{path} cannot be read as polygons ({error}); {PARTS}") from error
     shapes, drawn = _polygons(frame.geometry.to_numpy(), path, dataset)
     names = [_name(value, path, column, place) for place, value in frame[column][drawn].items()]
     if unnamed := [place for place, name in zip(frame.index[drawn], names, strict=True) if not name]:
@@ -93,59 +96,6 @@ def _read(path: Path, layer: str | None, column: str, dataset: str) -> geopandas
             f"feature {unnamed[0]}; complete or delete them: no sentence may be true of what has no name"
         )
     return geopandas.GeoDataFrame({"category": names}, geometry=shapes[drawn], index=frame.index[drawn], crs=frame.crs)
-
-
-def _once(
-    frames: Sequence[geopandas.GeoDataFrame], files: Sequence[Path], dataset: str
-) -> list[geopandas.GeoDataFrame]:
-    """Polygons without those that are there before, with the same category and corners; it is logged how many are.
-
-    No sentence can tell an object from itself, so that of one drawn twice there would be no sample at all.
-    """
-    keys = pd.concat(
-        pd.DataFrame(
-            {
-                "system": "" if frame.crs is None else frame.crs.to_wkt(),
-                "category": frame["category"].to_numpy(),
-                "shape": shapely.to_wkb(shapely.normalize(frame.geometry.to_numpy())),
-            }
-        )
-        for frame in frames
-    )
-    ends = np.cumsum([len(frame) for frame in frames])[:-1]
-    found = []
-    for path, frame, again in zip(files, frames, np.split(keys.duplicated().to_numpy(), ends), strict=True):
-        if again.any():
-            logger.warning(
-                f"{dataset}: {path}: {again.sum():,} of {len(frame):,} polygons are there before with the same "
-                f"category, the first is feature {frame.index[again][0]}; each is read once"
-            )
-        found.append(frame[~again])
-    return found
-
-
-def _layer(path: Path, layer: str | None, dataset: str) -> str:
-    """The layer that is read: the one that is asked for, or the only one."""
-    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    if layer is None and len(layers) == 1:
-        return layers[0]
-    if layer is None or layer not in layers:
-        fault = "several layers" if layer is None and layers else "no layer" + (f" {layer!r}" if layer else "")
-        raise SampleError(f"{path} has {fault}; set datasets.{dataset}.layer to one of: {', '.join(layers) or 'none'}")
-    return layer
-
-
-def _check(path: Path, about: dict[str, Any], column: str, dataset: str) -> None:
-    """Raise SampleError for a layer without a reference system or without the column."""
-    if about["crs"] is None:
-        raise SampleError(
-            f"{path} does not say in which reference system its coordinates are (a Shapefile has it in a .prj); find "
-            f"out and say so: ogr2ogr -a_srs EPSG:... {path.with_name(f'{path.stem}_placed.gpkg')} {path}"
-        )
-    if column not in (fields := [str(field) for field in about["fields"]]):
-        raise SampleError(
-            f"{path} has no column {column!r}; set datasets.{dataset}.category to one of: {', '.join(fields) or 'none'}"
-        )
 
 
 def _name(value: Any, path: Path, column: str, place: Any) -> str:

@@ -120,7 +120,7 @@ class Instances(_Entry):
 
 
 def read_instances(path: Path, categories: bool = True) -> Instances:
-    """Read an instance file. categories: whether it must have some.
+    """Read an instance file. categories: whether it must have a list of them.
 
     Raises FileNotFoundError, or SampleError naming the file, the entry, its value and what is wrong with it.
     """
@@ -131,8 +131,10 @@ def read_instances(path: Path, categories: bool = True) -> Instances:
     except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise SampleError(f"{path} is not JSON ({error}); it is truncated or another file: fetch it again") from error
     lists: dict[str, list[Any]] = {}
-    for key in ("images", "annotations", *(("categories",) if categories else ())):
+    for key in ("images", "annotations", "categories"):
         entries = content.get(key) if isinstance(content, dict) else None
+        if key == "categories" and not categories and entries is None:
+            entries = []
         if not isinstance(entries, list):
             raise SampleError(
                 f"{path} has no list '{key}'; a COCO instance file has images, annotations and categories"
@@ -146,7 +148,7 @@ def read_instances(path: Path, categories: bool = True) -> Instances:
     return Instances.model_construct(
         images=images,
         annotations=_by_id(path, "annotations", Annotation, lists["annotations"]),
-        categories=_by_id(path, "categories", Category, lists.get("categories", [])),
+        categories=_by_id(path, "categories", Category, lists["categories"]),
     )
 
 

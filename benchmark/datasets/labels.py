@@ -16,8 +16,10 @@ from pydantic import BeforeValidator, Field
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images import read_labels
+from benchmark.data.images.labels import NO_LABEL
 
 logger = logging.getLogger(__name__)
+SHADELESS = "values that are no shade of grey (NaN, below 0, above 255: these whole numbers in classes can name)"
 BACKGROUND = 255  # in labels, where 0 is a colour or value that is not listed
 
 
@@ -127,5 +129,5 @@ class Met:
 
     def _shown(self, code: int) -> str:
         if self.values:
-            return str(code)
-        return f"#{code:06X}" if code >= 0 else "values above 255, which only whole numbers in classes can name"
+            return "NaN" if code == NO_LABEL else str(code)
+        return f"#{code:06X}" if code >= 0 else SHADELESS

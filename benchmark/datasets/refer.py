@@ -10,7 +10,8 @@ file's name and its category; what it says must agree with instances.json.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -30,11 +31,13 @@ from pydantic import (
 )
 
 from benchmark.data.errors import SampleError, brief
+from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Annotation, ImageEntry, Instances, instance_mask, read_instances
 from benchmark.datasets.plain_pickle import read_plain_pickle
 from benchmark.datasets.spec import Split
 from benchmark.datasets.triplets import MAX_NAME, PLAIN_NAME, Entry
 
+logger = logging.getLogger(__name__)
 MAX_ENTRIES = 500_000  # refs and sentences; RRSIS-D has 2 x 17,402. A pickle can mean one list a million times
 NOTHING = -1  # as the annotation of an expression of nothing in the image (gRefCOCO's convention)
 
@@ -103,7 +106,7 @@ def read_refs(path: Path) -> list[Ref]:
 
 
 def linked_refs(root: Path, layout: Layout, categories: bool = True) -> tuple[list[Linked], Instances]:
-    """Every ref with what instances.json has of it. categories: whether that file must have some.
+    """Every ref with what instances.json has of it. categories: whether that file must have a list of them.
 
     Raises FileNotFoundError, or SampleError where a file is at fault or the two do not say the same.
     """
@@ -140,14 +143,41 @@ def union(shapes: Sequence[Annotation], image: ImageEntry, path: Path) -> NDArra
     return mask
 
 
+def _names(instances: Instances, published: Sequence[str], path: Path) -> Mapping[int, str]:
+    """Category by id: as published, as the file lists them where nothing is published, or where it only has them in
+    another order, which is logged.
+
+    Raises SampleError for a list that contradicts the published one and names others, or not all that it uses.
+    """
+    listed = {number: category.name for number, category in instances.categories.items()}
+    if not published:
+        return listed
+    names = dict(enumerate(published))
+    other = {k: name for k, name in listed.items() if k in names and words(name) != words(names[k])}
+    if not other:
+        return {**listed, **names}
+    spelt = {words(name): name for name in published}
+    unknown = [name for name in listed.values() if words(name) not in spelt]
+    used = {annotation.category_id for annotation in instances.annotations.values()}
+    number = min(other)
+    said = f"{path} calls category {number} {other[number]!r}, published it is {names[number]!r}"
+    if unknown or not used <= listed.keys():
+        why = f"{unknown[0]!r} is none that is published" if unknown else f"lists no {min(used - listed.keys())}"
+        raise SampleError(
+            f"{said}, and {why}: which are meant? Take the list 'categories' out of the file if its numbers are the "
+            "published ones, else correct it"
+        )
+    logger.warning(f"{said}; the numbers are read as this file lists them")
+    return {number: spelt[words(name)] for number, name in listed.items()}
+
+
 def sentence_entries(root: Path, layout: Layout, categories: Sequence[str] = ()) -> list[Entry]:
     """A sample for each sentence, named by its sent_id.
 
-    categories: their names by id, counted from 0; (): instances.json has them.
+    categories: their published names by id, counted from 0; (): instances.json has them.
     """
     refs, instances = linked_refs(root, layout, categories=not categories)
-    listed = {number: category.name for number, category in instances.categories.items()}
-    names = dict(enumerate(categories)) if categories else listed
+    names = _names(instances, categories, root / layout.instances)
     found = []
     for ref, image, shapes in refs:
         where = f"{root / layout.refs}: ref {ref.ref_id}"

@@ -98,8 +98,8 @@ class DatasetConfig(BaseModel):
         """Where images stay that are not copied into the dataset; None where all are."""
         return None
 
-    def unmet(self) -> list[str]:
-        """What is seen to be missing before anything is read: "key: what and remedy", each."""
+    def unmet(self, dataset: str) -> list[str]:
+        """What is seen to be missing before anything is read: "key: what and remedy", each. dataset: its name."""
         return []
 
 

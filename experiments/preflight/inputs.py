@@ -68,7 +68,7 @@ def _find_dataset(params: Params, dataset: str, found: Needed) -> None:
     elif not folder.is_dir() or not any(folder.iterdir()):
         what = "is not there" if not folder.exists() else "is empty" if folder.is_dir() else "is not a folder"
         found.faults.append(f"{place} = {str(root)!r}: {folder.absolute()} {what}{steps}")
-    elif unmet := config.unmet():
+    elif unmet := config.unmet(dataset):
         found.faults += [f"{PARAMS}: datasets.{dataset}.{fault}" for fault in unmet]
     elif not folder.is_absolute() and not in_git(folder):
         found.notes.append(

@@ -120,7 +120,8 @@ def _tell(console: Console, scene: Scene, plan: Plan, notes: Sequence[str]) -> N
     if scene.stretch is not None and scene.stretch[0] == scene.stretch[1]:
         shown = f"nearly everywhere {scene.stretch[0]:g}: there is nothing to see"
     say(console, f"{scene.path} is read as a scene: {scene.width:,} x {scene.height:,} pixels {crs}")
-    say(console, f"bands {', '.join(map(str, scene.bands))}, {shown}")
+    bands = scene.choice or f"bands {', '.join(map(str, scene.bands))}"
+    say(console, f"{bands}, {shown}")
     shared = f"{plan.across.overlap} x {plan.down.overlap}"
     windows = "1 window" if len(plan) == 1 else f"{len(plan):,} windows that share {shared} pixels or more, each"
     say(console, f"{windows} of {plan.across.side} x {plan.down.side} pixels")

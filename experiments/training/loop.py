@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 
 import pandas as pd
 import torch
@@ -17,11 +18,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from benchmark.augmentation.augment import Augmentation
 from benchmark.data.loader import batches, count_batches
 from benchmark.data.samples import Dataset
-from benchmark.evaluator import evaluate
+from benchmark.evaluator import Share, evaluate
 from benchmark.metrics.collapse import Collapse, find_collapse
 from benchmark.metrics.iou import miou
 from benchmark.results.schema import Training
 from benchmark.results.store import NOT_COLLAPSED
+from experiments.ranks import Ranks
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig
 from experiments.training.history import History
@@ -51,6 +53,8 @@ def fit(
 ) -> TrainedRun:
     """Train `model` in place for all epochs; `workers` threads decode images ahead.
 
+    Every rank of a training calls it, and learns from its share of each batch; all of them return the same run.
+
     With a `keeper` it goes on where that was stopped before.
 
     Returns:
@@ -62,7 +66,7 @@ def fit(
     """
     settings, started = config.train, time.perf_counter()
     per_epoch = count_batches(dataset, "train", settings.batch_size, settings.step_of)
-    step, history = TrainStep(model, settings, per_epoch, accelerator), History()
+    step, history, ranks = TrainStep(model, settings, per_epoch, accelerator), History(), Ranks()
     if keeper is not None:
         keeper.restore(step, history)
 
@@ -79,15 +83,16 @@ def fit(
             for batch in batches(
                 dataset, "train", settings.batch_size, of=settings.step_of, shuffle=(config.seed, epoch),
                 expressions_per_image=settings.expressions_per_image, augment=augment, workers=workers,
-                skip=history.done,
+                only=slice(history.done, None), share=(ranks.rank, ranks.of),
             ):  # fmt: skip
                 lr, loss = step.lr, step.loss(batch)
                 history.step, history.done = history.step + 1, history.done + 1
-                history.recent.append(loss.item())
+                history.recent += ranks.total(loss.item())
                 if not math.isfinite(history.recent[-1]):
+                    at_fault = ranks.gather([] if math.isfinite(loss.item()) else batch.sample_ids)
                     raise FloatingPointError(
                         f"the loss is {history.recent[-1]} at step {history.step} (lr {lr:.3g}, samples "
-                        f"{', '.join(batch.sample_ids)}); lower train.lr or look at these samples"
+                        f"{', '.join(chain(*at_fault))}); lower train.lr or look at these samples"
                     )
                 step.update(loss)
                 said = f"{config.variant} epoch {epoch}/{settings.epochs} loss {history.recent[-1]:.3f}"
@@ -96,7 +101,7 @@ def fit(
                     history.note(epoch, sum(history.recent) / len(history.recent), lr)
                     history.recent.clear()
                 pause()
-            collapse = _validate(model, dataset, config, history, workers, pause)
+            collapse = _validate(model, dataset, config, history, workers, pause, ranks)
             said = f", collapsed: {collapse.title}" if collapse else ""
             console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}{said}")
             if collapse and not history.warned:
@@ -130,6 +135,7 @@ def _validate(
     history: History,
     workers: int,
     pause: Callable[[], None],
+    ranks: Ranks,
 ) -> Collapse | None:
     """Validation mIoU at the end of an epoch; keeps the weights if it is the best so far, or if the last is wanted.
 
@@ -144,6 +150,7 @@ def _validate(
         batch_images=config.train.batch_size,
         workers=workers,
         progress=lambda done, total: pause(),
+        share=Share(ranks.rank, ranks.of, ranks.gather),
     )
     value, collapse = miou(measured.lines), find_collapse(measured.lines, measured.masks)
     last = history.curve[-1] if history.curve else {"loss": None, "lr": None}

@@ -16,7 +16,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rich.console import Console
 
 from benchmark.data.files import remove, replacing, sha256
 from benchmark.output.terminal import say
+from experiments.ranks import Ranks
 from experiments.runs import differences
 from experiments.stopping import Stop, Stopped
 from experiments.training.history import History
@@ -46,24 +48,36 @@ class Keeper:
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], minutes: float, stop: Stop, console: Console) -> None:
-        self._folder, self._about, self._stop, self._console = folder, about, stop, console
+        self._folder, self._about, self._stop, self._console, self._ranks = folder, about, stop, console, Ranks()
         self._pause = 60 * minutes
         self._started = self._kept = time.monotonic()
 
     def restore(self, step: TrainStep, history: History) -> None:
-        """Take the newest whole state, if there is one, into both."""
+        """Take the newest whole state, if there is one, into both.
+
+        Raises:
+            CheckpointError: it is as it was written and cannot be used all the same.
+        """
         for other in others(self._folder, self._about):
             self._say(f"note: {other}")
-        for part in self._folder.glob(".*.part*"):
-            remove(part)
-        for folder in self._states()[::-1]:
+        if self._ranks.first:
+            for part in self._folder.glob(".*.part*"):
+                remove(part)
+        for folder in self._ranks.gather(self._states()[::-1])[0]:
+            found, fault = None, ""
             try:
                 found = read_state(folder)
+            except CheckpointError as error:
+                fault = str(error)
+            faults = [other for other in self._ranks.gather(fault) if other]
+            if found is None or faults:
+                self._say(f"warning: the state in {folder} is damaged and not used: {faults[0]}")
+                continue
+            try:
                 step.load(folder)
                 best = load_tensors(folder / BEST, "") if (folder / BEST).is_file() else {}
-            except CheckpointError as error:
-                self._say(f"warning: the state in {folder} is damaged and not used: {error}")
-                continue
+            except CheckpointError as error:  # too late for an older one: half of this may be loaded
+                raise CheckpointError(f"{folder}: {error}; delete it and run the same command") from error
             for name, value in found["history"].items():
                 setattr(history, name, value)
             history.best_state = best
@@ -80,14 +94,16 @@ class Keeper:
             Stopped: the training was told to end; its state is kept.
             CheckpointError: the state cannot be written; the ones before are as they were.
         """
-        asked = self._stop.asked
-        if not asked and time.monotonic() - self._kept < self._pause:
+        due = self._ranks.first and time.monotonic() - self._kept >= self._pause
+        asked, due = (bool(ranks) for ranks in self._ranks.total(bool(self._stop.asked), due))
+        if not asked and not due:
             return
         folder = self._folder / f"step_{history.step}"
         self._write(folder, step, history)
         self._kept = time.monotonic()
-        for old in self._states()[:-KEPT]:
-            remove(old)
+        if self._ranks.first:
+            for old in self._states()[:-KEPT]:
+                remove(old)
         if asked:
             raise Stopped(f"step {history.step:,} is kept in {folder}; the same command goes on")
 
@@ -96,9 +112,11 @@ class Keeper:
         said = {field.name: getattr(history, field.name) for field in dataclasses.fields(history)}
         best = said.pop("best_state")
         try:
-            with replacing(folder) as part:
-                part.mkdir()
+            with self._one_folder(folder) as part:
                 step.save(part)
+                self._ranks.gather(None)  # what all of them wrote is there
+                if not self._ranks.first:
+                    return
                 if best:
                     save_tensors(part / BEST, best)
                 content = {
@@ -114,6 +132,16 @@ class Keeper:
                 f"{folder}: the state of step {history.step:,} cannot be written ({error}); {last}. Make room "
                 "there, or let it be written, and run the same command"
             ) from error
+
+    @contextmanager
+    def _one_folder(self, folder: Path) -> Iterator[Path]:
+        """Where all ranks write what becomes `folder`."""
+        if not self._ranks.first:
+            yield self._ranks.gather(folder)[0]
+            return
+        with replacing(folder) as part:
+            part.mkdir()
+            yield self._ranks.gather(part)[0]
 
     def _states(self) -> list[Path]:
         """By step."""

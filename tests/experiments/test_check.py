@@ -138,6 +138,23 @@ def test_all_faults_come_at_once_each_with_its_remedy(
         assert fault in said
 
 
+def test_faults_of_a_dataset_are_named_beside_those_of_the_rest(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(
+        capsys,
+        ("datasets: [synthetic]", "datasets: [synthetic, dubai]"),
+        ("root: ../shared/data/dubai_aerial", "root: raw/dubai"),
+        ("seeds: [0]", "seeds: [0.5]"),
+        ("per_image: 5", "per_imag: 5"),
+    )
+    for fault in ("run.seeds.0 = 0.5", "raw/dubai is not there", "per_imag: unknown key"):
+        assert said.count(fault) == 1
+    both = refused(capsys, ("datasets: [synthetic]", "datasets: [synthetic, fields]"), ("seeds: [0]", "seeds: [0.5]"))
+    assert both.count("unknown name 'fields'") == 1
+    refused(capsys, ("datasets: [synthetic]", "datasets: 3"), ("seeds: [0]", "seeds: [0.5]"))
+
+
 def test_a_model_without_foundation_weights_is_named_before_anything_runs(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,7 +89,7 @@ def test_nohup_is_obeyed() -> None:
 def test_a_stage_stops_when_its_dvc_is_killed_and_no_other_process_when_its_shell_is() -> None:
     with child("sh", "-c", DVC_STAGE="train") as (shell, _):
         shell.kill()
-        assert "stopped by the end of dvc: kept" in said(shell)
+        assert "stopped by the end of what started it: kept" in said(shell)
     with child("sh", "-c") as (shell, number):
         shell.kill()
         shell.wait()

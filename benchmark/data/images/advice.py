@@ -44,6 +44,11 @@ def gdal(path: Path, *options: str) -> str:
     return command("gdal_translate", *options, str(path), _beside(path, ".tif"))
 
 
+def gdal_part(part: str, path: Path) -> str:
+    """A gdal_translate command that writes a part of the file, as GDAL names it, to a TIFF beside it."""
+    return command("gdal_translate", part, _beside(path, ".tif"))
+
+
 def magick(path: Path, *options: str) -> str:
     """An ImageMagick command that writes a PNG beside the file."""
     return command("magick", str(path), *options, _beside(path, ".png"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -23,6 +25,21 @@ BROKEN = (  # what decoders raise for broken files; imagecodecs' own errors are 
     *(TypeError, ZeroDivisionError),  # tifffile, which computes with tags whatever they hold
 )
 SIDE_BYTES = 1 << 20  # of a description beside an image
+_read: ContextVar[Path | None] = ContextVar("_read", default=None)  # the file that is being read
+
+
+class _WithName(logging.Filter):
+    """Puts the file's name before what tifffile has to say of it, which has none. What it says of the no-data value
+    is left out: it asks whether the bands can have it, and tiff_files.py does so itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path, said = _read.get(), record.getMessage()
+        if path is not None:
+            record.msg, record.args = f"{path}: {said}", None
+        return path is None or "parsing GDAL_NODATA" not in said
+
+
+logging.getLogger("tifffile").addFilter(_WithName())
 
 
 def read_raster(path: Path, what: str = "image") -> Raster:
@@ -70,6 +87,7 @@ def _clear_errors(path: Path, what: str) -> Iterator[None]:
         raise FileNotFoundError(f"{what} {path} is a folder; give a file")
     if not os.path.isfile(path):  # False, where Path.is_file() fails for a name of 300 letters
         raise FileNotFoundError(f"{what} {path} does not exist")
+    token = _read.set(path)
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -86,3 +104,5 @@ def _clear_errors(path: Path, what: str) -> Iterator[None]:
         raise SampleError(
             f"{what} {path} cannot be read to its end ({error}); it is truncated or no image: fetch it again"
         ) from error
+    finally:
+        _read.reset(token)

@@ -15,6 +15,7 @@ from benchmark.data.images.masks import read_object
 from benchmark.data.images.raster import AS_STORED
 
 NO_COLOUR = -1
+NO_LABEL = np.iinfo(np.int64).min  # of what is no finite number
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +67,14 @@ def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
-    """Labels in floating point as whole numbers; what is not finite is no label, -1."""
+    """Labels in floating point as whole numbers; what is not finite is NO_LABEL."""
     if values.dtype.kind in "bui":
         return values.astype(np.uint8) if values.dtype == np.bool_ else values
     if values.dtype.kind == "f":
         finite = np.isfinite(values)
         found = np.where(finite, values, -1)
         if (np.abs(found) < 2**53).all() and (found == np.floor(found)).all():
-            return found.astype(np.int64)
+            return np.where(finite, found.astype(np.int64), NO_LABEL)
     raise SampleError(
         f"mask {path} has values of type {values.dtype} that are no whole numbers; labels are: give each class a whole "
         "number and save it as integers"

@@ -6,6 +6,7 @@ An alpha channel says nothing about the object; a palette is looked up; an orien
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ def read_mask(path: Path) -> tuple[NDArray[np.bool_], int]:
     """(H, W) bool of a mask file, and how many different values the file has (2: clean).
 
     The object is what lies above half of the file's largest value: 0/1, 0/255 and 0/128 with or without softened
-    borders read alike, at any depth; nothing but 0 is an empty mask. Values that the file declares to be no data are 0.
-    Raises as read_image().
+    borders read alike, at any depth; nothing but 0 is an empty mask. Values that the file declares to be no data, and
+    NaN beside an object, are 0. Raises as read_image(), and SampleError for values of which none is above 0 where some
+    are below it or no number.
     """
     raster = read_object(path)
     bands = raster.palette[raster.values[..., 0]] if raster.palette is not None else raster.values
@@ -29,7 +31,7 @@ def read_mask(path: Path) -> tuple[NDArray[np.bool_], int]:
         bands = bands[..., :-1]  # an alpha channel that is not called so
     if raster.valid is not None and raster.palette is None:
         bands = np.where(raster.valid[..., : bands.shape[2]], bands, bands.dtype.type(0))
-    values = bands.max(axis=-1)
+    values = _numbers(bands.max(axis=-1), path)
     seen = raster.known is None or bool(raster.known.all()) or raster.valid is not None
     if not seen and values.min() == values.max():
         raise SampleError(
@@ -39,6 +41,20 @@ def read_mask(path: Path) -> tuple[NDArray[np.bool_], int]:
     if values.dtype == np.bool_:
         return values, len(np.unique(values))
     return values > values.max() / 2, len(np.unique(values))
+
+
+def _numbers(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """A mask's values, 0 for NaN. Raises SampleError for those that could mean no object or any."""
+    odd = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+    numbers = np.where(np.isnan(values), values.dtype.type(0), values) if odd.any() else values
+    if np.isinf(numbers).any() or (numbers.max() <= 0 and (odd.any() or numbers.min() < 0)):
+        found = np.unique(values)  # NaN last, once
+        named = ", ".join(f"{value:g}" for value in found[:5].tolist()) + " ..." * (found.size > 5)
+        raise SampleError(
+            f"mask {path} has the values {named}: which is the object? What lies above half of the largest value is "
+            "read as the object, and 0 as what is not: save it as 0 and 255"
+        )
+    return numbers
 
 
 def read_exact_mask(path: Path) -> NDArray[np.bool_]:

@@ -27,7 +27,8 @@ class Raster:
     0 to 15 here. known: (H, W), False where the file says that there is no data; None where it says nothing. valid:
     (H, W, bands), False where a band's value is the file's no-data value, None without one. palette: (n, 3) uint8
     colours that the values of the one band stand for. order: of the bands, which are red, green and blue, where the
-    file says so. orientation: the tag's value, 1 for none. white_is_zero: whether 0 is white, not black.
+    file says so. orientation: the tag's value, 1 for none. white_is_zero: whether 0 is white, not black. choice: what
+    there is to say of the bands that are shown (bands.py).
     """
 
     values: NDArray[Any]
@@ -38,6 +39,7 @@ class Raster:
     order: tuple[int, int, int] | None = None
     orientation: int = AS_STORED
     white_is_zero: bool = False
+    choice: str | None = None
 
     @property
     def shown(self) -> tuple[int, ...]:

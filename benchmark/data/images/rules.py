@@ -6,7 +6,7 @@
   for all three bands so that colours keep their proportions, from the 1st to the 99th percentile of the image's own
   values. An image's pixels never depend on another image.
 * Grey is repeated, a palette looked up, alpha never blended. Of more bands those count that the file calls red, green
-  and blue, else the first three; of two the first.
+  and blue (bands.py), else the first three; of two the first.
 * Pixels without data are 0 and take no part in a stretch: what an alpha band, a mask page, a no-data value or absent
   tiles say. Neither do pixels that are 0 in all shown bands, which are often meant so.
 
@@ -34,11 +34,13 @@ Stretch = tuple[float, float]  # the values that become 0 and 255
 
 class Picture(NamedTuple):
     """pixels: (H, W, 3) RGB. known: (H, W), False where there is no data and pixels are 0; None where all is known.
-    orientation: the tag that was applied, 1 where there was nothing to turn."""
+    orientation: the tag that was applied, 1 where there was nothing to turn. choice: what there is to say of the bands
+    that were taken; None where the file has no others, and in this order."""
 
     pixels: NDArray[np.uint8]
     known: NDArray[np.bool_] | None
     orientation: int
+    choice: str | None = None
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -64,8 +66,8 @@ def to_picture(raster: Raster, path: Path, stretch: Stretch | None = None) -> Pi
     known = _known(raster)
     pixels = _colours(raster, known, path, stretch)
     if known is None or known.all():
-        return Picture(np.ascontiguousarray(pixels), None, raster.orientation)
-    return Picture(np.where(known[..., None], pixels, np.uint8(0)), known, raster.orientation)
+        return Picture(np.ascontiguousarray(pixels), None, raster.orientation, raster.choice)
+    return Picture(np.where(known[..., None], pixels, np.uint8(0)), known, raster.orientation, raster.choice)
 
 
 def stretch_of(raster: Raster, path: Path) -> Stretch | None:

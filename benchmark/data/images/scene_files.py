@@ -25,19 +25,20 @@ from rasterio.windows import Window
 
 from benchmark.data.errors import SampleError
 from benchmark.data.images.advice import gdal
+from benchmark.data.images.bands import bands_of, choice
 from benchmark.data.images.decoding import tiff_facts
 from benchmark.data.images.raster import AS_STORED, Raster, differing
 from benchmark.data.images.rules import Picture, Stretch, stretch_of, to_picture
 
 MEASURED = 2048  # pixels a side, at most, that a stretch is measured on
 CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
-COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 class Scene:
     """An open scene.
 
-    bands: those that are shown, one or three, counted from 1. stretch: the values that become 0 and 255; None where
+    bands: those that are shown, one or three, counted from 1. choice: what there is to say of them where nobody asked
+    for them (bands.py). stretch: the values that become 0 and 255; None where
     they are shown as they are. file: rasterio's, with its crs and transform.
     """
 
@@ -45,9 +46,8 @@ class Scene:
         self.path = path
         self.file = file
         self.height, self.width = int(file.height), int(file.width)
-        self.bands = _shown(path, file, bands)
+        self.bands, self._alphas, self.choice = _shown(path, file, bands)
         roles = file.colorinterp
-        self._alphas = [band for band in range(1, file.count + 1) if roles[band - 1] == ColorInterp.alpha]
         flags = file.mask_flag_enums[0]
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         self._bits = int(file.tags(self.bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 0))
@@ -148,6 +148,11 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> Iterator[Scene
         except RasterioError as error:
             raise SampleError(f"scene {path} cannot be read ({error}); fetch it again, or {_cog(path)}") from error
         with file:
+            if (file.width, file.height) != (facts.width, facts.height):
+                raise SampleError(
+                    f"scene {path} begins with a smaller copy of {file.width} x {file.height} pixels, which GIS take "
+                    f"for it; keep the picture of {facts.width} x {facts.height}; {facts.alone}"
+                )
             if file.transform.is_identity and file.gcps[0]:
                 raise SampleError(
                     f"scene {path} is placed by control points, not by a grid: gdalwarp {path} "
@@ -165,22 +170,24 @@ def _cog(path: Path) -> str:
     return gdal(path, "-of", "COG")
 
 
-def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> list[int]:
-    """The bands that are shown, counted from 1."""
+def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> tuple[list[int], list[int], str | None]:
+    """The bands that are shown and those that are alpha, counted from 1, and what there is to say of the first."""
+    order, alphas = bands_of([role.name for role in file.colorinterp], [text or "" for text in file.descriptions])
+    alphas = [band + 1 for band in alphas]
     if bands is not None:
         if len(bands) not in (1, 3) or not all(1 <= band <= file.count for band in bands):
             raise SampleError(
                 f"bands {','.join(map(str, bands))}: scene {path} has bands 1 to {file.count}; give three of them, "
                 "red, green and blue, or one"
             )
-        return list(bands)
-    roles = list(file.colorinterp)
-    plain = [band for band, role in enumerate(roles, start=1) if role != ColorInterp.alpha]
+        return list(bands), alphas, None
+    plain = [band for band in range(1, file.count + 1) if band not in alphas]
     if not plain:
         raise SampleError(f"scene {path} has an alpha band and no colours; {gdal(path, '-b', '1')}")
-    if all(roles.count(colour) == 1 for colour in COLOURS):
-        return [roles.index(colour) + 1 for colour in COLOURS]
-    return plain[:3] if len(plain) >= 3 else plain[:1]
+    shown = plain[:3] if len(plain) >= 3 else plain[:1]
+    if order is not None:
+        shown = [band + 1 for band in order]
+    return shown, alphas, choice(shown, len(plain), order is not None)
 
 
 def _palette(file: Any) -> NDArray[np.uint8]:

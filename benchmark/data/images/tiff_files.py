@@ -7,6 +7,7 @@ file; these together. Nothing of a file is decoded that declares more than it ma
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -17,8 +18,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from benchmark.data.errors import SampleError
-from benchmark.data.images.advice import gdal, magick
+from benchmark.data.errors import SampleError, brief
+from benchmark.data.images.advice import gdal, gdal_part, magick
+from benchmark.data.images.bands import RGB, bands_of, choice
 from benchmark.data.images.raster import AS_STORED, MAX_BYTES, Raster, check_orientation, check_size, differing, turn
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # little and big endian, classic and BigTIFF
@@ -29,9 +31,10 @@ REDUCED, MASK = 1, 4  # bits of NewSubfileType
 OLD_SUBFILE, OLD_REDUCED = 255, 2  # SubfileType, before TIFF 6
 ORIENTATION, GDAL_METADATA, GDAL_NODATA = 274, 42112, 42113
 GEOREFERENCE = (33550, 33922, 34264)  # ModelPixelScale, ModelTiepoint, ModelTransformation
+NAN = re.compile(r"[+-]?1\.#(IND|QNAN|SNAN|NAN)0*", re.IGNORECASE)  # as older programs of Windows write it
 PAGES = 64  # looked at for the picture and its mask
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
-_ROLE = re.compile(r'<Item\s[^>]*sample="(\d+)"[^>]*role="colorinterp"[^>]*>\s*(\w+)\s*<')
+_ITEM = re.compile(r'<Item\s[^>]*sample="(\d+)"[^>]*role="(colorinterp|description)"[^>]*>([^<]*)<')
 
 
 def is_tiff(path: Path) -> bool:
@@ -42,24 +45,27 @@ def is_tiff(path: Path) -> bool:
 
 class TiffFacts(NamedTuple):
     """What a TIFF says of its picture. georeferenced: whether it says where on the map it is. orientation: its tag.
-    kind: of its colours, None where these are grey or RGB without a profile."""
+    kind: of its colours, None where these are grey or RGB without a profile. alone: the command that keeps nothing but
+    this picture."""
 
     width: int
     height: int
     georeferenced: bool
     orientation: int
     kind: str | None
+    alone: str
 
 
 def read_facts(path: Path) -> TiffFacts:
     """What a TIFF says of its picture, none of which is decoded. Raises SampleError, and what tifffile raises."""
     with tifffile.TiffFile(path) as tiff:
-        page, _ = _pages(tiff)
+        page, _ = _pages(tiff, path)
+        _nodata(page, path)
         tag = page.tags.get(ORIENTATION)
         orientation = check_orientation(path, None if tag is None else int(tag.value))
         placed = any(tag in page.tags for tag in GEOREFERENCE)
         kind = None if page.photometric in COLOURS else _name(page.photometric)
-        return TiffFacts(page.imagewidth, page.imagelength, placed, orientation, kind)
+        return TiffFacts(page.imagewidth, page.imagelength, placed, orientation, kind, _alone(page, path))
 
 
 def read_tiff(path: Path) -> Raster:
@@ -70,13 +76,12 @@ def read_tiff(path: Path) -> Raster:
     """
     size = path.stat().st_size
     with tifffile.TiffFile(path) as tiff:
-        page, mask = _pages(tiff)
+        page, mask = _pages(tiff, path)
         _check(page, path, size)
         orientation = _orientation(page, path)
         values = _bands(page, path)
         present = _present(page, path)
-        roles = _roles(page)
-        alphas = [band for band in range(values.shape[2]) if roles.get(band) == "alpha"]
+        order, alphas = bands_of(*_said(page, values.shape[2]))
         masks: list[NDArray[np.bool_]] = [values[..., band] > 0 for band in alphas]
         if mask is not None:
             _check(mask, path, size)
@@ -89,11 +94,13 @@ def read_tiff(path: Path) -> Raster:
             values=values[..., kept] if alphas else values,
             bits=page.bitspersample,
             palette=palette,
-            order=_order([roles.get(band, "") for band in kept]),
+            order=None if order in (None, tuple(kept[:3])) else _places(kept, order),
             white_is_zero=page.photometric == _P.MINISWHITE,
         )
-        valid = _valid(page, raster.values)
+        nodata = _nodata(page, path)
+        valid = None if nodata is None else differing(raster.values, nodata)
         shown = list(raster.shown)
+        said = choice([kept[band] + 1 for band in shown], len(kept), order is not None)
         if present is not None:
             masks.append(_any(present[..., [kept[band] for band in shown]]))
         if valid is not None:
@@ -108,7 +115,14 @@ def read_tiff(path: Path) -> Raster:
         order=raster.order,
         orientation=orientation,
         white_is_zero=raster.white_is_zero,
+        choice=said,
     )
+
+
+def _places(kept: list[int], order: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Where bands are among those that are kept."""
+    red, green, blue = (kept.index(band) for band in order)
+    return red, green, blue
 
 
 def _any(bands: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -116,9 +130,13 @@ def _any(bands: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(bands.any(axis=-1))
 
 
-def _pages(tiff: tifffile.TiffFile) -> tuple[Any, Any | None]:
-    """The picture's page, and its mask's if it has one."""
-    picture = None
+def _pages(tiff: tifffile.TiffFile, path: Path) -> tuple[Any, Any | None]:
+    """The picture's page, and its mask's if it has one.
+
+    Raises SampleError where a larger picture follows that the file does not call another one: the first may be a
+    thumbnail, and nothing says so.
+    """
+    picture, mask, last = None, None, False
     pages: Iterator[Any] = islice(tiff.pages, PAGES)
     for page in pages:
         kind, old = int(page.subfiletype or 0), page.tags.get(OLD_SUBFILE)
@@ -126,11 +144,30 @@ def _pages(tiff: tifffile.TiffFile) -> tuple[Any, Any | None]:
             continue
         if picture is None:
             picture = None if kind & MASK else page
-        elif kind & MASK and (page.imagewidth, page.imagelength) == (picture.imagewidth, picture.imagelength):
-            return picture, page
-        else:
-            break
-    return (tiff.pages.first if picture is None else picture), None
+        elif not kind & MASK:
+            _check_first(picture, page, path)
+            last = True
+        elif (page.imagewidth, page.imagelength) == (picture.imagewidth, picture.imagelength) and not last:
+            mask, last = page, True
+    picture = tiff.pages.first if picture is None else picture
+    for page in picture.pages or ():  # SubIFDs
+        _check_first(picture, page, path)
+    return picture, mask
+
+
+def _check_first(picture: Any, page: Any, path: Path) -> None:
+    """Raise SampleError for a page that is larger than the picture."""
+    if page.imagewidth * page.imagelength > picture.imagewidth * picture.imagelength:
+        raise SampleError(
+            f"image {path} has several pictures, the first of {picture.imagewidth} x {picture.imagelength} pixels and "
+            f"one of {page.imagewidth} x {page.imagelength}: is the first a thumbnail? Keep the one that is meant; "
+            f"{_alone(page, path)}"
+        )
+
+
+def _alone(page: Any, path: Path) -> str:
+    """What keeps one page of a file."""
+    return gdal_part(f"GTIFF_DIR:off:{page.offset}:{path}", path)
 
 
 def _check(page: Any, path: Path, size: int) -> None:
@@ -201,32 +238,38 @@ def _palette(page: Any) -> NDArray[np.uint8] | None:
     return (entries >> 8 if entries.max() > 255 else entries).astype(np.uint8)
 
 
-def _roles(page: Any) -> dict[int, str]:
-    """What the file says of its bands: "alpha", and what GDAL's metadata call "red", "green", "blue" and others."""
+def _said(page: Any, count: int) -> tuple[list[str], list[str]]:
+    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's tags and GDAL's metadata."""
+    roles, descriptions = [""] * count, [""] * count
+    if page.photometric == _P.RGB and count >= len(RGB):
+        roles[: len(RGB)] = RGB
     first = page.samplesperpixel - len(page.extrasamples)
-    roles = {first + k: "alpha" for k, extra in enumerate(page.extrasamples) if extra in ALPHA}
+    for band, extra in enumerate(page.extrasamples, start=first):
+        if extra in ALPHA and band < count:
+            roles[band] = "alpha"
     tag = page.tags.get(GDAL_METADATA)
-    if tag is not None:
-        roles |= {int(band): word.lower() for band, word in _ROLE.findall(str(tag.value))}
-    return roles
+    for band, role, words in _ITEM.findall(str(tag.value)) if tag is not None else ():
+        if int(band) < count:
+            (roles if role == "colorinterp" else descriptions)[int(band)] = words.strip().lower()
+    return roles, descriptions
 
 
-def _order(roles: list[str]) -> tuple[int, int, int] | None:
-    """Which bands are red, green and blue, where each is said of exactly one."""
-    if any(roles.count(colour) != 1 for colour in ("red", "green", "blue")):
-        return None
-    return roles.index("red"), roles.index("green"), roles.index("blue")
+def _nodata(page: Any, path: Path) -> float | None:
+    """The no-data value that a file declares for all its bands, which none of them may be able to have; None for none.
 
-
-def _valid(page: Any, values: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """(H, W, bands): where a band has not the no-data value that the file declares; None where it declares none that
-    its values could have."""
+    Raises SampleError for one that is no number: GDAL would take what it begins with, or 0.
+    """
     tag = page.tags.get(GDAL_NODATA)
-    try:
-        nodata = float(str(tag.value).strip("\0 ")) if tag is not None else None
-    except ValueError:
+    text = str(tag.value).strip("\0 ") if tag is not None else ""
+    if not text:
         return None
-    return None if nodata is None else differing(values, nodata)
+    try:
+        return math.nan if NAN.fullmatch(text) else float(text)
+    except ValueError as error:
+        raise SampleError(
+            f"image {path} has the no-data value {brief(text)!r}, which is no number; set it right, or take it off: "
+            f"gdal_edit.py -unsetnodata {path}"
+        ) from error
 
 
 def _present(page: Any, path: Path) -> NDArray[np.bool_] | None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmark.data.files import replacing, sha256, write_all
+from benchmark.data.files import held, remove_leftovers, replacing, sha256, write_all
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -29,6 +32,23 @@ def test_several_files_are_written_together_or_not_at_all(tmp_path: Path) -> Non
     with pytest.raises(TypeError):
         write_all({tmp_path / "a": b"2", tmp_path / "b": "no bytes"})  # type: ignore[dict-item]
     assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())] == [("a", b"1"), ("b", b"1")]
+
+
+def test_what_killed_processes_left_goes_and_what_running_ones_write_stays(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    place = tmp_path / "port[1]"
+    left = [tmp_path / f".port[1].{kind}-{gone.pid}" for kind in ("part", "part-old")]
+    others = [tmp_path / f".port[1].part-{number}" for number in (os.getpid(), 1, "half")]
+    others += [tmp_path / f".port1.part-{gone.pid}", place]
+    for folder in (*left, *others):
+        fill(folder, "folder", "written")
+    assert remove_leftovers(place) == left
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+    fill(left[0], "folder", "written")
+    with held(left[0]):  # a process that is not seen here, in another container
+        assert remove_leftovers(place) == []
+    assert remove_leftovers(place) == left[:1]
 
 
 def test_sha256_is_of_the_file_s_bytes(tmp_path: Path) -> None:

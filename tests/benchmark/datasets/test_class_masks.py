@@ -270,7 +270,7 @@ def test_labels_above_255_are_told_by_whole_numbers(tmp_path: Path, caplog: pyte
     assert set(load_dataset(tmp_path / "numbers").samples["category"]) == {"house", "field", "pond"}
     with pytest.raises(SampleError, match="no samples for split"):
         build(tmp_path / "colours", config(root, **GREYS))
-    assert "values above 255, which only whole numbers in classes can name (3,600)" in caplog.text
+    assert "(NaN, below 0, above 255: these whole numbers in classes can name) (3,600)" in caplog.text
 
 
 def test_masks_that_are_no_labels_are_refused(tmp_path: Path, subtests: pytest.Subtests) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from pydantic import ValidationError
 
@@ -84,6 +85,18 @@ def box(x: int, y: int, category: int = 1, side: int = 12, **more: Any) -> dict[
 def texts(root: Path, folder: Path, **changes: Any) -> list[str]:
     build(folder, config(root, **changes))
     return load_dataset(folder, root).split("train")["expression"].tolist()
+
+
+def test_which_bands_were_taken_is_said_where_there_are_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2)])
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 5)).astype(np.uint8)
+    for name in ("train", "val"):
+        tifffile.imwrite(root / "images" / f"{name}.png", pixels, photometric="minisblack", planarconfig="contig")
+    with caplog.at_level(logging.INFO, "benchmark.datasets"):
+        build(tmp_path / "mine", config(root))
+    assert "mine: of 2 images are taken: bands 1, 2, 3 of 5, by their place: the file names none" in caplog.text
 
 
 def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:

@@ -71,10 +71,17 @@ def test_an_object_that_is_annotated_twice_is_read_once(tmp_path: Path, caplog: 
     drawn = [box(4, 4), box(40, 40), box(4, 40, 2)]
     once = texts(make(tmp_path / "a", drawn), tmp_path / "one" / "mine")
     assert once
-    again = make(tmp_path / "b", [*drawn, box(4, 4)])
-    with caplog.at_level(logging.INFO, "benchmark.datasets"):
-        assert texts(again, tmp_path / "two" / "mine") == once
-    assert "1 of 4 annotations are there before with the same image, category and mask (3 as 0); each is read once" in (
+    near = box(4, 4)
+    near["segmentation"] = [[number + 1e-6 for number in polygon] for polygon in near["segmentation"]]
+    for name, other in {"exact": box(4, 4), "a hair apart": near}.items():
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "benchmark.datasets"):
+            assert texts(make(tmp_path / name, [*drawn, other]), tmp_path / "two" / name / "mine") == once
+        assert (
+            "1 of 4 annotations have the same pixels as an earlier one of the same category (3 as 0); each is read once"
+        ) in caplog.text
+    texts(make(tmp_path / "beside", [*drawn, box(5, 4), box(40, 40, 2)]), tmp_path / "three" / "mine")
+    assert "1 of 5 annotations have nearly the pixels of another of the same category (3 as 0); if they are" in (
         caplog.text
     )
 

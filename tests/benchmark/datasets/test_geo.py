@@ -240,16 +240,42 @@ def test_what_is_drawn_twice_is_read_once(tmp_path: Path, caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING, "benchmark.datasets"):
         twice, _ = made(tmp_path, tmp_path / "b" / "data")
     assert (
-        "objects.gpkg: 40 of 81 polygons are there before with the same category, the first is feature 41"
-        in caplog.text
-    )
-    assert "objects_again.gpkg: 10 of 10 polygons are there before" in caplog.text
+        "50 of 91 polygons have the same pixels as an earlier one of the same category (objects.gpkg 41 as "
+        "objects.gpkg 1, "
+    ) in caplog.text
     of = [
         {(row["image"], row["mask"]) for row in one.samples.to_dict("records") if row["category"] == "ship"}
         for one in (once, twice)
     ]
     assert of[0] == of[1]
     assert of[0]
+
+
+def test_what_is_drawn_twice_a_hair_apart_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lay(tmp_path / "scene.tif")
+    drawn = objects()
+    drawn.to_file(tmp_path / "objects.gpkg")
+    once, _ = made(tmp_path, tmp_path / "a" / "data")
+    moved = drawn.set_geometry(drawn.geometry.translate(1e-7, -1e-7))
+    other = moved[:1].assign(what="boat")  # another name of the same place is another object
+    pd.concat([moved, other]).to_file(tmp_path / "objects_again.gpkg")
+    with caplog.at_level(logging.WARNING, "benchmark.datasets"):
+        twice, _ = made(tmp_path, tmp_path / "b" / "data")
+    assert (
+        "40 of 81 polygons have the same pixels as an earlier one of the same category (objects_again.gpkg 1 as "
+        "objects.gpkg 1, " in caplog.text
+    )
+    of = [
+        {(row["image"], row["mask"]) for row in one.samples.to_dict("records") if row["category"] == "ship"}
+        for one in (once, twice)
+    ]
+    assert of[0] == of[1]
+    assert of[0]
+    caplog.clear()
+    drawn.set_geometry(drawn.geometry.translate(PIXEL, 0))[:9].to_file(tmp_path / "objects_again.gpkg")
+    made(tmp_path, tmp_path / "c" / "data")
+    assert "have the same pixels" not in caplog.text
+    assert "4 of 49 polygons have nearly the pixels of another of the same category" in caplog.text
 
 
 def test_polygons_where_a_scene_has_no_data_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -291,12 +317,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "no such column": (
         renamed,
         {"category": "kind"},
-        r"objects\.gpkg has no column 'kind'; .*category to one of: what",
+        r"objects\.gpkg: no column 'kind', .*category to one of: what",
     ),
     "numbers": (
         lambda root: renamed(root, what=1),
         {},
-        r"objects\.gpkg: column 'what' has 1 in feature 1, and sentences",
+        r"objects\.gpkg: column 'what' has values of type int\d+, and sentences need words; .* one of: none",
     ),
     "no words": (lambda root: renamed(root, what=None), {}, r"objects\.gpkg: 40 of 40 polygons have no word in"),
     "an empty layer": (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from benchmark.data.rle import mask_bbox
@@ -57,6 +59,28 @@ def test_an_excluded_sample_is_left_out_and_an_unknown_one_refused(fakes: dict[s
     assert set(all_of_it["sample_id"]) - set(rest["sample_id"]) == {"1"}
     with pytest.raises(SampleError, match=r"datasets\.rrsisd\.exclude names \['999'\]"):
         build("rrsisd", fakes["rrsisd"], tmp_path / "c", exclude={999: "no such sample"})
+
+
+def listed(names: Sequence[str], first: int = 0) -> list[dict[str, Any]]:
+    return [{"id": k, "name": name, "supercategory": "object"} for k, name in enumerate(names, first)]
+
+
+def test_a_list_of_categories_in_another_order_is_used_and_the_published_one_changes_nothing(
+    fakes: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, built: dict[str, Dataset]
+) -> None:
+    before = built["rrsisd"].samples
+    roots = [shutil.copytree(fakes["rrsisd"], tmp_path / name / "rrsisd") for name in ("a", "b", "c", "d")]
+    spelt = [name.lower().replace("-", " ") for name in rrsisd.CATEGORIES]
+    for root, names in zip(roots, (rrsisd.CATEGORIES, spelt, [*rrsisd.CATEGORIES, "solar panel"]), strict=False):
+        edit_instances(root, lambda c, names=names: c.update(categories=listed(names)))
+        pd.testing.assert_frame_equal(build("rrsisd", root, root / "data").samples, before)
+    assert not caplog.records
+    order = list(reversed(spelt))
+    edit_instances(roots[-1], lambda c: c.update(categories=listed(order)))
+    found = build("rrsisd", roots[-1], roots[-1] / "data").samples
+    assert "calls category 0 'windmill', published it is 'Expressway-Service-area'" in caplog.text
+    turned = dict(zip(rrsisd.CATEGORIES, reversed(rrsisd.CATEGORIES), strict=True))
+    assert found["category"].tolist() == before["category"].map(turned).tolist()
 
 
 def edit_refs_at(path: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
@@ -135,6 +159,21 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "rrsisd",
         lambda r: edit_instances(r, lambda c: c["images"][0].update(height=50)),
         r"annotation 1: its mask is 96x96 \(height x width\), its image 50x96",
+    ),
+    "a list of categories that counts from 1, where annotations count from 0": (
+        "rrsisd",
+        lambda r: (
+            edit_refs(r, lambda refs: refs[0].update(category_id=0)),
+            edit_instances(r, lambda c: c["annotations"][0].update(categories_id=0)),
+            edit_instances(r, lambda c: c.update(categories=listed(rrsisd.CATEGORIES, 1))),
+        ),
+        r"instances.json calls category 1 'Expressway-Service-area', published it is 'Expressway-toll-station', and "
+        "lists no 0: which are meant",
+    ),
+    "a list of other categories": (
+        "rrsisd",
+        lambda r: edit_instances(r, lambda c: c.update(categories=listed(["background", *rrsisd.CATEGORIES]))),
+        "calls category 0 'background', published it is 'Expressway-Service-area', and 'background' is none",
     ),
     "a broken code": (
         "rrsisd",

@@ -139,3 +139,24 @@ def test_scenes_and_polygons_that_are_not_there_are_named(project: Path) -> None
         polygons
         == "params.yaml: datasets.port.polygons: raw/port/objects.gpkg is no file; correct the name or the pattern"
     )
+
+
+def test_polygons_without_a_column_of_words_are_named(project: Path) -> None:
+    geopandas = pytest.importorskip("geopandas", reason="needs the extras [geo]")
+    root = project / "raw" / "port"
+    root.mkdir(parents=True)
+    (root / "scene.tif").touch()
+    places = geopandas.points_from_xy([1], [1]).buffer(1)
+    own = {"kind": "geo", "root": "raw/port", "split": {"by": "block", "block": 500}, "polygons": "*.gpkg", **OWN}
+    for name in ("a", "b"):
+        frame = geopandas.GeoDataFrame({"kind": ["ship"], "code": [7]}, geometry=places, crs=32632)
+        frame.to_file(root / f"{name}.gpkg")
+    start, end = "params.yaml: datasets.port.polygons: raw/port/", "set datasets.port.category to one of: kind"
+    for column, fault in (("sort", "no column 'sort'"), ("code", "column 'code' has values of type int64")):
+        first, second = found({"port": {**own, "category": column}}).faults
+        assert first == f"{start}a.gpkg: {fault}, and sentences need words; {end}"
+        assert second == f"{start}b.gpkg: {fault}, and sentences need words; {end}"
+    assert not found({"port": {**own, "category": "kind"}}).faults
+    (root / "b.gpkg").write_bytes(b"half")
+    (fault,) = found({"port": {**own, "category": "kind"}}).faults
+    assert fault.startswith(f"{start}b.gpkg cannot be read as polygons")

@@ -69,6 +69,29 @@ def test_masks_of_any_depth_are_cut_by_the_same_rule_and_never_stretched(
     assert np.array_equal(read_mask(tmp_path / "m.tif")[0], truth & (np.arange(HEIGHT) >= 3)[:, None])
 
 
+def test_nan_is_nothing_beside_an_object_and_what_could_mean_either_is_refused_with_its_values(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    truth = noise(HEIGHT, WIDTH, high=2).astype(bool)
+    for nothing in (0, np.nan, -9999):
+        with subtests.test(f"{nothing} and 1"):
+            tifffile.imwrite(tmp_path / "m.tif", np.where(truth, 1, nothing).astype(np.float32))
+            assert np.array_equal(read_mask(tmp_path / "m.tif")[0], truth)
+    tifffile.imwrite(tmp_path / "m.tif", np.where(truth, 1, -1).astype(np.int8))
+    assert np.array_equal(read_mask(tmp_path / "m.tif")[0], truth)
+    for dtype, one, other, named in (
+        ("int8", -1, 0, "-1, 0"),
+        ("float32", 0, np.nan, "0, nan"),
+        ("float32", -3, np.nan, "-3, nan"),
+        ("float32", np.nan, np.nan, "nan"),
+        ("float32", 0, np.inf, "0, inf"),
+    ):
+        with subtests.test(named):
+            tifffile.imwrite(tmp_path / "m.tif", np.where(truth, one, other).astype(dtype))
+            with pytest.raises(SampleError, match=f"m.tif has the values {named}: which is the object"):
+                read_mask(tmp_path / "m.tif")
+
+
 def palette(values: np.ndarray, *colours: int) -> Image.Image:
     image = Image.fromarray(values, "P")
     image.putpalette(list(colours))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -205,6 +206,61 @@ def test_of_several_pictures_the_first_full_size_one_counts(tmp_path: Path, subt
             found = read_image(tmp_path / name)
             assert found.shape == pixels.shape
             assert name == "a.jpg" or np.array_equal(found, pixels)
+
+
+def test_a_first_picture_that_may_be_a_thumbnail_is_refused_with_what_keeps_the_other(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="needs the extras [geo]")
+    large, small = noise(64, 48, 3), noise(32, 24, 3)
+    for name, pages in {
+        "unflagged": [(small, {}), (large, {})],
+        "third": [(small, {}), (small, {}), (large, {})],
+        "below it": [(small, {"subifds": 1}), (large, {})],
+        "below it, flagged": [(small, {"subifds": 1, "subfiletype": 1}), (large, {})],
+    }.items():
+        with subtests.test(name):
+            path = tmp_path / f"{name}.tif"
+            with tifffile.TiffWriter(path) as file:
+                for pixels, options in pages:
+                    file.write(pixels, photometric="rgb", **options)
+            with pytest.raises(SampleError, match="the first of 24 x 32 pixels and one of 48 x 64") as caught:
+                read_image(path)
+            part = re.search(r"GTIFF_DIR:off:\d+:[^']*?\.tif", str(caught.value))
+            assert part is not None
+            with rasterio.open(part.group()) as kept:
+                assert np.array_equal(np.moveaxis(kept.read(), 0, -1), large)
+    for name, sizes in {"smaller ones behind": (large, small), "several of one size": (small, small)}.items():
+        with subtests.test(name):
+            tifffile.imwrite(tmp_path / "a.tif", sizes[0], photometric="rgb")
+            tifffile.imwrite(tmp_path / "a.tif", sizes[1], photometric="rgb", append=True)
+            assert np.array_equal(read_image(tmp_path / "a.tif"), sizes[0])
+
+
+def test_a_no_data_value_that_no_pixel_can_have_is_none_without_a_word_and_what_is_no_number_is_refused(
+    tmp_path: Path, subtests: pytest.Subtests, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = noise(HEIGHT, WIDTH, 3)
+    for said in ("-9999", "nan", "0.5", "", "-1.#IND"):
+        with subtests.test(said):
+            path = tiff(tmp_path / "a.tif", pixels, photometric="rgb", extratags=[(42113, "s", 0, said, True)])
+            assert np.array_equal(read_image(path), pixels)
+    assert not caplog.records
+    path = tiff(tmp_path / "a.tif", pixels, photometric="rgb", extratags=[(42113, "s", 0, "none", True)])
+    with pytest.raises(SampleError, match=r"a.tif has the no-data value 'none', which is no number; .*-unsetnodata"):
+        read_image(path)
+
+
+def test_what_tifffile_says_of_a_file_is_said_with_its_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tiff(tmp_path / "a.tif", noise(HEIGHT, WIDTH, 3), photometric="rgb")
+    with tifffile.TiffFile(path) as opened:
+        place = opened.pages.first.tags[305].offset
+    content = bytearray(path.read_bytes())
+    content[place + 2 : place + 4] = (99).to_bytes(2, "little")  # no type that there is
+    path.write_bytes(content)
+    read_image(path)
+    assert caplog.messages
+    assert all(message.startswith(f"{path}: ") for message in caplog.messages)
 
 
 def declare(path: Path, **tags: int) -> None:

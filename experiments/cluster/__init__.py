@@ -1,0 +1,1 @@
+"""What `experiments.launch` hands to a cluster: the missing points of the study, each as a job."""

@@ -1,0 +1,70 @@
+"""Batch normalisation over the expressions of all ranks.
+
+The prompter's norms take mean and variance over what is in the batch (models/prompter.py). Split among processes they
+would see less of it and the result would depend on how many there are. torch.nn.SyncBatchNorm does this on GPUs only;
+these few lines do it on a CPU too, so that what is tested is what trains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all ranks. Each rank's loss depends on it, so the gradient is a sum over all ranks as well."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
+class RanksBatchNorm(nn.BatchNorm2d):
+    """BatchNorm2d whose batch is that of all ranks; names and values as those of the one it takes the place of.
+
+    Attributes:
+        counts: whether what this rank is shown is part of the batch.
+    """
+
+    counts = True
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """As BatchNorm2d, (N, C, H, W) -> the same shape."""
+        if not self.training:
+            return super().forward(x_NCHW)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        x = x_NCHW.float()
+        here = float(self.counts)
+        cells = _Sum.apply(x.new_tensor([here * x.shape[0] * x.shape[2] * x.shape[3]]))
+        mean_C = _Sum.apply(here * x.sum((0, 2, 3))) / cells
+        centred = x - mean_C[:, None, None]
+        variance_C = _Sum.apply(here * centred.square().sum((0, 2, 3))) / cells
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+            self.running_mean.lerp_(mean_C, momentum)
+            self.running_var.lerp_(variance_C * cells / (cells - 1), momentum)
+        scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
+        normed = centred * scale_C[:, None, None] + self.bias[:, None, None]
+        return normed.to(x_NCHW.dtype)
+
+
+def over_all_ranks(model: nn.Module) -> list[RanksBatchNorm]:
+    """Let every BatchNorm2d of a model be one of these, with its parameters and statistics; all of them."""
+    found = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in found:
+        norm.__class__ = RanksBatchNorm
+    return [norm for norm in found if isinstance(norm, RanksBatchNorm)]

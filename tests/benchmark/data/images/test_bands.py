@@ -1,0 +1,81 @@
+"""Bands are taken by what a file says of them, by both readers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.data.images import read_picture
+from benchmark.data.images.bands import bands_of
+
+rasterio = pytest.importorskip("rasterio", reason="needs the extras [geo]")
+from rasterio.enums import ColorInterp  # noqa: E402
+
+from benchmark.data.images.scene_files import open_scene  # noqa: E402
+from tests.scenes import ground, write_scene  # noqa: E402
+
+
+def described(path: Path, names: Sequence[str], dtype: str = "uint16", roles: Sequence[str] = ()) -> Path:
+    write_scene(path, (ground(40, 50, len(names)) // 2 + 60).astype(dtype))
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = tuple(names)
+        if roles:
+            file.colorinterp = [ColorInterp[role] for role in roles]
+    return path
+
+
+def test_descriptions_name_the_bands_where_the_colour_interpretation_does_not(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for names, taken in (
+        (("nir", "red", "green", "blue"), (2, 3, 4)),
+        (("Blue", " GREEN", "Red", "NIR"), (3, 2, 1)),
+        (("b", "g", "r"), (3, 2, 1)),
+        (("B02", "B03", "B04", "B08"), (3, 2, 1)),
+        (("B01", "B02", "B03", "B04", "B05", "B8A"), (4, 3, 2)),
+        (("B01", "B02", "B03", "B04"), (1, 2, 3)),  # of any sensor
+        (("B1", "B2", "B3", "B4"), (1, 2, 3)),  # red is 3 or 4, by the Landsat
+        (("blue", "green", "red", "red"), (1, 2, 3)),
+        (("blue", "green", "red edge", "nir"), (1, 2, 3)),
+        (("red", "green", "blue"), (1, 2, 3)),
+    ):
+        for dtype in ("uint8", "uint16"):  # 8 bits: GDAL calls the first three red, green and blue, the fourth alpha
+            with subtests.test(f"{names} {dtype}"):
+                path = described(tmp_path / "a.tif", names, dtype)
+                picture = read_picture(path)
+                with open_scene(path) as scene:
+                    assert tuple(scene.bands) == taken
+                    assert scene.choice == picture.choice
+                    np.testing.assert_array_equal(scene.read(0, 0, 40, 50).pixels, picture.pixels)
+                with open_scene(path, taken) as asked:
+                    np.testing.assert_array_equal(asked.read(0, 0, 40, 50).pixels, picture.pixels)
+                if taken != (1, 2, 3):
+                    shown = f"bands {', '.join(map(str, taken))} of {len(names)}"
+                    assert picture.choice == f"{shown}, which the file names red, green and blue"
+
+
+def test_a_colour_interpretation_that_was_made_comes_before_descriptions(tmp_path: Path) -> None:
+    roles = ("undefined", "blue", "green", "red")
+    path = described(tmp_path / "a.tif", ("red", "green", "blue", "nir"), roles=roles)
+    with open_scene(path) as scene:
+        assert scene.bands == [4, 3, 2]
+    assert read_picture(path).choice == "bands 4, 3, 2 of 4, which the file names red, green and blue"
+
+
+def test_an_alpha_band_stays_one_unless_it_is_described_as_a_colour() -> None:
+    roles = ("red", "green", "blue", "alpha")
+    assert bands_of(roles, ("blue", "green", "red", "nir")) == ((2, 1, 0), [])
+    assert bands_of(roles, ("blue", "green", "red", "valid pixels")) == ((2, 1, 0), [3])
+    assert bands_of(roles, ("", "", "", "nir")) == ((0, 1, 2), [3])
+
+
+def test_bands_that_are_taken_by_their_place_are_said_where_there_are_others(tmp_path: Path) -> None:
+    for count, said in ((2, "band 1 of 2"), (3, None), (5, "bands 1, 2, 3 of 5")):
+        path = described(tmp_path / "a.tif", ("",) * count)
+        choice = None if said is None else f"{said}, by their place: the file names none"
+        assert read_picture(path).choice == choice
+        with open_scene(path) as scene:
+            assert scene.choice == choice
