@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmark.data.loader import count_batches
 from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_sample, save_dataset
-from benchmark.evaluator import Measured, evaluate
+from benchmark.evaluator import Measured, Share, evaluate
 from benchmark.journal import Journal
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
 from benchmark.metrics.measure import Details, compare, measure
@@ -114,11 +116,23 @@ def test_every_mask_is_kept_and_gives_the_lines_again(dataset: Dataset) -> None:
     pd.testing.assert_frame_equal(measure(samples, measured.masks, Details((48,))), measured.lines)
 
 
-def test_progress_counts_samples_up_to_all(dataset: Dataset) -> None:
-    heard: list[tuple[int, int]] = []
-    evaluate(Oracle(dataset), dataset, "test", batch_images=2, progress=lambda done, total: heard.append((done, total)))
-    assert heard[-1] == (15, 15)
-    assert heard == sorted(heard)
+def test_progress_counts_batches_and_is_told_as_often_to_every_share(dataset: Dataset) -> None:
+    def heard(of: int, rank: int = 0) -> list[tuple[int, int]]:
+        def gather(part: object) -> NoReturn:
+            raise InterruptedError
+
+        told: list[tuple[int, int]] = []
+        with pytest.raises(InterruptedError):
+            evaluate(
+                Oracle(dataset), dataset, "test", batch_images=2, share=Share(rank, of, gather),
+                progress=lambda done, total: told.append((done, total)),
+            )  # fmt: skip
+        return told
+
+    batches = count_batches(dataset, "test", 2)
+    assert batches % 2 == 1
+    assert heard(1) == [(done, batches) for done in range(1, batches + 1)]
+    assert heard(2, 0) == heard(2, 1) == [(done, batches // 2 + 1) for done in range(1, batches // 2 + 2)]
 
 
 class Sure(Oracle):
