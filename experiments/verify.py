@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,15 +104,17 @@ def committed_results(folder: Path, commit: str) -> Iterator[Path]:
         InputError: there is no git, no such commit, or no such folder in it.
     """
     try:
-        done = subprocess.run(["git", "archive", commit, "--", str(folder)], capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", "archive", "--format=zip", commit, "--", str(folder)], capture_output=True, check=False
+        )
     except FileNotFoundError as error:
         raise InputError("git is not there to ask for the committed results; use --against FOLDER") from error
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["unknown"]
         raise InputError(f"{commit} has no {folder}/ ({reason[0]}); name another --commit, or use --against FOLDER")
     with tempfile.TemporaryDirectory() as place:
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(place, filter="data")
+        with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:
+            archive.extractall(place)
         yield Path(place) / folder
 
 
