@@ -46,6 +46,7 @@ class RanksBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         x = x_NCHW.float()
         here = float(self.counts)
         cells = _Sum.apply(x.new_tensor([here * x.shape[0] * x.shape[2] * x.shape[3]]))
@@ -54,9 +55,8 @@ class RanksBatchNorm(nn.BatchNorm2d):
         variance_C = _Sum.apply(here * centred.square().sum((0, 2, 3))) / cells
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
-            momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-            self.running_mean.lerp_(mean_C, momentum)
-            self.running_var.lerp_(variance_C * cells / (cells - 1), momentum)
+            self.running_mean.lerp_(mean_C, self.momentum)
+            self.running_var.lerp_(variance_C * cells / (cells - 1), self.momentum)
         scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
         normed = centred * scale_C[:, None, None] + self.bias[:, None, None]
         return normed.to(x_NCHW.dtype)
