@@ -98,7 +98,7 @@ def _clear_errors(path: Path, what: str) -> Iterator[None]:
         raise SampleError(f"{what}{str(error).removeprefix('image')}") from error
     except UnidentifiedImageError as error:
         raise SampleError(
-            f"{what} {path} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF; fetch it again"
+            f"{what} {path} is no PNG, JPEG, WebP, BMP or TIFF; convert it to one, or fetch it again"
         ) from error
     except BROKEN as error:
         raise SampleError(

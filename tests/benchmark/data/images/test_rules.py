@@ -393,7 +393,7 @@ def test_a_program_for_ghostscript_is_no_image_whatever_it_is_called(
     for name in ("a.png", "a.jpg", "a.tif", "a.eps"):
         path = tmp_path / name
         path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
-        message = rf"{name} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF"
+        message = rf"{name} is no PNG, JPEG, WebP, BMP or TIFF; convert it"
         for read in (read_image, read_mask):
             with subtests.test(f"{read.__name__} {name}"), pytest.raises(SampleError, match=message):
                 read(path)
