@@ -18,7 +18,7 @@ from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
 from experiments.settings import ConfigError
 from experiments.train import check_shares
-from tests.kills import POINT, make_study
+from tests.chaos.kills import POINT, make_study
 from tests.ranks import case
 from tests.tiny import write_foundation
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from safetensors import SafetensorError
 
 from benchmark.data.files import remove, replacing, sha256
 from benchmark.output.terminal import say
@@ -125,7 +126,7 @@ class Keeper:
                     "files": {file.name: sha256(file) for file in sorted(part.iterdir())},
                 }
                 (part / STATE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        except (OSError, RuntimeError) as error:  # the latter: torch, where a disk is full
+        except (OSError, RuntimeError, SafetensorError) as error:  # the latter two: where a disk is full
             states = self._states()
             last = f"the last that is whole is {states[-1]}" if states else "none was kept before"
             raise CheckpointError(

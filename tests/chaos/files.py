@@ -1,4 +1,4 @@
-"""Small valid files of every kind that people give, with what reads each: what tests/chaos.py damages."""
+"""Small valid files of every kind that people give, with what reads each: what inputs.py damages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from benchmark.results.store import load_curve, load_result
 from benchmark.scoring import read_submission
 
 SIDE = 24
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MASK = np.zeros((SIDE, SIDE), np.bool_)
 MASK[4:12, 6:15] = True
 CODE = {"size": [SIDE, SIDE], "counts": encode_mask(MASK)}
