@@ -19,13 +19,13 @@ from PIL import Image
 
 from benchmark.data.images import read_exact_mask, read_labels, read_mask, read_picture
 from benchmark.data.params_file import read_params
+from benchmark.data.plain_xml import read_plain_xml
 from benchmark.data.rle import decode_mask, encode_mask
 from benchmark.data.samples import SPLITS, Dataset, Manifest, load_dataset, make_sample, save_dataset
 from benchmark.datasets import class_masks, coco, geo, refsegrs
 from benchmark.datasets.instances import instance_mask, read_instances
 from benchmark.datasets.lines import read_lines
 from benchmark.datasets.plain_pickle import read_plain_pickle
-from benchmark.datasets.plain_xml import read_plain_xml
 from benchmark.datasets.refer import read_refs
 from benchmark.results.store import load_curve, load_result
 from benchmark.scoring import read_submission

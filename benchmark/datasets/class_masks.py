@@ -15,7 +15,6 @@ others become samples: benchmark/datasets/patches.py.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +28,7 @@ from benchmark.data.errors import raise_all
 from benchmark.data.images import read_picture
 from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError
-from benchmark.datasets.assemble import NamedScene, as_turned, tell_bands, tell_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, as_turned, write_scenes
 from benchmark.datasets.labels import BACKGROUND, Marker, Met, by_value, read_codes, shown, to_labels
 from benchmark.datasets.patches import PatchConfig, is_sample, windows
 from benchmark.expressions.regions import pieces
@@ -116,8 +115,7 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
     ]
     names: dict[str, Path] = {}
     values = by_value(config.classes.values())
-    met, faults, turned = Met(values), list[SampleError | FileNotFoundError](), 0
-    said: Counter[str] = Counter()
+    met, faults = Met(values), list[SampleError | FileNotFoundError]()
     for split, name, (image_path, mask_path) in pairs:
         try:
             picture, (codes, known, mask_orientation) = read_picture(image_path), read_codes(mask_path, values)
@@ -129,8 +127,6 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
         labels = to_labels(codes, config.classes, config.background)
         met.add(codes, labels)
         met.hide(labels, known)
-        turned += orientation != AS_STORED
-        said.update([picture.choice] if picture.choice else [])
         if mask_orientation not in (AS_STORED, orientation):
             raise SampleError(
                 f"{mask_path} has orientation tag {mask_orientation}, its image {image_path} {orientation}: which way "
@@ -151,11 +147,10 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
             specks = find_specks(part, config, regions) if config.absent else []
             path = image_path.relative_to(root).as_posix() if config.patch is None else None
             patch = Patch(image[window], regions)
-            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, bool(part.all()), orientation)
+            complete = bool(part.all())
+            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete, orientation, picture.choice)
     raise_all(faults, f"files of {root} cannot be read", config.missing(config.train[0]))
     met.tell(dataset, config.classes)
-    tell_turned(dataset, turned)
-    tell_bands(dataset, said)
 
 
 def find_pairs(config: MasksConfig, name: str) -> list[tuple[Path, Path]]:

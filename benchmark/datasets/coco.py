@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -27,11 +26,10 @@ from pydantic import Field, PositiveInt, model_validator
 
 from benchmark.data.errors import raise_all
 from benchmark.data.images import Picture, read_picture
-from benchmark.data.images.raster import AS_STORED
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_bands, tell_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.coco_rules import words
 from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
@@ -126,8 +124,7 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     """The patches of all images, split by split; at the end it is logged what became no sample."""
     names: dict[str, str] = {}
     faults: list[SampleError | FileNotFoundError] = []
-    counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
-    said: Counter[str] = Counter()
+    counts = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0)
     places = _check(config, files, dataset)
     coco_rules.tell_names(_placed(config, files), dataset)
     for split, file in files.items():
@@ -153,8 +150,6 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
             if faults:  # the others are only looked at
                 continue
             _check_size(picture, image, path, where, config)
-            turned += picture.orientation != AS_STORED
-            said.update([picture.choice] if picture.choice else [])
             here = by_image[image.id]
             found = [_instance(annotation, image, file, path, config) for annotation in here]
             doubles = _find_doubles(found)
@@ -171,8 +166,6 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
             logger.warning(f"{dataset}: {path}: {line}")
     raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
     coco_rules.tell(dataset, counts)
-    tell_turned(dataset, turned)
-    tell_bands(dataset, said)
 
 
 def _placed(config: CocoConfig, files: dict[str, Instances]) -> coco_rules.Files:
@@ -227,7 +220,8 @@ def _patches(
                 written.add(place)
         patch = Patch(scaled(pixels[window], config), regions)
         path = where if config.patch is None else None
-        yield NamedScene(f"{name}{end}", split, patch, path, orientation=picture.orientation)
+        tag, choice = picture.orientation, picture.choice
+        yield NamedScene(f"{name}{end}", split, patch, path, orientation=tag, bands=choice)
 
 
 def _windows(

@@ -29,6 +29,7 @@ from benchmark.data.images.bands import bands_of, choice
 from benchmark.data.images.decoding import tiff_facts
 from benchmark.data.images.raster import AS_STORED, Raster, differing
 from benchmark.data.images.rules import Picture, Stretch, stretch_of, to_picture
+from benchmark.data.images.side_files import read_beside
 
 MEASURED = 2048  # pixels a side, at most, that a stretch is measured on
 CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
@@ -131,6 +132,7 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> Iterator[Scene
     facts = tiff_facts(path)
     if facts is None:
         raise SampleError(f"scene {path} is no TIFF, of which alone any part can be read by itself; {_cog(path)}")
+    read_beside(path)  # GDAL passes over one that cannot be read, and with it over what it says of bands and no data
     if facts.orientation != AS_STORED:
         raise SampleError(
             f"scene {path} has orientation tag {facts.orientation}, which GIS pass over; write it as they show it, "

@@ -22,6 +22,7 @@ from benchmark.data.errors import SampleError, brief
 from benchmark.data.images.advice import gdal, gdal_part, magick
 from benchmark.data.images.bands import RGB, bands_of, choice
 from benchmark.data.images.raster import AS_STORED, MAX_BYTES, Raster, check_orientation, check_size, differing, turn
+from benchmark.data.images.side_files import NOTHING, Beside
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # little and big endian, classic and BigTIFF
 _P = tifffile.PHOTOMETRIC
@@ -68,8 +69,8 @@ def read_facts(path: Path) -> TiffFacts:
         return TiffFacts(page.imagewidth, page.imagelength, placed, orientation, kind, _alone(page, path))
 
 
-def read_tiff(path: Path) -> Raster:
-    """The first full-size picture of a TIFF.
+def read_tiff(path: Path, beside: Beside = NOTHING) -> Raster:
+    """The first full-size picture of a TIFF. beside: what a file beside it says of its bands.
 
     Raises SampleError for a kind that would need a guess, with the command that converts it, and for one that is
     truncated or declares too much; what tifffile raises for a broken one.
@@ -81,7 +82,7 @@ def read_tiff(path: Path) -> Raster:
         orientation = _orientation(page, path)
         values = _bands(page, path)
         present = _present(page, path)
-        order, alphas = bands_of(*_said(page, values.shape[2]))
+        order, alphas = bands_of(*_said(page, values.shape[2], beside))
         masks: list[NDArray[np.bool_]] = [values[..., band] > 0 for band in alphas]
         if mask is not None:
             _check(mask, path, size)
@@ -238,8 +239,9 @@ def _palette(page: Any) -> NDArray[np.uint8] | None:
     return (entries >> 8 if entries.max() > 255 else entries).astype(np.uint8)
 
 
-def _said(page: Any, count: int) -> tuple[list[str], list[str]]:
-    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's tags and GDAL's metadata."""
+def _said(page: Any, count: int, beside: Beside) -> tuple[list[str], list[str]]:
+    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's tags, GDAL's metadata and,
+    before them, the file beside it."""
     roles, descriptions = [""] * count, [""] * count
     if page.photometric == _P.RGB and count >= len(RGB):
         roles[: len(RGB)] = RGB
@@ -251,6 +253,10 @@ def _said(page: Any, count: int) -> tuple[list[str], list[str]]:
     for band, role, words in _ITEM.findall(str(tag.value)) if tag is not None else ():
         if int(band) < count:
             (roles if role == "colorinterp" else descriptions)[int(band)] = words.strip().lower()
+    for said, known in ((roles, beside.roles), (descriptions, beside.descriptions)):
+        for place, words in known.items():
+            if 0 <= place < count:
+                said[place] = words
     return roles, descriptions
 
 

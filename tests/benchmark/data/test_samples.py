@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.data.images import Picture, read_picture
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import (
     COLUMNS,
@@ -21,7 +22,6 @@ from benchmark.data.samples import (
     encode_mask,
     load_dataset,
     make_sample,
-    read_image,
     save_dataset,
     validate_samples,
 )
@@ -205,11 +205,11 @@ def test_every_image_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     samples = toy_samples(tmp_path)
     opened: list[Path] = []
 
-    def counted(path: Path) -> NDArray[np.uint8]:
+    def counted(path: Path) -> Picture:
         opened.append(path)
-        return read_image(path)
+        return read_picture(path)
 
-    monkeypatch.setattr("benchmark.data.validation.read_image", counted)
+    monkeypatch.setattr("benchmark.data.validation.read_picture", counted)
     assert set(validate_samples(samples, tmp_path).digests) == set(samples["image"])
     assert len(opened) == len(set(opened)) == 9
 

@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 from pydantic import ValidationError
 
+from benchmark.audit.audit import audit
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
 from benchmark.datasets.coco import CocoConfig, build
 from benchmark.datasets.coco_rules import words
@@ -95,8 +96,15 @@ def test_which_bands_were_taken_is_said_where_there_are_others(
     for name in ("train", "val"):
         tifffile.imwrite(root / "images" / f"{name}.png", pixels, photometric="minisblack", planarconfig="contig")
     with caplog.at_level(logging.INFO, "benchmark.datasets"):
-        build(tmp_path / "mine", config(root))
-    assert "mine: of 2 images are taken: bands 1, 2, 3 of 5, by their place: the file names none" in caplog.text
+        manifest = build(tmp_path / "mine", config(root))
+    said = "bands 1, 2, 3 of 5, by their place: the file names none"
+    assert f"mine: of 2 images are taken: {said}" in caplog.text
+    assert manifest.bands == {said: ["images/train.png", "images/val.png"]}
+    cut = build(tmp_path / "cut", config(root, patch=32, min_area=0.001))  # named as what they were cut from
+    assert all(image.startswith(("images/train-", "images/val-")) for image in cut.bands[said])
+    finding = audit(load_dataset(tmp_path / "cut")).finding("images of some of their bands")
+    assert finding.count == len(cut.bands[said]) > 0
+    assert finding.examples[0].detail == f"read as {said}"
 
 
 def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:
