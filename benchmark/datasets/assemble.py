@@ -170,11 +170,11 @@ def tell_read(manifest: Manifest) -> None:
     name = manifest.name
     if count := len(manifest.turned):
         logger.warning(
-            f"{name}: {count:,} images have an orientation tag and were turned by it; {TAG_OFF}; "
+            f"{name}: {count:,} images or patches were turned by an orientation tag; {TAG_OFF}; "
             f"python -m experiments.audit --dataset {name} shows how masks lie"
         )
     for choice, images in manifest.bands.items():
-        logger.info(f"{name}: of {len(images):,} images are taken: {choice}")
+        logger.info(f"{name}: of {len(images):,} images or patches are taken: {choice}")
 
 
 def named_rng(seed: int, name: str) -> np.random.Generator:

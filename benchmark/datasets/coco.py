@@ -142,6 +142,7 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
                 raise SampleError(f"{path}: images {where} and {other} would both be called {name}; rename one")
             try:
                 picture = read_picture(Path(config.root) / where)
+                _check_size(picture, image, where, config)
             except SampleError as error:
                 faults.append(SampleError(f"{path}: image {image.id}: {error}"))
             except FileNotFoundError as error:
@@ -149,7 +150,6 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
                 faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}; lay it there or set {hint}"))
             if faults:  # the others are only looked at
                 continue
-            _check_size(picture, image, path, where, config)
             here = by_image[image.id]
             found = [_instance(annotation, image, file, path, config) for annotation in here]
             doubles = _find_doubles(found)
@@ -164,7 +164,11 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
             counts["boxes"] += sum(not instance.drawn for instance in found)
         for line in told(again, alike, len(file.annotations), "annotations"):
             logger.warning(f"{dataset}: {path}: {line}")
-    raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
+    raise_all(
+        faults,
+        f"images of {config.root} cannot be read, or have another size",
+        f"see datasets.{dataset} in params.yaml",
+    )
     coco_rules.tell(dataset, counts)
 
 
@@ -242,11 +246,11 @@ def _windows(
         yield f"-y{y:04d}-x{x:04d}-s{side}", (slice(y, y + side), slice(x, x + side))
 
 
-def _check_size(picture: Picture, image: ImageEntry, path: Path, where: str, config: CocoConfig) -> None:
+def _check_size(picture: Picture, image: ImageEntry, where: str, config: CocoConfig) -> None:
     height, width = picture.pixels.shape[:2]
     if (height, width) != (image.height, image.width):
         raise SampleError(
-            f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
+            f"said to be {image.height}x{image.width} (height x width), {config.root}/{where} is "
             f"{height}x{width}{as_turned(picture.orientation)}; correct the file"
         )
 

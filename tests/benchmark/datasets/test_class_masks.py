@@ -144,13 +144,16 @@ def test_suffixes_may_be_in_capitals(fake: Path, tmp_path: Path) -> None:
     assert (tmp_path / "one/samples.parquet").read_bytes() == (tmp_path / "other/samples.parquet").read_bytes()
 
 
-def test_all_files_that_cannot_be_read_are_named_at_once(fake: Path, tmp_path: Path) -> None:
+def test_all_files_that_cannot_be_read_or_are_no_pairs_are_named_at_once(fake: Path, tmp_path: Path) -> None:
     root = shutil.copytree(fake, tmp_path / "land")
     (root / "train/images/scene 1.png").write_bytes(b"")
     (root / "test/masks/scene 0.png").write_bytes(b"GIF89a")
+    Image.new("P", (7, 9)).save(root / "val/masks/scene 0.png")
     with pytest.raises(
         SampleError,
-        match=rf"2 files of {root} cannot be read; it needs .*:\n  image .*/train/images/scene 1.png .*\n"
+        match=rf"3 files of {root} cannot be read, or are no pairs; it needs .*:\n"
+        r"  image .*/train/images/scene 1.png .*\n"
+        r"  .*/val/masks/scene 0.png is 9x7 \(height x width\), its image .* no pair.*\n"
         "  mask .*/test/masks/scene 0.png is GIF, .*convert it: magick .*$",
     ):
         build(tmp_path / "data", config(root))
@@ -313,7 +316,7 @@ def test_an_image_with_an_orientation_tag_is_turned_counted_and_named(
     seen.transpose(Image.Transpose.ROTATE_90).save(root / "train/images/a.png", exif=exif)
     with caplog.at_level(logging.WARNING, "benchmark.datasets"):
         build(tmp_path / "data", config(root, **NUMBERS))
-    assert "data: 1 images have an orientation tag and were turned by it" in caplog.text
+    assert "data: 1 images or patches were turned by an orientation tag" in caplog.text
     dataset = load_dataset(tmp_path / "data")
     (name,) = dataset.manifest.turned
     assert dataset.manifest.turned[name] == 6

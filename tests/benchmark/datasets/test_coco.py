@@ -98,7 +98,7 @@ def test_which_bands_were_taken_is_said_where_there_are_others(
     with caplog.at_level(logging.INFO, "benchmark.datasets"):
         manifest = build(tmp_path / "mine", config(root))
     said = "bands 1, 2, 3 of 5, by their place: the file names none"
-    assert f"mine: of 2 images are taken: {said}" in caplog.text
+    assert f"mine: of 2 images or patches are taken: {said}" in caplog.text
     assert manifest.bands == {said: ["images/train.png", "images/val.png"]}
     cut = build(tmp_path / "cut", config(root, patch=32, min_area=0.001))  # named as what they were cut from
     assert all(image.startswith(("images/train-", "images/val-")) for image in cut.bands[said])
@@ -261,12 +261,12 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "all images missing or truncated": (
         lambda r: [path.unlink() if "test" in path.name else path.write_bytes(b"") for path in r.glob("images/*")],
-        r"(?s)9 images of .*coco cannot be read; see datasets.mine in params.yaml:\n  .*train.json: image 1: .*"
-        r"fetch it again\n  .*test.json: image 3: .*does not exist; lay it there",
+        r"(?s)9 images of .*coco cannot be read, or have another size; see datasets.mine in params.yaml:\n"
+        r"  .*train.json: image 1: .*fetch it again\n  .*test.json: image 3: .*does not exist; lay it there",
     ),
     "another size": (
         edit("val", lambda c: c["images"][0].update(height=95)),
-        r"image 1 is 95x96 \(height x width\), .*images/val_0.png is 96x96",
+        r"image 1: said to be 95x96 \(height x width\), .*images/val_0.png is 96x96",
     ),
     "nothing annotated": (
         edit("val", lambda c: c.update(annotations=[])),

@@ -179,8 +179,8 @@ def test_what_was_turned_and_which_bands_were_taken_is_said_as_of_anyones_own_da
     said = "bands 3, 2, 1 of 4, which the file names red, green and blue"
     assert manifest.bands == {said: [f"images/{deep.name}"]}
     assert manifest.turned == {f"images/{turned.name}": 3}
-    assert f"refsegrs: of 1 images are taken: {said}" in caplog.text
-    assert "refsegrs: 1 images have an orientation tag and were turned by it" in caplog.text
+    assert f"refsegrs: of 1 images or patches are taken: {said}" in caplog.text
+    assert "refsegrs: 1 images or patches were turned by an orientation tag" in caplog.text
 
 
 # ------------------------------------------------------------ categories
