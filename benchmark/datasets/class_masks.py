@@ -15,6 +15,7 @@ others become samples: benchmark/datasets/patches.py.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -185,11 +186,13 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
-    """The files of a folder by their names less suffixes, which may be in capitals."""
+    """The files of a folder by their names less suffixes, which may be in capitals; an accent is a part of its letter,
+    also where a Mac writes it apart."""
     found: dict[str, Path] = {}
     for path in _visible(folder):
-        if path.suffix.lower() in suffixes and (other := found.setdefault(path.stem, path)) != path:
-            raise SampleError(f"{other} and {path} are two files of one name, {path.stem}; keep one of them")
+        stem = unicodedata.normalize("NFC", path.stem)
+        if path.suffix.lower() in suffixes and (other := found.setdefault(stem, path)) != path:
+            raise SampleError(f"{other} and {path} are two files of one name, {stem}; keep one of them")
     return found
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
-from benchmark.data.errors import raise_all
+from benchmark.data.errors import NAMED, raise_all
 from benchmark.data.images import Picture, read_picture
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
@@ -146,8 +146,9 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
             except SampleError as error:
                 faults.append(SampleError(f"{path}: image {image.id}: {error}"))
             except FileNotFoundError as error:
+                near = coco_rules.spelt_otherwise(Path(config.root) / where) if len(faults) < NAMED else ""
                 hint = f"datasets.{dataset}.root and images (now {config.images!r})"
-                faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}; lay it there or set {hint}"))
+                faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}{near}; lay it there or set {hint}"))
             if faults:  # the others are only looked at
                 continue
             here = by_image[image.id]
