@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.data.files import write_all
+from benchmark.data.files import UNREADABLE, read_parquet, write_all
 from benchmark.data.fitting import Fit, fitted
 from benchmark.data.images import read_image
 from benchmark.data.rle import decode_mask, encode_mask, mask_bbox
@@ -209,13 +209,13 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
             )
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-        samples = pq.read_table(folder / TABLE).to_pandas()
+        samples = read_parquet(folder / TABLE)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors())
         raise SampleError(
             f"{folder / MANIFEST}: {faults}; fetch it again: python -m experiments.fetch --dataset {folder.name}"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
+    except UNREADABLE as error:
         raise SampleError(
             f"{folder / TABLE}: cannot be read ({error}); fetch it again: python -m experiments.fetch "
             f"--dataset {folder.name}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
@@ -246,6 +247,11 @@ def test_a_truncated_or_damaged_file_is_refused(tmp_path: Path) -> None:
     about = table.schema.metadata[b"pandas"].replace(b'"object"', b'"objact"')  # a type that there is not
     pq.write_table(table.replace_schema_metadata({b"pandas": about}), path)
     with pytest.raises(SampleError, match=r"toy/samples.parquet: cannot be read .*objact.*; fetch it again"):
+        load_dataset(tmp_path / "toy")
+    other = [b"\xff" if number == 2 else b"the box" for number in range(len(table))]  # as text it is no UTF-8
+    other = pa.array(other, pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(table.column_names.index("expression"), "expression", other), path)
+    with pytest.raises(SampleError, match=r"toy/samples.parquet: cannot be read \(.*UTF8.*\); fetch it again"):
         load_dataset(tmp_path / "toy")
 
 
