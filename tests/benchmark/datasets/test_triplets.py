@@ -172,7 +172,9 @@ def test_what_was_turned_and_which_bands_were_taken_is_said_as_of_anyones_own_da
     names = enumerate(("blue", "green", "red", "nir"))
     about = "".join(f'<Item name="DESCRIPTION" sample="{k}" role="description">{name}</Item>' for k, name in names)
     tag = (42112, "s", 0, f"<GDALMetadata>{about}</GDALMetadata>", True)
-    tifffile.imwrite(deep, np.zeros((SIDE, SIDE, 4), np.uint8), photometric="minisblack", extratags=[tag])
+    tifffile.imwrite(
+        deep, np.zeros((SIDE, SIDE, 4), np.uint8), photometric="minisblack", planarconfig="contig", extratags=[tag]
+    )
     tifffile.imwrite(turned, np.zeros((SIDE, SIDE, 3), np.uint8), photometric="rgb", extratags=[(274, "H", 1, 3, True)])
     with caplog.at_level(logging.INFO, "benchmark.datasets"):
         manifest = build("refsegrs", root, tmp_path / "data").manifest
