@@ -22,7 +22,7 @@ from benchmark.data.images.tiff_files import TiffFacts, is_tiff, read_facts, rea
 BROKEN = (  # what decoders raise for broken files; imagecodecs' own errors are RuntimeErrors
     *(OSError, ValueError, RuntimeError, KeyError, IndexError, struct.error),
     SyntaxError,  # Pillow, for some PNG chunks
-    *(TypeError, ZeroDivisionError),  # tifffile, which computes with tags whatever they hold
+    *(TypeError, ArithmeticError),  # tifffile, which computes with tags whatever they hold
 )
 _read: ContextVar[Path | None] = ContextVar("_read", default=None)  # the file that is being read
 

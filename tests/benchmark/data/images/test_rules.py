@@ -375,6 +375,12 @@ def test_a_tiff_whose_tags_cannot_be_is_refused(tmp_path: Path, subtests: pytest
     declare(tiff(tmp_path / "tiles.tif", noise(HEIGHT, WIDTH), tile=(16, 16)), TileLength=0)
     with subtests.test("no rows in tiles"), pytest.raises(SampleError, match=r"tiles\.tif .*fetch it again"):
         read_image(tmp_path / "tiles.tif")
+    path.write_bytes(whole)
+    with tifffile.TiffFile(path) as opened:
+        kind = opened.pages.first.tags["ImageLength"].offset + 2
+    path.write_bytes(whole[:kind] + struct.pack("<HIf", 11, 1, np.inf) + whole[kind + 10 :])  # a fraction, and which
+    with subtests.test("a height without end"), pytest.raises(SampleError, match=r"a\.tif .*fetch it again"):
+        read_image(path)
     for name in ("ImageWidth", "SamplesPerPixel"):  # four values in the place of one
         path.write_bytes(whole)
         with tifffile.TiffFile(path) as opened:
