@@ -23,7 +23,7 @@ from benchmark.expressions.writer import Expression, Region, write_expressions
 from benchmark.output.escaping import csv_table
 
 logger = logging.getLogger(__name__)
-ORIGINS = "origins.csv"  # image -> where on the map it was cut from
+ORIGINS = "origins.csv"  # image -> what it was cut from, and where
 TAG_OFF = "if masks were drawn on it as it is stored, take the tag off: exiftool -Orientation= FILE"
 
 
@@ -38,19 +38,25 @@ class SceneLike(Protocol):
 
 
 class Origin(NamedTuple):
-    """Where on the map an image was cut from.
+    """Where an image was cut from.
 
-    scene: the file, from the root. row, column: of the first pixel, in that file. side: of the patch there, pixels.
-    crs: as text that GIS read. transform: a b c d e f of the image as it is written: its column and row become
-    x = a * column + b * row + c and y = d * column + e * row + f.
+    scene: the file, from the root. row, column: of the first pixel, in that file as it is seen. side: of the patch
+    there, pixels. crs, of a scene on a map: as text that GIS read. transform: a b c d e f of the image as it is
+    written: its column and row become x = a * column + b * row + c and y = d * column + e * row + f.
     """
 
     scene: str
     row: int
     column: int
     side: int
-    crs: str
-    transform: str
+    crs: str = ""
+    transform: str = ""
+
+    @classmethod
+    def of(cls, image: str, window: tuple[slice, slice]) -> Origin:
+        """Of a square window, its rows and columns, of an image on no map."""
+        rows, columns = window
+        return cls(image, rows.start, columns.start, rows.stop - rows.start)
 
 
 class NamedScene(NamedTuple):
@@ -59,8 +65,7 @@ class NamedScene(NamedTuple):
     image: where the scene's image is already, from the root; None: it is written into the dataset. specks: regions that
     are too small to count beside the others, but are there. complete: whether everything in the image is in one of the
     two; of another nothing can be said to be absent. orientation: the tag by which its image was turned, 1: as stored.
-    bands: what there is to say of those that were taken (Picture.choice). origin: where it is on the map, if that is
-    known.
+    bands: what there is to say of those that were taken (Picture.choice). origin: what it was cut from, if it was.
     """
 
     image_id: str

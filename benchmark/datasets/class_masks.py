@@ -29,7 +29,7 @@ from benchmark.data.errors import raise_all
 from benchmark.data.images import Picture, read_picture
 from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError
-from benchmark.datasets.assemble import NamedScene, as_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, Origin, as_turned, write_scenes
 from benchmark.datasets.labels import BACKGROUND, Marker, Met, by_value, read_codes, shown, to_labels
 from benchmark.datasets.patches import PatchConfig, is_sample, windows
 from benchmark.expressions.regions import pieces
@@ -137,10 +137,10 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
             part = labels[window]
             regions = find_regions(part, config)
             specks = find_specks(part, config, regions) if config.absent else []
-            path = image_path.relative_to(root).as_posix() if config.patch is None else None
-            patch = Patch(image[window], regions)
-            complete = bool(part.all())
-            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete, orientation, picture.choice)
+            where = image_path.relative_to(root).as_posix()
+            path, origin = (where, None) if config.patch is None else (None, Origin.of(where, window))
+            patch, complete, choice = Patch(image[window], regions), bool(part.all()), picture.choice
+            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete, orientation, choice, origin)
     raise_all(faults, f"files of {root} cannot be read, or are no pairs", config.missing(config.train[0]))
     met.tell(dataset, config.classes)
 

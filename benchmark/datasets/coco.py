@@ -29,7 +29,7 @@ from benchmark.data.images import Picture, read_picture
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, write_scenes
+from benchmark.datasets.assemble import NamedScene, Origin, as_turned, named_rng, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.coco_rules import words
 from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
@@ -224,9 +224,9 @@ def _patches(
             if any(region.target for region in reaching):
                 written.add(place)
         patch = Patch(scaled(pixels[window], config), regions)
-        path = where if config.patch is None else None
+        path, origin = (where, None) if config.patch is None else (None, Origin.of(where, window))
         tag, choice = picture.orientation, picture.choice
-        yield NamedScene(f"{name}{end}", split, patch, path, orientation=tag, bands=choice)
+        yield NamedScene(f"{name}{end}", split, patch, path, orientation=tag, bands=choice, origin=origin)
 
 
 def _windows(

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.audit.audit import audit
+from benchmark.data.images import read_image
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
+from benchmark.datasets.assemble import ORIGINS
 from benchmark.datasets.coco import CocoConfig, build
 from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Annotation, instance_mask
@@ -102,6 +105,12 @@ def test_which_bands_were_taken_is_said_where_there_are_others(
     assert manifest.bands == {said: ["images/train.png", "images/val.png"]}
     cut = build(tmp_path / "cut", config(root, patch=32, min_area=0.001))  # named as what they were cut from
     assert all(image.startswith(("images/train-", "images/val-")) for image in cut.bands[said])
+    for origin in pd.read_csv(tmp_path / "cut" / ORIGINS).itertuples():
+        assert f"{Path(origin.scene).stem}-y{origin.row:04d}-x{origin.column:04d}" == Path(origin.image).stem
+        window = slice(origin.row, origin.row + origin.side), slice(origin.column, origin.column + origin.side)
+        np.testing.assert_array_equal(
+            read_image(root / origin.scene)[window], read_image(tmp_path / "cut" / origin.image)
+        )
     finding = audit(load_dataset(tmp_path / "cut")).finding("images of some of their bands")
     assert finding.count == len(cut.bands[said]) > 0
     assert finding.examples[0].detail == f"read as {said}"
