@@ -34,6 +34,10 @@ SIDE = 24
 ROOT = Path(__file__).parents[1]
 MASK = np.zeros((SIDE, SIDE), np.bool_)
 MASK[4:12, 6:15] = True
+ABOUT = b"""<PAMDataset>
+  <PAMRasterBand band="1"><Description>blue</Description><ColorInterp>Blue</ColorInterp></PAMRasterBand>
+  <PAMRasterBand band="3"><Description>red</Description><NoDataValue> </NoDataValue></PAMRasterBand>
+</PAMDataset>"""
 CODE = {"size": [SIDE, SIDE], "counts": encode_mask(MASK)}
 LINE = {"split": "test", "image_id": "a.png", "sent": "the ship", "file_name": "a.png", "segmentation": CODE}
 REF = {"image_id": 1, "split": "val", "sentences": [{"sent": "the ship", "sent_id": 1}], "file_name": "a.jpg",
@@ -227,6 +231,11 @@ def kinds(folder: Path) -> dict[str, Kind]:
     return {
         "picture": Kind(pictures, lambda place: read_picture(_only(place))),
         "labels": Kind({**pictures, **masks}, lambda place: read_labels(_only(place))),
+        "picture and what lies beside it": Kind(
+            {"a.tif": pictures["big.tif"], "a.tif.aux.xml": ABOUT},
+            lambda place: read_picture(place / "a.tif"),
+            together=True,
+        ),
         "mask": Kind(masks, lambda place: read_mask(_only(place))),
         "exact mask": Kind(masks, lambda place: read_exact_mask(_only(place))),
         "instances": Kind({"instances.json": json.dumps(instances).encode()}, _instances, True),
