@@ -31,7 +31,7 @@ from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets.assemble import NamedScene, Origin, as_turned, write_scenes
 from benchmark.datasets.labels import BACKGROUND, Marker, Met, by_value, read_codes, shown, to_labels
-from benchmark.datasets.patches import PatchConfig, is_sample, windows
+from benchmark.datasets.patches import PatchConfig, is_sample, scaled, scaled_region, windows
 from benchmark.expressions.regions import pieces
 from benchmark.expressions.writer import Region
 
@@ -137,9 +137,10 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
             part = labels[window]
             regions = find_regions(part, config)
             specks = find_specks(part, config, regions) if config.absent else []
+            regions, specks = ([scaled_region(region, config) for region in found] for found in (regions, specks))
             where = image_path.relative_to(root).as_posix()
             path, origin = (where, None) if config.patch is None else (None, Origin.of(where, window))
-            patch, complete, choice = Patch(image[window], regions), bool(part.all()), picture.choice
+            patch, complete, choice = Patch(scaled(image[window], config), regions), bool(part.all()), picture.choice
             yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete, orientation, choice, origin)
     raise_all(faults, f"files of {root} cannot be read, or are no pairs", config.missing(config.train[0]))
     met.tell(dataset, config.classes)

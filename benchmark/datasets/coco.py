@@ -42,13 +42,13 @@ from benchmark.datasets.instances import (
     read_instances,
 )
 from benchmark.datasets.object_windows import lay_windows
-from benchmark.datasets.patches import ScaledPatchConfig, Window, instance_regions, scaled, windows
+from benchmark.datasets.patches import InstancePatchConfig, Window, instance_regions, scaled, windows
 from benchmark.expressions.writer import Region
 
 logger = logging.getLogger(__name__)
 
 
-class CocoConfig(ScaledPatchConfig):
+class CocoConfig(InstancePatchConfig):
     """Where the files are, and how windows are laid around instances.
 
     around: sides of such windows, pixels, instead of patches everywhere; windows: at most so many an image. crowds:
@@ -82,8 +82,8 @@ class CocoConfig(ScaledPatchConfig):
 
     @model_validator(mode="after")
     def _check_windows(self) -> CocoConfig:
-        if self.patch is None and (self.around or self.resize):
-            raise ValueError("around and resize make new images, patch: null leaves them as they are; set one of them")
+        if self.patch is None and self.around:
+            raise ValueError("around makes new images, patch: null leaves them as they are; set one of them")
         if len(set(self.around)) > 1 and self.resize is None:
             raise ValueError(f"around has several sides, {self.around}; set resize, so that images have one size")
         return self

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets.assemble import write_scenes
-from benchmark.datasets.patches import ScaledPatchConfig
+from benchmark.datasets.patches import InstancePatchConfig
 
 NEEDED = ("rasterio", "geopandas", "pyogrio", "shapely")
 INDEXED = (".gpkg", ".shp", ".fgb")  # say at their head what is in them; other files are read to their end for it
@@ -73,7 +73,7 @@ class GeoSplit(BaseModel):
         return found
 
 
-class GeoConfig(ScaledPatchConfig):
+class GeoConfig(InstancePatchConfig):
     """Where scenes and polygons are, and how the ground is split.
 
     scenes, polygons: files under the root, names or patterns. layer: of the files of polygons, where they have several.

@@ -15,9 +15,11 @@ import pytest
 import tifffile
 from PIL import Image
 from pydantic import ValidationError
+from scipy import ndimage
 
 from benchmark.data.samples import SampleError, decode_mask, load_dataset, read_image
 from benchmark.datasets.class_masks import MasksConfig, build
+from benchmark.datasets.patches import scale_mask
 from tests.layouts import COLOURS, write_masks
 
 ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "classes": COLOURS, "min_area": 0.003}
@@ -185,6 +187,21 @@ def missed(root: Path, folder: Path, **changes: Any) -> set[str]:
     build(folder, config(root, classes=FIELDS, background=["#000000"], per_image=None, absent=40, **changes))
     samples = load_dataset(folder).samples
     return set(samples.loc[samples["mask_area"] == 0, "expression"])
+
+
+def test_a_larger_patch_is_scaled_down_with_its_regions(tmp_path: Path) -> None:
+    root = write_fields(tmp_path / "a", CROP, (FIELDS["barn"], 33, 33, 21), (FIELDS["shed"], 5, 45, 11))
+    changes: dict[str, Any] = {"classes": FIELDS, "background": ["#000000"], "patch": 64}
+    build(tmp_path / "large", config(root, **changes))
+    build(tmp_path / "small", config(root, **changes, resize=32))
+    large, small = (load_dataset(tmp_path / name) for name in ("large", "small"))
+    assert large.samples["expression"].tolist() == small.samples["expression"].tolist()
+    for before, after in zip(large.samples.to_dict("records"), small.samples.to_dict("records"), strict=True):
+        expected = scale_mask(decode_mask(before["mask"], 64, 64), 32)
+        np.testing.assert_array_equal(decode_mask(after["mask"], 32, 32), expected)
+        pixels = small.pixels(after["image"])
+        assert pixels.shape == (32, 32, 3)
+        assert len(np.unique(pixels[ndimage.binary_erosion(expected, iterations=2)], axis=0)) == 1  # on its object
 
 
 BARN = {"the barn", "the barn in the image", "the barns", "all barns", "all the barns"}
