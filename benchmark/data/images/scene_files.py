@@ -193,9 +193,10 @@ def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> tuple[list[int
 
 
 def _palette(file: Any) -> NDArray[np.uint8]:
-    """(256, 3) of a palette's entries."""
-    palette = np.zeros((1 << 16 if file.dtypes[0] == "uint16" else 256, 3), np.uint8)
-    for index, colour in file.colormap(1).items():
+    """(n, 3) of a palette's entries."""
+    colours = file.colormap(1)
+    palette = np.zeros((max(256, *(index + 1 for index in colours)), 3), np.uint8)
+    for index, colour in colours.items():
         palette[index] = colour[:3]
     return palette
 

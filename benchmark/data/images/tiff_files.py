@@ -30,7 +30,7 @@ COLOURS = (_P.MINISWHITE, _P.MINISBLACK, _P.RGB, _P.PALETTE, _P.YCBCR)  # kinds 
 JPEG = (6, 7, 34892)  # compressions whose decoder makes RGB of YCbCr
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 OLD_SUBFILE, OLD_REDUCED = 255, 2  # SubfileType, before TIFF 6
-ORIENTATION, GDAL_METADATA, GDAL_NODATA = 274, 42112, 42113
+ORIENTATION, COLOUR_MAP, GDAL_METADATA, GDAL_NODATA = 274, 320, 42112, 42113
 GEOREFERENCE = (33550, 33922, 34264)  # ModelPixelScale, ModelTiepoint, ModelTransformation
 NAN = re.compile(r"[+-]?1\.#(IND|QNAN|SNAN|NAN)0*", re.IGNORECASE)  # as older programs of Windows write it
 PAGES = 64  # looked at for the picture and its mask
@@ -215,7 +215,7 @@ def _bands(page: Any, path: Path) -> NDArray[Any]:
         raise SampleError(f"{kind} YCBCR without JPEG; save it as RGB: {command}")
     if page.axes not in ("YX", "YXS", "SYX"):
         raise SampleError(f"image {path} is a TIFF with axes {page.axes}; give one image of rows, columns, bands")
-    if page.photometric == _P.PALETTE and page.axes != "YX":
+    if _has_palette(page) and page.axes != "YX":
         raise SampleError(
             f"{kind} PALETTE with {page.samplesperpixel} bands; {gdal(path, '-b', '1', '-expand', 'rgb')}"
         )
@@ -231,9 +231,19 @@ def _name(photometric: int) -> str:
         return str(photometric)
 
 
+def _has_palette(page: Any) -> bool:
+    """Whether values are those of a palette. GDAL calls an image grey of which it learns its palette late, and takes it
+    for one all the same."""
+    if page.photometric not in (_P.MINISWHITE, _P.MINISBLACK):
+        return bool(page.photometric == _P.PALETTE)
+    tag = page.tags.get(COLOUR_MAP)
+    bits, whole = page.bitspersample, page.dtype is not None and page.dtype.kind in "ui"
+    return tag is not None and whole and bits <= 16 and tag.count == 3 << bits
+
+
 def _palette(page: Any) -> NDArray[np.uint8] | None:
     """(n, 3) of a palette's 16-bit entries; some writers give 8 bits."""
-    if page.photometric != _P.PALETTE:
+    if not _has_palette(page):
         return None
     entries = np.moveaxis(np.asarray(page.colormap), 0, -1)
     return (entries >> 8 if entries.max() > 255 else entries).astype(np.uint8)
