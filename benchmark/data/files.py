@@ -18,7 +18,10 @@ import pyarrow.parquet as pq
 
 from benchmark.data.errors import SampleError
 
-UNREADABLE = (OSError, ValueError, TypeError, KeyError)  # the last two: pyarrow, of what pandas wrote beside a table
+UNREADABLE = (  # what a table raises that is none
+    *(OSError, ValueError, pa.ArrowException),
+    *(TypeError, KeyError),  # pyarrow, of what pandas wrote beside it
+)
 
 
 @contextmanager
