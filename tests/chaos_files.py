@@ -63,9 +63,10 @@ def _pictures() -> Iterator[tuple[str, bytes]]:
             stream = io.BytesIO()
             Image.fromarray(pixels).save(stream, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix))
             yield f"{name}.{suffix}", stream.getvalue()
-    stream = io.BytesIO()
-    Image.fromarray(grey % 4).convert("P").save(stream, "PNG", transparency=1)
-    yield "palette.png", stream.getvalue()
+    for kind, options in {"PNG": {"transparency": 1}, "TIFF": {}}.items():
+        stream = io.BytesIO()
+        Image.fromarray(grey % 4).convert("P").save(stream, kind, **options)
+        yield f"palette.{kind.lower()}", stream.getvalue()
     for name, options in {
         "tiles": {"tile": (16, 16), "compression": "zlib"},
         "lzw": {"compression": "lzw", "predictor": True},

@@ -53,7 +53,7 @@ class Scene:
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         self._bits = int(file.tags(self.bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 0))
         self._white_is_zero = file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
-        self._palette = _palette(file) if roles[self.bands[0] - 1] == ColorInterp.palette else None
+        self._palette = _palette(file, self.bands[0]) if roles[self.bands[0] - 1] == ColorInterp.palette else None
         self._present = _present(file, self.bands)
 
     @cached_property
@@ -192,12 +192,19 @@ def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> tuple[list[int
     return shown, alphas, choice(shown, len(plain), order is not None)
 
 
-def _palette(file: Any) -> NDArray[np.uint8]:
-    """(n, 3) of a palette's entries."""
-    colours = file.colormap(1)
-    palette = np.zeros((max(256, *(index + 1 for index in colours)), 3), np.uint8)
+def _palette(file: Any, band: int) -> NDArray[np.uint8] | None:
+    """(n, 3) of the entries of a band's palette, one for each value; None where it has none that its values fit."""
+    dtype = np.dtype(file.dtypes[band - 1])
+    if dtype.kind not in "ui" or dtype.itemsize > 2:
+        return None
+    palette = np.zeros((1 << 8 * dtype.itemsize, 3), np.uint8)
+    try:
+        colours = file.colormap(band)
+    except ValueError:  # a band that is said to have one and has not
+        return None
     for index, colour in colours.items():
-        palette[index] = colour[:3]
+        if index < len(palette):
+            palette[index] = colour[:3]
     return palette
 
 

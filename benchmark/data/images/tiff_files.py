@@ -90,7 +90,7 @@ def read_tiff(path: Path, beside: Beside = NOTHING) -> Raster:
         kept = [band for band in range(values.shape[2]) if band not in alphas]
         if not kept:
             raise SampleError(f"image {path} has an alpha band and no colours; {gdal(path, '-b', '1')}")
-        palette = _palette(page)
+        palette = _palette(page, path) if beside.roles.get(0, "palette") == "palette" else None
         raster = Raster(
             values=values[..., kept] if alphas else values,
             bits=page.bitspersample,
@@ -221,6 +221,7 @@ def _bands(page: Any, path: Path) -> NDArray[Any]:
         )
     values = np.asarray(page.asarray())
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    values = values.astype(np.uint8) if values.dtype == np.bool_ and _has_palette(page) else values
     return values[..., None] if page.axes == "YX" else np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
 
 
@@ -241,11 +242,16 @@ def _has_palette(page: Any) -> bool:
     return tag is not None and whole and bits <= 16 and tag.count == 3 << bits
 
 
-def _palette(page: Any) -> NDArray[np.uint8] | None:
+def _palette(page: Any, path: Path) -> NDArray[np.uint8] | None:
     """(n, 3) of a palette's 16-bit entries; some writers give 8 bits."""
     if not _has_palette(page):
         return None
     entries = np.moveaxis(np.asarray(page.colormap), 0, -1)
+    if len(entries) < 1 << page.bitspersample:
+        raise SampleError(
+            f"image {path} has a palette of {len(entries):,} colours for values of {page.bitspersample} bits; it is "
+            "damaged: fetch it again"
+        )
     return (entries >> 8 if entries.max() > 255 else entries).astype(np.uint8)
 
 

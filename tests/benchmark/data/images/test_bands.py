@@ -129,3 +129,11 @@ def test_a_file_beside_the_image_that_is_broken_or_has_its_palette_is_refused(tm
     with pytest.raises(SampleError, match=r"palette in a file beside it, b\.tif\.aux\.xml; .* gdal_translate "):
         read_picture(path)
     assert read_labels(path).values is not None  # labels are the same, whatever they are shown as
+    with open_scene(path) as scene:
+        values, pixels = scene.file.read(1), scene.read(0, 0, 40, 50).pixels
+    assert (values == 0).any()
+    assert (pixels[values == 0] == (9, 8, 7)).all()
+    for dtype, said in (("uint8", "<ColorInterp>Palette</ColorInterp>"), ("float32", table)):  # no palette of it
+        path = beside(write_scene(tmp_path / "c.tif", ground(40, 50, 1).astype(dtype)), said)
+        with open_scene(path) as scene:
+            assert len(np.unique(scene.read(0, 0, 40, 50).pixels)) > 100

@@ -90,6 +90,13 @@ def by_gdal() -> Written:
         "palette.png",
         lambda p: gdal(p, values("uint8", 1), driver="PNG", after=lambda f: f.write_colormap(1, colours)),
     )
+    for bits in (1, 4):
+        few = {k: (255 - 9 * k, 200 * (k % 2), 15 * k, 255) for k in range(1 << bits)}
+        grey = values("uint8", 1) >> (8 - bits)
+        yield (
+            f"palette {bits} bits.tif",
+            lambda p, g=grey, b=bits, f=few: gdal(p, g, nbits=b, after=lambda file: file.write_colormap(1, f)),
+        )
     for dtype in ("uint8", "uint16"):
         for kind in ("MINISBLACK", "MINISWHITE"):
             yield f"late palette {dtype} {kind}.tif", lambda p, d=dtype, k=kind: late_palette(p, d, photometric=k)
