@@ -82,6 +82,9 @@ def by_gdal() -> Written:
     for bits in (1, 2, 4):
         grey = values("uint8", 1) >> (8 - bits)
         yield f"{bits} bits.tif", lambda p, g=grey, b=bits: gdal(p, g, nbits=b)
+    for black, kind in enumerate(("MINISBLACK", "MINISWHITE")):
+        options = {"nbits": 1, "nodata": black, "photometric": kind}
+        yield f"1 bit with no-data {kind}.tif", lambda p, o=options: gdal(p, values("uint8", 1) >> 7, **o)
     yield "12 bits.tif", lambda p: gdal(p, values("uint16", 3) & 4095, nbits=12, photometric="RGB")
     yield "1 bit CCITT.tif", lambda p: gdal(p, values("uint8", 1) >> 7, nbits=1, compress="CCITTFAX4")
     colours = {k: (255 - k, k, k // 2, 255) for k in range(256)}
