@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -33,6 +35,13 @@ from models.checkpoint import CheckpointError, fill, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
 
 SCHEDULE, RANDOM = "schedule.json", "random_{}.safetensors"
+
+
+class State(NamedTuple):
+    """weights: that train, and statistics of norms. optimizer: as torch has it of one process."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
 
 
 class TrainStep:
@@ -87,11 +96,15 @@ class TrainStep:
         here = 0 if batch.spare else len(batch.texts)
         return loss if samples in (None, here) else loss * (here / samples)
 
-    def save(self, folder: Path) -> None:
+    def state(self) -> State:
+        """What steps change and ranks may have split, whole: all of them call it, before any writes."""
+        return State(self.trained_state(), self._kept.state_dict())
+
+    def save(self, folder: Path, state: State) -> None:
         """Write what steps change into a folder: weights that train, statistics of norms, optimiser, schedule, and what
         random numbers come next."""
-        rank = self._ranks.rank
-        save_accelerator_state(str(folder), [self.trained_state()], [self._kept], [], [], rank, step=0)
+        rank, optimizer = self._ranks.rank, SimpleNamespace(state_dict=lambda: state.optimizer)
+        save_accelerator_state(str(folder), [state.weights], [optimizer], [], [], rank, step=0)
         save_tensors(folder / RANDOM.format(rank), {"cpu": torch.get_rng_state()})
         if self._ranks.first:
             (folder / SCHEDULE).write_text(json.dumps(self._schedule.state_dict()), encoding="utf-8")
