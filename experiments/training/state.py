@@ -112,9 +112,10 @@ class Keeper:
         seconds = history.seconds + time.monotonic() - self._started
         said = {field.name: getattr(history, field.name) for field in dataclasses.fields(history)}
         best = said.pop("best_state")
+        state = step.state()  # not in what follows: a rank that is gone is no full disk
         try:
             with self._one_folder(folder) as part:
-                step.save(part)
+                step.save(part, state)
                 self._ranks.gather(None)  # what all of them wrote is there
                 if not self._ranks.first:
                     return
