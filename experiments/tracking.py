@@ -67,14 +67,13 @@ class StartedRun:
 
 
 class TrackingStore:
-    """The tracking store at MLFLOW_TRACKING_URI, by default mlflow.db in the current folder."""
+    """The tracking store at MLFLOW_TRACKING_URI, by default mlflow.db in the current folder.
+
+    Every method raises TrackingError if the store does not answer.
+    """
 
     def __init__(self, uri: str | None = None) -> None:
-        """Connect, and create the database if it is new: once, before several processes use it.
-
-        Raises:
-            TrackingError: if the store does not answer.
-        """
+        """Connect, and create the database if it is new."""
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         mask_logs("mlflow", "alembic", "sqlalchemy")
         self._folder = _sqlite_folder(self.uri)
@@ -86,7 +85,7 @@ class TrackingStore:
         """Log a record, unless the store already holds exactly this one.
 
         Raises:
-            TrackingError: if the store does not answer or keeps its artifacts in a folder that has moved.
+            TrackingError: if it keeps its artifacts in a folder that has moved.
         """
         with self._explained():
             experiment_id = self._experiment(record)
@@ -104,11 +103,7 @@ class TrackingStore:
             return "completed" if part else "replaced" if done or begun else "new"
 
     def start(self, record: Record) -> StartedRun:
-        """The run of a training, which goes on or is made.
-
-        Raises:
-            TrackingError: as put().
-        """
+        """The run of a training, which goes on or is made. Raises as put()."""
         with self._explained():
             experiment_id = self._experiment(record)
             begun = _begun(self._runs(experiment_id, record), record)
@@ -119,11 +114,7 @@ class TrackingStore:
             return StartedRun(run.info.run_id, {(name, step) for name, step, _ in self._points(run)})
 
     def log(self, run: StartedRun, curves: Curves, at: int) -> None:
-        """Log what a run does not hold yet of some points, with the time in milliseconds.
-
-        Raises:
-            TrackingError: if the store does not answer.
-        """
+        """Log what a run does not hold yet of some points, with their time in milliseconds."""
         points = [(name, step, value) for name, curve in curves.items() for step, value in curve]
         lacking = [Metric(name, value, at, step) for name, step, value in points if (name, step) not in run.points]
         with self._explained():
@@ -132,11 +123,7 @@ class TrackingStore:
                 run.points |= {(metric.key, metric.step) for metric in metrics}
 
     def end(self, run: StartedRun, status: str) -> None:
-        """Say how it ended: FINISHED, KILLED or FAILED.
-
-        Raises:
-            TrackingError: if the store does not answer.
-        """
+        """Say how it ended: FINISHED, KILLED or FAILED."""
         with self._explained():
             self._client.set_terminated(run.run_id, status)
 

@@ -29,7 +29,7 @@ DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PERIOD = 10.0  # seconds between two batches
 RETRY = 60.0  # until the next try after one that failed
 LAST = 10.0  # for the last batch; stream.py has less patience, but a training that was killed has none at all
-LONGEST = 2000  # signs of a message: less than what a pipe takes at once
+LONGEST = 600  # signs of a message: no more than a pipe takes at once, however they are written
 CUT = ""  # the status of a training that told none
 
 

@@ -1,8 +1,8 @@
 """What a training tells of itself while it runs, and the process that passes it on to MLflow.
 
 The training imports nothing of MLflow and never waits for it: it writes lines into a pipe as far as they fit, every
-few steps, and reads what the other process says. That one (sender.py) alone speaks with the server, at the lowest
-priority; the end of the pipe is how it learns that the training was killed.
+few steps, and reads what the other process says. That one (sender.py) alone speaks with the server; the end of the
+pipe is how it learns that the training was killed.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -193,6 +193,7 @@ def test_whatever_a_server_does_the_training_is_the_same_and_there_is_one_warnin
             assert printed.getvalue().count("warning:") == 1
             for text in (fault, uri.replace("me:geheim", "***"), "`python -m experiments.collect` completes its run"):
                 assert text in printed.getvalue()
+            assert "geheim" not in printed.getvalue()
         lock.close()
     assert not any(senders(tmp_path / str(number)) for number in range(len(servers)))
     undisturbed = trained(dataset, weights)
@@ -248,25 +249,21 @@ def told(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_training_that_is_stopped_or_killed_is_so_in_mlflow_and_leaves_no_process(
     empty_database: Path, tmp_path: Path
 ) -> None:
-    folders = {number: tmp_path / number.name for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)}
-    with ExitStack() as stack:
-        processes = {}
-        for number, folder in folders.items():
-            folder.mkdir()
-            shutil.copy(empty_database, folder)
-            processes[number] = stack.enter_context(told(folder))
-        for folder in folders.values():
+    stopped, killed = tmp_path / "stopped", tmp_path / "killed"
+    for folder in (stopped, killed):
+        folder.mkdir()
+        shutil.copy(empty_database, folder)
+    with told(stopped) as first, told(killed) as second:
+        for folder in (stopped, killed):
             wait_for(lambda folder=folder: bool(runs(f"sqlite:///{folder}/mlflow.db")))  # type: ignore[misc]
-        for sender in senders(folders[signal.SIGTERM]):  # SLURM's goes to all processes of a job
-            sender.send_signal(signal.SIGTERM)
-        processes[signal.SIGTERM].terminate()
-        os.killpg(processes[signal.SIGINT].pid, signal.SIGINT)  # the terminal's to all in its foreground
-        processes[signal.SIGKILL].kill()
-        for number, process in processes.items():
-            assert process.wait(30) == (-number if number == signal.SIGKILL else AGAIN)
-    wait_for(lambda: not senders(folders[signal.SIGKILL]))  # it has still to say so
-    for folder in folders.values():
-        assert senders(folder) == []
+        for sender in senders(stopped):
+            sender.send_signal(signal.SIGTERM)  # as SLURM does, to all processes of a job
+        os.killpg(first.pid, signal.SIGINT)  # as a terminal does, to all in its foreground
+        second.kill()
+        assert first.wait(30) == AGAIN
+        assert senders(stopped) == []
+        wait_for(lambda: senders(killed) == [])  # it has still to say so
+    for folder in (stopped, killed):
         (run,) = runs(f"sqlite:///{folder}/mlflow.db")
         assert run.info.status == "KILLED"
         assert points(f"sqlite:///{folder}/mlflow.db") == curves_of(CURVE[:2])
