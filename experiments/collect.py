@@ -3,7 +3,8 @@
     python -m experiments.collect
 
 One experiment per dataset, one run per (dataset, model, variant, seed). Run it as often as you like: an unchanged
-result is not logged again, a changed one replaces its run. What was put in is read back *out of* MLflow into
+result is not logged again, a changed one replaces its run, and one whose training was told live (experiments/live/)
+completes that run, whatever part of it arrived. What was put in is read back *out of* MLflow into
 reports/generated/runs.csv and compared with the files; a difference is an error. Runs in MLflow whose result files are
 gone stay there, for whoever wants them, and are not in runs.csv.
 """
@@ -12,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections import Counter
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from PIL import Image
 
 from benchmark.data.files import replacing
 from benchmark.metrics.iou import METRIC_NAMES
-from benchmark.output.escaping import csv_table, markdown, visible
+from benchmark.output.escaping import csv_table, markdown
 from benchmark.output.secrets import mask, masked
 from benchmark.output.terminal import say, terminal
 from benchmark.results.pictures import read_examples, strip
@@ -33,7 +33,8 @@ from benchmark.results.schema import METRICS, TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, find_results
 from benchmark.results.truth import load_examples
 from experiments.errors import clear_errors
-from experiments.tracking import DESCRIPTION_TAG, Record, TrackedRun, TrackingError, TrackingStore
+from experiments.records import DESCRIPTION_TAG, Record, curves_of, record_of, title
+from experiments.tracking import TrackedRun, TrackingError, TrackingStore
 
 LAYOUT = "4"  # of what is logged; a new one replaces every run
 FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
@@ -68,7 +69,7 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
     """Log every result under `results`, read the runs back, compare, and write `table`.
 
     Returns:
-        How many runs were new, replaced, unchanged.
+        How many runs were new, completed, replaced, unchanged.
 
     Raises:
         FileNotFoundError: if there is no result.
@@ -81,7 +82,7 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
     for result in stored:
         _check_data(result, results / result.result.run.dataset / "examples.parquet")
     store = TrackingStore(uri)
-    outcome = Counter({"new": 0, "replaced": 0, "unchanged": 0})
+    outcome = Counter({"new": 0, "completed": 0, "replaced": 0, "unchanged": 0})
     rows = []
     for result in stored:
         record = to_record(result, results / result.result.run.dataset / "examples.parquet")
@@ -107,22 +108,17 @@ def _check_data(stored: StoredResult, examples: Path) -> None:
 
 
 def to_record(stored: StoredResult, examples: Path) -> Record:
-    """What MLflow is told of a result: no credential among it, and its texts as the page of MLflow shows them."""
-    result, run = stored.result, stored.result.run
-    tags = {
-        DESCRIPTION_TAG: describe(stored),
-        "dataset": run.dataset,
-        "model": run.model,
-        "variant": run.variant,
-        "seed": str(run.seed),
-        "control": str(run.control).lower(),
-        "collapsed": stored.collapsed,
-        "fingerprint": run.fingerprint,
-        "protocol_version": result.protocol_version,
-        "device": result.meta.device,
-        "git_commit": result.meta.git_commit or "unknown",
-        "git_dirty": "unknown" if result.meta.git_dirty is None else str(result.meta.git_dirty).lower(),
-    }
+    """What MLflow is told of a result."""
+    result = stored.result
+    known = record_of(
+        result.run,
+        result.meta,
+        {
+            DESCRIPTION_TAG: describe(stored),
+            "collapsed": stored.collapsed,
+            "protocol_version": result.protocol_version,
+        },
+    )
     metrics = {f"{split}/{name}": value for split, part in result.eval.items() for name, value in part.metrics.items()}
     costs = {
         "test/seconds": result.eval[TEST_SPLIT].seconds,
@@ -134,20 +130,15 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         COLLAPSE_SHARE: None if result.collapse is None else result.collapse.share,
     }
     metrics |= {name: float(value) for name, value in costs.items() if value is not None}
-    method = run.variant if run.outside is None else f"{visible(run.outside)} †"
     digest = hashlib.sha256(LAYOUT.encode())
     for path in (*(stored.folder / name for name in FILES), examples):
         digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
-    return Record(
-        experiment=run.dataset,
-        about=f"Runs on dataset {markdown(run.dataset)}: group them by the tag variant, chart test/miou and val/miou.",
-        name=mask(f"{method} · {run.dataset} · {run.model} · {run.seed}"),
-        tags={name: mask(visible(text, keep="\n")) for name, text in tags.items()},
-        params={mask(visible(name)): mask(visible(text)) for name, text in flatten(run.config).items()},
+    return replace(
+        known,
         metrics=metrics,
-        curves=_curves(stored.curve),
+        curves={} if stored.curve is None else curves_of(stored.curve.to_dict("records")),
         artifacts={
-            "config.yaml": yaml.safe_dump(masked(run.config), sort_keys=True, allow_unicode=True).encode(),
+            "config.yaml": yaml.safe_dump(masked(result.run.config), sort_keys=True, allow_unicode=True).encode(),
             "result.json": mask((stored.folder / "result.json").read_text(encoding="utf-8")).encode(),
             "samples.csv": csv_table(stored.lines).encode(),
             **_pictures(examples, stored.predictions),
@@ -158,13 +149,9 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
 
 def describe(stored: StoredResult) -> str:
     """What MLflow shows beside a run, in Markdown."""
-    result, run, training = stored.result, stored.result.run, stored.result.train
+    result, training = stored.result, stored.result.train
     test = result.eval[TEST_SPLIT]
-    kind = "training-free baseline" if run.control else f"variant, seed {run.seed}"
-    variant, dataset, model = (markdown(name) for name in (run.variant, run.dataset, run.model))
-    lines = [f"**{variant}** ({kind}) on **{dataset}**, model **{model}**"]
-    if run.outside is not None:
-        lines = [f"**{markdown(run.outside)}** on **{dataset}**: an external submission, scored here"]
+    lines = [title(result.run)]
     if (collapse := result.collapse) is not None:
         lines.append(f"**Collapsed**: {collapse.title} ({collapse.share:.1%}); its metrics say little of the method")
     lines.append(
@@ -177,35 +164,6 @@ def describe(stored: StoredResult) -> str:
     commit = markdown(result.meta.git_commit or "unknown")
     lines.append(f"Code of commit {commit}{' with changes' * bool(result.meta.git_dirty)}")
     return "\n\n".join(lines)
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested configuration -> "a.b" -> text; all but strings as JSON, so that null, false and [1, 2] stay apart."""
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{name}."))
-        else:
-            flat[name] = value if isinstance(value, str) else json.dumps(value)
-    return flat
-
-
-def _curves(curve: pd.DataFrame | None) -> dict[str, list[tuple[int, float]]]:
-    """Loss and learning rate by step, validation mIoU by epoch."""
-    if curve is None:
-        return {}
-    steps = curve.dropna(subset=["loss"]).drop_duplicates("step", keep="last")
-    ends = curve.dropna(subset=["val_miou"])
-    return {
-        name: list(zip(part[by].astype(int), part[column].astype(float), strict=True))
-        for name, part, by, column in (
-            ("train/loss", steps, "step", "loss"),
-            ("train/lr", steps, "step", "lr"),
-            ("val/miou", ends, "epoch", "val_miou"),
-        )
-        if len(part)
-    }
 
 
 def _pictures(examples: Path, predictions: pd.DataFrame) -> dict[str, bytes]:

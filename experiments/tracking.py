@@ -1,8 +1,10 @@
-"""MLflow, filled from result files. The only module that imports mlflow.
+"""MLflow, filled from result files and told of trainings while they run. The only module that imports mlflow.
 
 The result files are the truth: a store can be thrown away and filled again, and filling it twice changes nothing. A run
-carries the SHA-256 of what it was made from as a tag, written last: a run without it was interrupted, one with another
-value shows an older result, and both are replaced. Runs that came from elsewhere are left alone.
+carries the SHA-256 of what it was made from as a tag, written last. One with another value shows an older result and is
+replaced. One without it is a training, or was interrupted: the result of the same fingerprint completes it if what
+it holds is a part of that, and replaces it if not; those of other fingerprints, and runs that came from elsewhere, are
+left alone.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import unquote, urlparse
@@ -30,11 +32,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.output.secrets import mask, mask_logs
+from experiments.records import CURVES, DESCRIPTION_TAG, FINGERPRINT_TAG, KEY_TAGS, Curves, Record
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-DESCRIPTION_TAG = "mlflow.note.content"  # what MLflow shows as description, of a run and of an experiment
 SHA256_TAG = "result_sha256"
-KEY_TAGS = ("dataset", "model", "variant", "seed")
 MAX_METRICS = 1000  # MLflow's limit for one request
 MAX_PARAMS = 100
 
@@ -49,25 +50,6 @@ class TrackingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Record:
-    """What MLflow is told of one run.
-
-    `about` describes the experiment, in Markdown. `tags` hold KEY_TAGS; `curves` are name -> [(step, value)];
-    `artifacts` are file name -> bytes; `sha256` is of what all this was made from.
-    """
-
-    experiment: str
-    about: str
-    name: str
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    curves: Mapping[str, Sequence[tuple[int, float]]]
-    artifacts: Mapping[str, bytes]
-    sha256: str
-
-
-@dataclass(frozen=True)
 class TrackedRun:
     """A run as MLflow holds it: the last value of each metric."""
 
@@ -76,15 +58,22 @@ class TrackedRun:
     metrics: dict[str, float]
 
 
+@dataclass
+class StartedRun:
+    """A run that is not whole yet: its id, and the points of curves it holds, as (metric, step)."""
+
+    run_id: str
+    points: set[tuple[str, int]] = field(default_factory=set)
+
+
 class TrackingStore:
-    """The tracking store at MLFLOW_TRACKING_URI, by default mlflow.db in the current folder."""
+    """The tracking store at MLFLOW_TRACKING_URI, by default mlflow.db in the current folder.
+
+    Every method raises TrackingError if the store does not answer.
+    """
 
     def __init__(self, uri: str | None = None) -> None:
-        """Connect, and create the database if it is new: once, before several processes use it.
-
-        Raises:
-            TrackingError: if the store does not answer.
-        """
+        """Connect, and create the database if it is new."""
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         mask_logs("mlflow", "alembic", "sqlalchemy")
         self._folder = _sqlite_folder(self.uri)
@@ -92,23 +81,51 @@ class TrackingStore:
             self._client = MlflowClient(tracking_uri=self.uri)
             self._client.search_experiments(max_results=1)
 
-    def put(self, record: Record) -> Literal["new", "replaced", "unchanged"]:
+    def put(self, record: Record) -> Literal["new", "completed", "replaced", "unchanged"]:
         """Log a record, unless the store already holds exactly this one.
 
         Raises:
-            TrackingError: if the store does not answer or keeps its artifacts in a folder that has moved.
+            TrackingError: if it keeps its artifacts in a folder that has moved.
         """
         with self._explained():
             experiment_id = self._experiment(record)
             held = self._runs(experiment_id, record)
-            current = [run for run in held if _finished(run) and run.data.tags.get(SHA256_TAG) == record.sha256][:1]
-            for run in held:
-                if run not in current:
+            done = [run for run in held if SHA256_TAG in run.data.tags]
+            current = [run for run in done if _finished(run) and run.data.tags[SHA256_TAG] == record.sha256][:1]
+            begun = [] if current else _begun(held, record)
+            part = next((run for run in begun if self._is_part(run, record)), None)
+            for run in (*done, *begun):
+                if run not in (*current, part):
                     self._client.delete_run(run.info.run_id)
             if current:
                 return "unchanged"
-            self._log(experiment_id, record)
-            return "replaced" if held else "new"
+            self._log(part or self._create(experiment_id, record), record)
+            return "completed" if part else "replaced" if done or begun else "new"
+
+    def start(self, record: Record) -> StartedRun:
+        """The run of a training, which goes on or is made. Raises as put()."""
+        with self._explained():
+            experiment_id = self._experiment(record)
+            begun = _begun(self._runs(experiment_id, record), record)
+            run = begun[0] if begun else self._create(experiment_id, record)
+            if run.info.status != "RUNNING":
+                self._client.update_run(run.info.run_id, "RUNNING")
+            self._describe(run, record)
+            return StartedRun(run.info.run_id, {(name, step) for name, step, _ in self._points(run)})
+
+    def log(self, run: StartedRun, curves: Curves, at: int) -> None:
+        """Log what a run does not hold yet of some points, with their time in milliseconds."""
+        points = [(name, step, value) for name, curve in curves.items() for step, value in curve]
+        lacking = [Metric(name, value, at, step) for name, step, value in points if (name, step) not in run.points]
+        with self._explained():
+            for metrics in _chunks(lacking, MAX_METRICS):
+                self._client.log_batch(run.run_id, metrics=metrics)
+                run.points |= {(metric.key, metric.step) for metric in metrics}
+
+    def end(self, run: StartedRun, status: str) -> None:
+        """Say how it ended: FINISHED, KILLED or FAILED."""
+        with self._explained():
+            self._client.set_terminated(run.run_id, status)
 
     def check(self, record: Record) -> TrackedRun:
         """The record's run as read back out of the store, equal to what was put in.
@@ -118,7 +135,8 @@ class TrackingStore:
         """
         with self._explained():
             experiment = self._client.get_experiment_by_name(record.experiment)
-            held = [] if experiment is None else self._runs(experiment.experiment_id, record)
+            runs = [] if experiment is None else self._runs(experiment.experiment_id, record)
+        held = [run for run in runs if SHA256_TAG in run.data.tags]
         remedy = f"delete that run in {self.uri} and collect again"
         if len(held) != 1:
             raise TrackingError(f"run '{record.name}' is {len(held)} times in {self.uri}, not once; collect again")
@@ -126,7 +144,7 @@ class TrackingStore:
         last = {name: max(points, key=lambda point: point[0])[1] for name, points in record.curves.items()}
         for metric, value in {**record.metrics, **last}.items():
             got = run.metrics.get(metric)
-            if got is None or not math.isclose(got, value, rel_tol=1e-9, abs_tol=1e-12):
+            if not _close(got, value):
                 raise TrackingError(f"run '{record.name}': MLflow has {metric} = {got}, the file {value}; {remedy}")
         for kind, wanted, found in (("parameter", record.params, run.params), ("tag", record.tags, run.tags)):
             for name, text in wanted.items():
@@ -135,17 +153,27 @@ class TrackingStore:
                     raise TrackingError(f"run '{record.name}': MLflow has {difference}; {remedy}")
         return run
 
-    def _log(self, experiment_id: str, record: Record) -> None:
-        now = int(time.time() * 1000)
-        run_id = self._client.create_run(experiment_id, now, dict(record.tags), record.name).info.run_id
-        points = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
-        points += [Metric(name, value, now, step) for name, curve in record.curves.items() for step, value in curve]
+    def _create(self, experiment_id: str, record: Record) -> MlflowRun:
+        return self._client.create_run(experiment_id, int(time.time() * 1000), dict(record.tags), record.name)
+
+    def _describe(self, run: MlflowRun, record: Record) -> None:
+        """Log the params that a run lacks, and the tags that it lacks or has otherwise."""
+        lacking = [Param(name, text) for name, text in record.params.items() if name not in run.data.params]
+        for params in _chunks(lacking, MAX_PARAMS):
+            self._client.log_batch(run.info.run_id, params=params)
+        tags = [RunTag(name, text) for name, text in record.tags.items() if run.data.tags.get(name) != text]
+        if tags:
+            self._client.log_batch(run.info.run_id, tags=tags)
+
+    def _log(self, run: MlflowRun, record: Record) -> None:
+        """Log what a run lacks of a record."""
+        run_id = run.info.run_id
+        started = StartedRun(run_id, {(name, step) for name, step, _ in self._points(run)})
         status = "FAILED"
         try:
-            for params in _chunks([Param(name, text) for name, text in record.params.items()], MAX_PARAMS):
-                self._client.log_batch(run_id, params=params)
-            for metrics in _chunks(points, MAX_METRICS):
-                self._client.log_batch(run_id, metrics=metrics)
+            self._describe(run, record)
+            metrics = {name: [(0, value)] for name, value in record.metrics.items() if name not in run.data.metrics}
+            self.log(started, {**metrics, **record.curves}, int(time.time() * 1000))
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in record.artifacts.items():
                     (Path(folder) / name).parent.mkdir(exist_ok=True)
@@ -154,7 +182,28 @@ class TrackingStore:
             self._client.log_batch(run_id, tags=[RunTag(SHA256_TAG, record.sha256)])
             status = "FINISHED"
         finally:
-            self._client.set_terminated(run_id, status)
+            self.end(started, status)
+
+    def _points(self, run: MlflowRun) -> list[tuple[str, int, float]]:
+        """The points of its curves: metric, step, value."""
+        return [
+            (name, point.step, point.value)
+            for name in CURVES
+            if name in run.data.metrics
+            for point in self._client.get_metric_history(run.info.run_id, name)
+        ]
+
+    def _is_part(self, run: MlflowRun, record: Record) -> bool:
+        """Whether all params, metrics and points of a run are the record's, each once."""
+        wanted = {(name, step): value for name, curve in record.curves.items() for step, value in curve}
+        wanted |= {(name, 0): value for name, value in record.metrics.items()}
+        held = self._points(run)
+        held += [(name, 0, value) for name, value in run.data.metrics.items() if name not in CURVES]
+        return (
+            run.data.params.items() <= record.params.items()
+            and len({(name, step) for name, step, _ in held}) == len(held)
+            and all(_close(wanted.get((name, step)), value) for name, step, value in held)
+        )
 
     def _experiment(self, record: Record) -> str:
         """The experiment's id; made, restored or described where needed."""
@@ -163,7 +212,12 @@ class TrackingStore:
         if found is None:
             # beside the database, where the default is the current folder
             location = None if self._folder is None else (self._folder / "mlartifacts" / name).as_uri()
-            return str(self._client.create_experiment(name, location, {DESCRIPTION_TAG: record.about}))
+            try:
+                return str(self._client.create_experiment(name, location, {DESCRIPTION_TAG: record.about}))
+            except MlflowException:
+                found = self._client.get_experiment_by_name(name)
+                if found is None:  # it is not that another training has just made it
+                    raise
         place = urlparse(found.artifact_location)
         if self._folder and place.scheme == "file" and not Path(unquote(place.path)).is_relative_to(self._folder):
             raise TrackingError(
@@ -203,6 +257,16 @@ def _sqlite_folder(uri: str) -> Path | None:
 
 def _finished(run: MlflowRun) -> bool:
     return bool(run.info.status == "FINISHED")
+
+
+def _begun(runs: Sequence[MlflowRun], record: Record) -> list[MlflowRun]:
+    """Those of the record's fingerprint that no result was logged to, newest first."""
+    same = record.tags[FINGERPRINT_TAG]
+    return [run for run in runs if SHA256_TAG not in run.data.tags and run.data.tags.get(FINGERPRINT_TAG) == same]
+
+
+def _close(got: float | None, value: float) -> bool:
+    return got is not None and math.isclose(got, value, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

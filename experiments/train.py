@@ -7,7 +7,8 @@ what trained), config.json, train.json and curve.csv. The best epoch is the one 
 the function that reports it; the test split is not read here.
 
 Stopped or killed, the same command goes on: every `checkpoint.minutes` its state goes to work/ (training/state.py).
-Several processes make one run together, each with its share of every batch (experiments/ranks.py):
+Where MLFLOW_TRACKING_URI is set, MLflow is told of its curve while it runs (experiments/live/). Several processes make
+one run together, each with its share of every batch (experiments/ranks.py):
 
     torchrun --standalone --nproc-per-node 8 -m experiments.train --dataset rrsisd --model rsrefseg-b ...
     accelerate launch --config_file experiments/training/accelerate/eight_gpus_ddp.yaml -m experiments.train ...
@@ -27,8 +28,10 @@ from benchmark.data.samples import Dataset
 from benchmark.results.provenance import provenance
 from experiments.config import load_params, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.live.stream import streaming
 from experiments.locks import only_one
 from experiments.ranks import Ranks, rank_of_environment, spread
+from experiments.records import training_record
 from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, run_folder, save_run, work_folder
 from experiments.settings import ConfigError, ExperimentConfig, divisors
@@ -57,20 +60,22 @@ def main(
         accelerator = make_accelerator(config.model.compute.precision)
         foundation = foundation_hashes(weights)
         work = work_folder(config, foundation, samples.manifest.samples_sha256)
+        meta = provenance(device_name(accelerator.device.type, ranks.of))
         about = {
             "point": "/".join(run_folder(config).parts[1:]),
             "config": config.plain(),
             "data": samples.manifest.samples_sha256,
             "foundation": foundation_hash(foundation),
-            "meta": provenance(device_name(accelerator.device.type, ranks.of)).model_dump(),
+            "meta": meta.model_dump(),
         }
         ranks.same(about)
-        with only_one(work) if ranks.first else nullcontext():
+        live = streaming(training_record(config, work.name, meta), work, console)
+        with only_one(work) if ranks.first else nullcontext(), live if ranks.first else nullcontext() as stream:
             keeper = Keeper(work, about, params.checkpoint.minutes, stop, console)
             network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
             if not ranks.first:  # the same weights, other draws of dropout
                 make_repeatable(seed + ranks.rank, config.train.threads)
-            run = fit(network, samples, config, accelerator, console, params.loader.workers, keeper)
+            run = fit(network, samples, config, accelerator, console, params.loader.workers, keeper, stream)
             if ranks.first:
                 folder = save_run(run, foundation, samples.manifest.samples_sha256)
                 remove(work)

@@ -24,6 +24,7 @@ from benchmark.metrics.collapse import Collapse, find_collapse
 from benchmark.metrics.iou import miou
 from benchmark.results.schema import Training
 from benchmark.results.store import NOT_COLLAPSED
+from experiments.live.stream import Stream
 from experiments.ranks import Ranks
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig
@@ -51,12 +52,13 @@ def fit(
     console: Console,
     workers: int = 0,
     keeper: Keeper | None = None,
+    stream: Stream | None = None,
 ) -> TrainedRun:
     """Train `model` in place for all epochs; `workers` threads decode images ahead.
 
     Every rank of a training calls it, and learns from its share of each batch; all of them return the same run.
 
-    With a `keeper` it goes on where that was stopped before.
+    With a `keeper` it goes on where that was stopped before; a `stream` is told of the curve as it grows.
 
     Returns:
         The run: the weights of the epoch that `train.select` names, curve and costs.
@@ -72,6 +74,8 @@ def fit(
         keeper.restore(step, history)
 
     def pause() -> None:
+        if stream is not None:
+            stream.tell(history.curve)
         if keeper is not None:
             keeper.pause(step, history)
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from experiments import inspect
+from experiments.tracking import TrackingStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,3 +41,11 @@ def paper_costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         assert {str(path) for path in Path().rglob("*")} == {"params.yaml", "new", str(file)}
     return {**found, "printed": printed.getvalue()}
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database of MLflow, made once: the tables take seconds."""
+    folder = tmp_path_factory.mktemp("database")
+    TrackingStore(f"sqlite:///{folder}/mlflow.db")
+    return folder / "mlflow.db"

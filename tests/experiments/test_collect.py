@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,11 @@ from PIL import Image
 
 from benchmark.metrics.iou import METRIC_NAMES, metric_names
 from benchmark.results.store import ResultError, find_results, load_result, save_result
-from experiments.collect import FILES, collect, flatten, main, to_record
+from experiments.collect import FILES, collect, main, to_record
+from experiments.records import Record, flatten
 from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
 
 RUN = Path("fake_scenes/tiny/rsrefseg/0")
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database, made once: the tables take seconds."""
-    folder = tmp_path_factory.mktemp("database")
-    TrackingStore(f"sqlite:///{folder}/mlflow.db")
-    return folder / "mlflow.db"
 
 
 class Place:
@@ -65,9 +59,9 @@ def place(fake_results: Path, empty_database: Path, tmp_path: Path) -> Place:
 
 
 def test_collecting_twice_logs_every_result_once(place: Place) -> None:
-    assert place.collect() == {"new": 2, "replaced": 0, "unchanged": 0}
+    assert place.collect() == {"new": 2, "completed": 0, "replaced": 0, "unchanged": 0}
     first, ids = place.table.read_bytes(), {run.info.run_id for run in place.runs()}
-    assert place.collect() == {"new": 0, "replaced": 0, "unchanged": 2}
+    assert place.collect() == {"new": 0, "completed": 0, "replaced": 0, "unchanged": 2}
     assert place.table.read_bytes() == first
     assert {run.info.run_id for run in place.runs()} == ids
     assert len(ids) == 2
@@ -136,7 +130,7 @@ def test_no_credential_and_no_markup_reaches_mlflow(place: Place) -> None:
     assert r"commit \`x\`" in described
     assert b"'=1+1" in record.artifacts["samples.csv"]
     assert b",=1+1" not in record.artifacts["samples.csv"]
-    assert place.collect() == {"new": 2, "replaced": 0, "unchanged": 0}
+    assert place.collect() == {"new": 2, "completed": 0, "replaced": 0, "unchanged": 0}
 
 
 def test_a_password_is_in_no_error_of_the_store(subtests: pytest.Subtests) -> None:
@@ -181,7 +175,7 @@ def test_a_changed_result_replaces_its_run(place: Place) -> None:
     train = stored.result.train.model_copy(update={"seconds": 99.0})
     result = stored.result.model_copy(update={"train": train})
     save_result(stored.folder, result, stored.lines, stored.curve, stored.predictions)
-    assert place.collect() == {"new": 0, "replaced": 1, "unchanged": 1}
+    assert place.collect() == {"new": 0, "completed": 0, "replaced": 1, "unchanged": 1}
     (run,) = place.runs("tags.variant = 'rsrefseg'")
     assert run.data.metrics["train/seconds"] == 99.0
     assert [row["train/seconds"] for row in place.rows()] == ["99.0", "0.0"]
@@ -193,9 +187,87 @@ def test_an_interrupted_or_doubled_run_is_made_good(place: Place) -> None:
     place.client.delete_tag(runs[0].info.run_id, SHA256_TAG)  # as if it had been killed before the last step
     tags = {name: value for name, value in runs[1].data.tags.items() if not name.startswith("mlflow.")}
     double = place.client.create_run(runs[1].info.experiment_id, tags=tags)
-    assert place.collect() == {"new": 0, "replaced": 1, "unchanged": 1}
+    assert place.collect() == {"new": 0, "completed": 1, "replaced": 0, "unchanged": 1}
     assert len(place.runs()) == 2
     assert double.info.run_id not in {run.info.run_id for run in place.runs()}
+
+
+@pytest.fixture
+def training(place: Place) -> Record:
+    """What is told of the run while it trains: all that its result knows too, but for its outcome."""
+    record = to_record(load_result(place.results / RUN), place.results / "fake_scenes" / "examples.parquet")
+    return replace(record, metrics={}, artifacts={}, sha256="")
+
+
+def test_a_training_that_was_told_live_is_completed_whatever_part_of_it_arrived(
+    place: Place, training: Record, subtests: pytest.Subtests
+) -> None:
+    def nothing(store: TrackingStore) -> None:
+        store.start(training)
+
+    def half_and_killed(store: TrackingStore) -> None:
+        run = store.start(training)
+        store.log(run, {name: curve[: len(curve) // 2] for name, curve in training.curves.items()}, 1)
+        store.end(run, "KILLED")
+
+    def all_of_it_in_two_parts(store: TrackingStore) -> None:
+        half_and_killed(store)
+        assert [run.info.status for run in place.runs()] == ["KILLED"]
+        run = store.start(training)
+        assert [run.info.status for run in place.runs()] == ["RUNNING"]
+        store.log(run, training.curves, 2)  # steps that were learnt again
+        store.end(run, "FINISHED")
+
+    whole = (place.folder / "mlflow.db").read_bytes()
+    for told in (nothing, half_and_killed, all_of_it_in_two_parts):
+        with subtests.test(msg=told.__name__):
+            (place.folder / "mlflow.db").write_bytes(whole)
+            told(TrackingStore(place.uri))
+            (before,) = place.runs()
+            assert place.collect() == {"new": 1, "completed": 1, "replaced": 0, "unchanged": 0}
+            (run,) = place.runs("tags.variant = 'rsrefseg'")
+            assert run.info.run_id == before.info.run_id
+            assert run.info.status == "FINISHED"
+            for name, curve in training.curves.items():
+                history = place.client.get_metric_history(run.info.run_id, name)
+                assert sorted((point.step, point.value) for point in history) == sorted(curve)
+            assert place.collect()["unchanged"] == 2
+
+
+def test_a_training_that_told_something_else_than_its_result_is_replaced(
+    place: Place, training: Record, subtests: pytest.Subtests
+) -> None:
+    def other(store: TrackingStore) -> None:
+        store.log(store.start(training), {"train/loss": [(1, 99.0)]}, 1)
+
+    def twice(store: TrackingStore) -> None:
+        for at in (1, 1, 2):  # a point of the same moment is the same point
+            run = store.start(training)
+            run.points.clear()
+            store.log(run, {"train/loss": training.curves["train/loss"][:1]}, at)
+
+    def of_another_setting(store: TrackingStore) -> None:
+        store.start(replace(training, params={**training.params, "train.lr": "7"}))
+
+    whole = (place.folder / "mlflow.db").read_bytes()
+    for told in (other, twice, of_another_setting):
+        with subtests.test(msg=told.__name__):
+            (place.folder / "mlflow.db").write_bytes(whole)
+            told(TrackingStore(place.uri))
+            assert place.collect() == {"new": 1, "completed": 0, "replaced": 1, "unchanged": 0}
+
+
+def test_a_training_of_other_settings_that_runs_is_left_alone(place: Place, training: Record) -> None:
+    other = replace(training, tags={**training.tags, "fingerprint": "f" * 64})
+    place.collect()
+    store = TrackingStore(place.uri)
+    run = store.start(other)
+    assert place.collect()["unchanged"] == 2
+    store.log(run, training.curves, 2)
+    assert [found.info.run_id for found in place.runs("attributes.status = 'RUNNING'")] == [run.run_id]
+    again = store.start(training)  # of what is collected already: a run of its own
+    assert place.collect()["unchanged"] == 2
+    assert {found.info.run_id for found in place.runs("attributes.status = 'RUNNING'")} == {run.run_id, again.run_id}
 
 
 def test_runs_of_others_and_of_results_that_are_gone_are_left_alone(place: Place) -> None:
@@ -203,7 +275,7 @@ def test_runs_of_others_and_of_results_that_are_gone_are_left_alone(place: Place
     experiment = place.client.get_experiment_by_name("fake_scenes")
     place.client.create_run(experiment.experiment_id, run_name="somebody's own")
     shutil.rmtree(place.results / RUN)
-    assert place.collect() == {"new": 0, "replaced": 0, "unchanged": 1}
+    assert place.collect() == {"new": 0, "completed": 0, "replaced": 0, "unchanged": 1}
     assert len(place.runs()) == 3
     assert [row["variant"] for row in place.rows()] == ["whole_image"]
 
@@ -300,7 +372,10 @@ def test_the_command_obeys_the_tracking_uri_and_reports_errors_in_one_line(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.uri)
     monkeypatch.chdir(place.folder)
     main(Path("results"), Path("reports/generated/runs.csv"))
-    assert "2 new, 0 replaced, 0 unchanged; read back into reports/generated/runs.csv" in capsys.readouterr().out
+    assert (
+        "2 new, 0 completed, 0 replaced, 0 unchanged; read back into reports/generated/runs.csv"
+        in capsys.readouterr().out
+    )
     assert (place.folder / "reports/generated/runs.csv").is_file()
     assert len(place.runs()) == 2
     result = place.results / RUN / "result.json"

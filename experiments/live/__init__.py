@@ -1,0 +1,1 @@
+"""The curve of a training in MLflow while it runs."""
