@@ -11,6 +11,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.kills import MADE, end, made, start
+from tests.servers import failing
 
 PATIENCE = 120.0  # seconds until a command has kept something
 KEPT = {"train": "work/*/step_*/state.json", "evaluate": "work/*/batches_0_of_1"}
@@ -149,9 +152,51 @@ def by_another(command: str) -> Damage:
     return damage
 
 
+@contextmanager
+def told(address: str) -> Iterator[None]:
+    """A training tells MLflow there of itself."""
+    os.environ["MLFLOW_TRACKING_URI"] = address
+    try:
+        yield
+    finally:
+        del os.environ["MLFLOW_TRACKING_URI"]
+
+
+@contextmanager
+def server_that_is_gone(study: Path) -> Iterator[None]:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with told(f"http://127.0.0.1:{port}"):
+        yield
+
+
+@contextmanager
+def server_that_hangs(study: Path) -> Iterator[None]:
+    """A port where nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server, told(f"http://127.0.0.1:{server.getsockname()[1]}"):
+        yield
+
+
+@contextmanager
+def server_that_fails(study: Path) -> Iterator[None]:
+    """One that answers 500."""
+    with failing() as port, told(f"http://127.0.0.1:{port}"):
+        yield
+
+
+@contextmanager
+def locked_database(study: Path) -> Iterator[None]:
+    """A database in which somebody else writes."""
+    with sqlite3.connect(study / "locked.db") as database, told(f"sqlite:///{study / 'locked.db'}"):
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+
+
 STATES, RUN = "work/*/step_*", "runs/synthetic/mini/rsrefseg/0"
 IMAGES = "data/synthetic/images"
 WEIGHTS = "model.safetensors"
+UNTOLD = "MLflow is not told of this training"
 FAULTS = (
     Fault("train", "full disk: a state", small_disk("work", 100), "cannot be written .* Make room", mounts=True),
     Fault("train", "full disk: the first state", small_disk("work", 900), "none was kept", begun=False, mounts=True),
@@ -172,6 +217,10 @@ FAULTS = (
     Fault("train", "training images cut", changed(f"{IMAGES}/train_*.png", half), "cannot be read to its end"),
     Fault("train", "table of samples cut", changed("data/synthetic/samples.parquet", half), "fetch it again"),
     Fault("train", "params.yaml cut", changed("params.yaml", half), "params.yaml"),
+    Fault("train", "MLflow's server is gone", server_that_is_gone, UNTOLD, ends=True),
+    Fault("train", "MLflow's server hangs", server_that_hangs, UNTOLD, ends=True),
+    Fault("train", "MLflow's server answers 500", server_that_fails, UNTOLD, ends=True),
+    Fault("train", "MLflow's database is locked", locked_database, UNTOLD, ends=True),
     Fault("evaluate", "read-only disk: kept batches", read_only("work"), "nothing can be written into", mounts=True),
     Fault("evaluate", "full disk: the result", small_disk("results", 8), "No space left", mounts=True),
     Fault("evaluate", "read-only disk: the result", read_only("results"), "Read-only", mounts=True),
