@@ -11,6 +11,7 @@ report, and the same command submits again what is missing. docs/cluster.md says
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,8 +23,8 @@ from experiments import check
 from experiments.cluster.job import StageJob
 from experiments.cluster.points import LaunchError, find_missing, stale_stages
 from experiments.cluster.queue import JOBS, SubmittedJob, check_slurm, job_name, run_here, submit_to_slurm
-from experiments.config import load_params
-from experiments.settings import ClusterConfig, ConfigError
+from experiments.config import load_params, resolve
+from experiments.settings import ClusterConfig, ConfigError, Params, check_batch
 
 
 def resources(config: ClusterConfig) -> str:
@@ -46,6 +47,7 @@ def main(
         params = load_params()
         if executor == "slurm" and not dry_run:
             check_slurm(folder)
+        _check_gpus(params)
         missing = find_missing(params.run, stale_stages())
         if missing.inputs:
             raise LaunchError(
@@ -68,6 +70,17 @@ def main(
             for one, job in zip((*submitted, last), (*points, report), strict=True):
                 say(console, f"  {one.job_id}: {' '.join(job.stages)}")
             say(console, f"follow: squeue --me --name={job_name(folder)}; tail -f {JOBS}/JOB_0_log.out")
+
+
+def _check_gpus(params: Params) -> None:
+    """Hold that the GPUs of a job can share the batches of each run.
+
+    Raises:
+        ConfigError: those of one cannot.
+    """
+    run = params.run
+    for dataset, model, variant in itertools.product(run.datasets, run.models, run.variants):
+        check_batch(resolve(params, dataset, model, variant, run.seeds[0]).train, max(1, params.cluster.gpus))
 
 
 def _report_failures(failed: list[SubmittedJob]) -> None:

@@ -206,6 +206,21 @@ class ExperimentConfig(Part):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def check_batch(train: TrainConfig, processes: int) -> None:
+    """Hold that processes can share every batch evenly.
+
+    Raises:
+        ConfigError: they cannot; with how many could.
+    """
+    size, parts = train.batch_size, train.gradient_accumulation
+    if size % (processes * parts):
+        accumulated = f" in {parts} parts (train.gradient_accumulation)" if parts > 1 else ""
+        raise ConfigError(
+            f"train.batch_size is {size}, which {processes} processes cannot share evenly{accumulated}; start "
+            f"{divisors(size // parts)} of them, or make it a multiple of {processes * parts}"
+        )
+
+
 def divisors(number: int) -> str:
     """What divides a number, for an error message: "1 or 2 or 4"."""
     return " or ".join(str(part) for part in range(1, number + 1) if number % part == 0)

@@ -34,7 +34,7 @@ from experiments.ranks import Ranks, rank_of_environment, spread
 from experiments.records import training_record
 from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, run_folder, save_run, work_folder
-from experiments.settings import ConfigError, ExperimentConfig, divisors
+from experiments.settings import ConfigError, ExperimentConfig, check_batch
 from experiments.stopping import stoppable
 from experiments.training.launched import make_accelerator
 from experiments.training.loop import fit
@@ -89,14 +89,8 @@ def check_shares(dataset: Dataset, config: ExperimentConfig, processes: int) -> 
     Raises:
         ConfigError: the batch cannot be split evenly, or there are fewer images than processes.
     """
-    size, parts = config.train.batch_size, config.train.gradient_accumulation
+    check_batch(config.train, processes)
     images = dataset.split("train")["image_id"].nunique()
-    if size % (processes * parts):
-        accumulated = f" in {parts} parts (train.gradient_accumulation)" if parts > 1 else ""
-        raise ConfigError(
-            f"train.batch_size is {size}, which {processes} processes cannot share evenly{accumulated}; start "
-            f"{divisors(size // parts)} of them, or make it a multiple of {processes * parts}"
-        )
     if images < processes:
         raise ConfigError(f"{dataset.folder}: {images} training images for {processes} processes; start fewer")
 

@@ -4,6 +4,7 @@ the slow test, a real SLURM."""
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -100,6 +101,12 @@ def test_a_slurm_that_cannot_be_used_is_an_error_before_anything_is_submitted(
     assert "2 jobs of this folder are still in the queue (3_[0-1] 4)" in refused(capsys, project)
     monkeypatch.setenv("PATH", "/nowhere")
     assert "no sbatch here" in refused(capsys, project)
+
+
+def test_gpus_that_cannot_share_a_batch_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params = (project / "params.yaml").read_text(encoding="utf-8")
+    (project / "params.yaml").write_text(re.sub(r"gpus: 1\b", "gpus: 3", params), encoding="utf-8")
+    assert "train.batch_size is 4, which 3 processes cannot share evenly; start 1 or 2 or 4" in refused(capsys, project)
 
 
 def test_what_every_job_needs_must_have_been_made(
