@@ -61,11 +61,14 @@ class Share:
     """Which part of a split this process predicts: of the batches every `of`-th from number `rank` on.
 
     gather: makes the parts of all one list; every process calls it, and gets the same.
+    together: no process can predict without the others, as where a model is split among them: those that have a batch
+        less predict one for nothing.
     """
 
     rank: int = 0
     of: int = 1
     gather: Callable[[list[Any]], list[list[Any]]] = lambda part: [part]
+    together: bool = False
 
 
 ALL = Share()
@@ -126,6 +129,8 @@ def evaluate(
             journal.add(found[-1])
         told(len(found), rounds)
     for _ in range(rounds - len(found)):  # others have a batch more
+        if share.together:
+            _predict(predictor, next(batches(dataset, split, batch_images)), details is not None, where)
         told(rounds, rounds)
     parts = share.gather(found)
     masks: dict[str, str] = {}

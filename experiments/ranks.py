@@ -78,18 +78,26 @@ class Ranks:
             torch.distributed.destroy_process_group()
 
 
-def spread() -> None:
-    """Start this module's command anew as the processes that TORCHRUN asks for, in place of this one.
+STARTERS = {"TORCHRUN": "torch.distributed.run", "ACCELERATE": "accelerate.commands.launch"}
 
-    TORCHRUN holds options of torchrun, "--standalone --nproc-per-node 8": that is how stages of DVC, whose commands are
-    the same on every machine, come to use all GPUs of this one. Without it, and in such a process, nothing happens.
+
+def spread() -> None:
+    """Start this module's command anew as the processes that the environment asks for, in place of this one.
+
+    TORCHRUN holds options of torchrun, "--standalone --nproc-per-node 8", or ACCELERATE those of `accelerate launch`,
+    "--config_file experiments/training/accelerate/fsdp2.yaml": that is how stages of DVC, whose commands are the same
+    on every machine, come to use all GPUs of this one. Without them, and in such a process, nothing happens.
     """
-    options = shlex.split(os.environ.get("TORCHRUN", ""))
-    if options and "RANK" not in os.environ:
-        module = sys.modules["__main__"].__spec__
-        assert module is not None
-        command = ["-m", "torch.distributed.run", *options, "-m", module.name, *sys.argv[1:]]  # noqa: TID251  # when it is called
-        os.execv(sys.executable, [sys.executable, *command])
+    asked = {module: shlex.split(os.environ.pop(name, "")) for name, module in STARTERS.items()}
+    starters = [(module, options) for module, options in asked.items() if options]
+    if not starters or "RANK" in os.environ:
+        return
+    if len(starters) > 1:
+        sys.exit(f"error: {' and '.join(STARTERS)} are both set: unset one")
+    (starter, options), main = starters[0], sys.modules["__main__"].__spec__
+    assert main is not None
+    command = ["-m", starter, *options, "-m", main.name, *sys.argv[1:]]  # noqa: TID251  # when it is called
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 def rank_of_environment() -> int:

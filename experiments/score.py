@@ -25,13 +25,14 @@ from benchmark.output.terminal import progress_bar, say, terminal
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import METRICS, NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run
 from benchmark.results.store import StoredResult, collapse_of, data_of, load_result, result_folder, save_result
-from benchmark.scoring import read_submission
+from benchmark.scoring import miou_interchanged, read_submission
 from experiments.config import load_params, open_dataset
 from experiments.errors import InputError, clear_errors
 from experiments.evaluate import RESULTS
 
 MAX_NAME = 40  # characters
 PLAIN_NAME = re.compile(r"[\w ()+\-.,:/&]+")
+SUSPICIOUS = 0.3  # of mIoU, that masks would gain if object and background were interchanged
 OUTSIDE = "outside"  # stands for the model in the result's place
 
 
@@ -111,9 +112,13 @@ def main(
             _check_place(stored.folder, name)
             save_result(stored.folder, stored.result, stored.lines, None, stored.predictions)
             place = str(stored.folder)
-        values = ", ".join(f"{METRICS[metric].title} {value:.4f}" for metric, value in summary(lines).items())
+        metrics, interchanged = summary(lines), miou_interchanged(lines, data.split(split))
+        values = ", ".join(f"{METRICS[metric].title} {value:.4f}" for metric, value in metrics.items())
         console = terminal(soft_wrap=True)
         say(console, f"{name}: {split} {values} -> {place}")
+        if interchanged > metrics["miou"] + SUSPICIOUS:
+            what = "object and background interchanged the masks would have mIoU"
+            say(console, f"note: with {what} {interchanged:.4f}: is 0 the object in {predictions}?", style="yellow")
         if collapse is not None:
             say(console, f"collapsed: {collapse.title} ({collapse.share:.1%}); it is marked so")
 

@@ -80,6 +80,8 @@ class TrainConfig(Part):
 
     step_of, batch_size: a step takes so many pairs of image and expression, or so many images, each with at most
         `expressions_per_image` of its expressions (drawn anew each epoch; null takes all). An epoch is all of them.
+    gradient_accumulation: a step takes them in so many parts, one after another, whose gradients add up: memory for one
+        part, the loss of all. Norms see one part at a time, so it changes the result and belongs to what a run is.
     warmup_start, cosine: which curve the learning rate follows (experiments/training/schedule.py).
     label_side: the loss is taken at label_side x label_side pixels; null: at each label's own size.
     select: keep the epoch of the highest validation mIoU, or the last one whatever validation says.
@@ -103,6 +105,8 @@ class TrainConfig(Part):
     label_side: Annotated[int, Field(ge=1)] | None
     select: Literal["best", "last"]
     threads: Annotated[int, Field(ge=1)]
+    # 1 is left out: of a run that is older than this setting, the fingerprint stays what it was
+    gradient_accumulation: Annotated[int, Field(strict=True, ge=1, exclude_if=lambda parts: parts == 1)] = 1
 
     @field_validator("augment")
     @classmethod
@@ -120,6 +124,15 @@ class TrainConfig(Part):
             raise ValueError(
                 f"expressions_per_image is {self.expressions_per_image}, but a step of pairs takes every expression: "
                 "set it to null, or step_of to images"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_of_one_size(self) -> Self:
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, which gradient_accumulation {self.gradient_accumulation} cannot "
+                f"split evenly; give {divisors(self.batch_size)}, or make batch_size a multiple of it"
             )
         return self
 
@@ -191,6 +204,11 @@ class ExperimentConfig(Part):
     def plain(self) -> dict[str, Any]:
         """As JSON types, with the names of params.yaml."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def divisors(number: int) -> str:
+    """What divides a number, for an error message: "1 or 2 or 4"."""
+    return " or ".join(str(part) for part in range(1, number + 1) if number % part == 0)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from experiments.ranks import rank_of_environment
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: failed for now, try again
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+WATCHED = ({"DVC_STAGE"}, {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"})  # what DVC and launchers leave behind
 
 
 class Stopped(Exception):  # noqa: N818  # no error: what was asked for
@@ -31,8 +32,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._signal: str | None = None
-        # A killed DVC leaves its stages running, a killed torchrun its ranks; other parents may well end before (nohup)
-        self._watched = {"DVC_STAGE", "TORCHELASTIC_RUN_ID"} & os.environ.keys()
+        # A killed DVC leaves its stages running, a killed launcher its ranks; other parents may well end before (nohup)
+        self._watched = [names for names in WATCHED if names & os.environ.keys()]
         self._started_by = self._starters()
 
     def told(self, number: int, _: FrameType | None) -> None:
@@ -53,7 +54,7 @@ class Stop:
         return self._signal
 
     def _starters(self) -> tuple[int, ...]:
-        """The parent to watch, if there is one; torchrun's too, which DVC may have started."""
+        """The parent to watch, if there is one; a launcher's too, which DVC may have started."""
         if not self._watched:
             return ()
         parent = os.getppid()

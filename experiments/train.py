@@ -11,6 +11,7 @@ Where MLFLOW_TRACKING_URI is set, MLflow is told of its curve while it runs (exp
 one run together, each with its share of every batch (experiments/ranks.py):
 
     torchrun --standalone --nproc-per-node 8 -m experiments.train --dataset rrsisd --model rsrefseg-b ...
+    accelerate launch --config_file experiments/training/accelerate/eight_gpus_ddp.yaml -m experiments.train ...
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from accelerate import Accelerator, DistributedType
 from rich.console import Console
 
 from benchmark.data.files import remove
@@ -34,8 +34,9 @@ from experiments.ranks import Ranks, rank_of_environment, spread
 from experiments.records import training_record
 from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, run_folder, save_run, work_folder
-from experiments.settings import ConfigError, ExperimentConfig
+from experiments.settings import ConfigError, ExperimentConfig, divisors
 from experiments.stopping import stoppable
+from experiments.training.launched import make_accelerator
 from experiments.training.loop import fit
 from experiments.training.state import Keeper
 from models.rsrefseg import RSRefSeg
@@ -56,12 +57,7 @@ def main(
         weights = Path("weights") / model
         check_shares(samples, config, ranks.of)
         make_repeatable(seed, config.train.threads)
-        accelerator = Accelerator()
-        if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-            raise ConfigError(
-                f"experiments.train: started for {accelerator.distributed_type.value}, which cannot keep a state here; "
-                "start it with torchrun, or `accelerate launch --multi_gpu`"
-            )
+        accelerator = make_accelerator(config.model.compute.precision)
         foundation = foundation_hashes(weights)
         work = work_folder(config, foundation, samples.manifest.samples_sha256)
         meta = provenance(device_name(accelerator.device.type, ranks.of))
@@ -93,12 +89,13 @@ def check_shares(dataset: Dataset, config: ExperimentConfig, processes: int) -> 
     Raises:
         ConfigError: the batch cannot be split evenly, or there are fewer images than processes.
     """
-    size, images = config.train.batch_size, dataset.split("train")["image_id"].nunique()
-    if size % processes:
-        will_do = [str(number) for number in range(1, size + 1) if size % number == 0]
+    size, parts = config.train.batch_size, config.train.gradient_accumulation
+    images = dataset.split("train")["image_id"].nunique()
+    if size % (processes * parts):
+        accumulated = f" in {parts} parts (train.gradient_accumulation)" if parts > 1 else ""
         raise ConfigError(
-            f"train.batch_size is {size}, which {processes} processes cannot share evenly; start "
-            f"{' or '.join(will_do)} of them, or make it a multiple of {processes}"
+            f"train.batch_size is {size}, which {processes} processes cannot share evenly{accumulated}; start "
+            f"{divisors(size // parts)} of them, or make it a multiple of {processes * parts}"
         )
     if images < processes:
         raise ConfigError(f"{dataset.folder}: {images} training images for {processes} processes; start fewer")

@@ -26,7 +26,7 @@ from benchmark.output.escaping import markdown as escaped
 from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.store import ResultError
 from reports.figures.plots import save_all
-from reports.figures.sheets import readme_example
+from reports.figures.sheets import cases_of, readme_example
 from reports.groups import FULL, Report
 from reports.load import load_report
 from reports.page import render
@@ -124,12 +124,12 @@ def readme_block(report: Report) -> str:
     parts = []
     if picture is not None:
         group, example = picture
-        also = " (runs of which collapsed)" if any(method.name != FULL for method in group.collapsed) else ""
+        also = ", collapsed runs among them" if any(method.name != FULL for method in group.collapsed) else ""
         parts.append(
             f'The picture: a test image of {code_span(group.dataset)}, "{escaped(example.expression)}", and the mask '
-            f"of `{FULL}` in size {code_span(group.model)} (IoU {example.iou:.2f}) where it gains most over the other "
-            f"variants{also}, on the dataset of real images where that mask is best; median, worst and random ones are "
-            "in [docs/results.md](docs/results.md).\n"
+            f"of `{FULL}` in size {code_span(group.model)}, IoU {example.iou:.2f}. It is a chosen one: where `{FULL}` "
+            f"gains most over the other variants{also}, on the dataset of real images where that mask is best. Median, "
+            "worst and random ones are in [docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
     if others := other_datasets(report):
@@ -142,16 +142,24 @@ def document_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Tab
     parts = []
     for group in report.groups:
         parts.append(f"## {escaped(group.title)}\n")
-        seeds = ",".join(str(seed) for seed in group.seeds)
-        settings = f"-S 'run.datasets=[{group.dataset}]' -S 'run.models=[{group.model}]' -S 'run.seeds=[{seeds}]'"
+        made = {
+            "datasets": [group.dataset],
+            "models": [group.model],
+            "variants": [method.name for method in group.trained if method.results],
+            "seeds": [str(seed) for seed in group.seeds],
+        }
+        settings = " ".join(f"-S 'run.{name}=[{','.join(values)}]'" for name, values in made.items())
         parts.append(f"Made by `dvc exp run {settings}`.\n")
         main, *others = tables[group.dataset, group.model]
         parts.append(markdown(main))
         parts += [f"**{escaped(table.title)}**\n\n{markdown(table)}" for table in others if table.name in IN_DOCUMENT]
+        sheets = {}
         if any(not method.control for method in group.present):
-            parts.append(
-                f"![Examples on {escaped(group.title)}](../{FIGURES}/{group.dataset}/{group.model}/examples.jpg)\n"
-            )
+            sheets["examples"] = "Examples, chosen before any model ran"
+        if cases_of(group) is not None:
+            sheets["cases"] = "Chosen by what came out: best gain over the other variants, worst loss, median, random"
+        for name, title in sheets.items():
+            parts.append(f"{title}:\n\n![{title}](../{FIGURES}/{group.dataset}/{group.model}/{name}.jpg)\n")
     return "\n".join(parts)
 
 

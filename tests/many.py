@@ -36,6 +36,7 @@ PLANTED = {  # finding -> cases
     "images of another size": 2,
     "rows of another size": 2,
     "images resized to their masks": 0,
+    "images of some of their bands": 0,
     "copied images": 5,
     "images in two splits": 10,  # the five copies, and five saved anew, brighter, as JPEG
     "turned images": 0,

@@ -59,6 +59,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "experiments/download/hub.py": set(),
     "experiments/cost/estimate.py": set(),
     "experiments/predict.py": set(),
+    "experiments/training/accelerate/one_gpu.yaml": set(),
     "experiments/live/stream.py": set(),  # changes no number
     "benchmark/audit/audit.py": set(),
     "reports/audit/page.html": set(),

@@ -1,4 +1,4 @@
-"""One run by two processes: the same as by one. They are started by torchrun, as a user starts them."""
+"""One run by two processes: the same as by one. They are started by torchrun or accelerate, as a user starts them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,14 +17,20 @@ import pytest
 from benchmark.data.loader import Batch, batches
 from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
+from experiments.ranks import Ranks
 from experiments.settings import ConfigError
 from experiments.train import check_shares
-from tests.kills import POINT, make_study
-from tests.ranks import case
+from experiments.training import loop
+from models.tokens import TruncationWarning
+from tests.chaos.kills import POINT, make_study
+from tests.ranks import Trainings, case, seen
 from tests.tiny import write_foundation
 
 ROOT = Path(__file__).parents[1]
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node")
+FILES = ROOT / "experiments" / "training" / "accelerate"
+ACCELERATE = ("accelerate.commands.launch", "--config_file")
+HERE = ("--num_processes", 2, "--mixed_precision", "no")  # the tiny model computes in float32
 POINT_GIVEN = [part for name, value in POINT.items() for part in (f"--{name}", value)]
 
 
@@ -45,14 +52,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What one process and what two saw of the same trainings."""
-    weights = write_foundation(tmp_path_factory.mktemp("weights"))
-    outs = [weights / "one.json", weights / "two.json"]
-    running = [
-        start([*how, "tests.ranks", dataset.folder, weights, out])
-        for how, out in zip(([], [*TORCHRUN, 2, "-m"]), outs, strict=True)
-    ]
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_foundation(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def found(dataset: Dataset, weights: Path) -> list[dict[str, Any]]:
+    """What one process and two saw of the same trainings."""
+    ways = ([], [*TORCHRUN, 2, "-m"])
+    outs = [weights / f"{name}.json" for name in ("one", "two")]
+    running = [start([*how, "tests.ranks", dataset.folder, weights, out]) for how, out in zip(ways, outs, strict=True)]
     for process in running:
         said = process.communicate()[0]
         assert process.returncode == 0, said[-3000:]
@@ -68,6 +77,35 @@ def test_two_processes_have_the_losses_of_one_and_choose_the_same_epoch(found: l
         assert one["statistics"].keys() == two["statistics"].keys() != set()
         for norm, values in one["statistics"].items():
             assert two["statistics"][norm] == pytest.approx(values, rel=1e-5, abs=1e-6), f"{name}, {norm}"
+
+
+@pytest.mark.parametrize("way", ["fsdp2", "deepspeed_zero2"])
+def test_two_processes_that_split_weights_or_what_learns_them_do_the_same_and_one_goes_on_from_their_state(
+    way: str, found: list[dict[str, Any]], dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "deepspeed_zero2":
+        pytest.importorskip("deepspeed")
+    one, out = found[0], weights / f"{way}.json"
+    process = start([*ACCELERATE, FILES / f"{way}.yaml", *HERE, "-m", "tests.ranks", dataset.folder, weights, out])
+    said = process.communicate()[0]
+    assert process.returncode == 0, said[-3000:]
+    split = json.loads(out.read_text(encoding="utf-8"))
+    about = split.pop("about")
+    assert about["same"], "stopped and gone on with: other bytes"
+    weights_here, layers = {"fsdp2": (0.55, 7), "deepspeed_zero2": (1, 0)}[way]  # six layers and the rest
+    assert (about["weights_here"], about["learnt_here"]) <= (weights_here, 0.55)
+    assert about["split_layers"] == layers
+    assert len(split) == 3
+    for name, saw in split.items():
+        assert saw["losses"] == pytest.approx(one[name]["losses"], rel=1e-5), name
+        assert saw["val_miou"] == one[name]["val_miou"], name
+        assert saw["norms"] == pytest.approx(one[name]["norms"], rel=1e-3, abs=1e-5), name
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        alone = Trainings(dataset, weights, Ranks()).stopped(case("rsrefseg"), weights / way / "plain", 0)
+    assert alone is not None
+    assert seen(alone)["losses"] == pytest.approx(one["rsrefseg"]["losses"], rel=1e-5)
 
 
 def test_two_processes_predict_the_bytes_of_one(found: list[dict[str, Any]]) -> None:
@@ -96,6 +134,9 @@ def test_what_processes_cannot_share_is_said(dataset: Dataset) -> None:
     check_shares(dataset, case("rsrefseg"), 4)
     with pytest.raises(ConfigError, match=r"batch_size is 4, which 3 processes .* evenly; start 1 or 2 or 4 of them"):
         check_shares(dataset, case("rsrefseg"), 3)
+    said = r"batch_size is 8, which 8 .* evenly in 2 parts .*; start 1 or 2 or 4 of them, or make it a multiple of 16"
+    with pytest.raises(ConfigError, match=said):
+        check_shares(dataset, case("parts"), 8)
     with pytest.raises(ConfigError, match=r"synthetic: 5 training images for 6 processes; start fewer"):
         check_shares(dataset, case("pairs"), 6)
 

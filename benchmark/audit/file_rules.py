@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, finding, of_row
 from benchmark.audit.image_facts import ALIKE, CLEAR, NEAR, STEP, near_copies
@@ -43,6 +43,16 @@ def row_size(measured: Facts, fitted: Container[str]) -> Finding:
             cases.append((0.0, of_row(row, detail)))
     rule = "The row's height and width are not those of its image."
     return finding("rows of another size", rule, "samples", checked, cases)
+
+
+def chosen_bands(measured: Facts, bands: Mapping[str, Sequence[str]]) -> Finding:
+    """bands: what there is to say of those that were taken -> of which images."""
+    cases = [(0.0, Occurrence((), (name,), f"read as {said}")) for said, names in bands.items() for name in names]
+    rule = (
+        "The image, or what it was cut from, has other bands than those that are shown, or has them in another order. "
+        "Colours that look wrong are of the wrong bands."
+    )
+    return finding("images of some of their bands", rule, "images", len(measured.images), cases)
 
 
 def copied(measured: Facts) -> Finding:

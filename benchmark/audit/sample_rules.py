@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from benchmark.audit.file_rules import copied, leaked, other_size, row_size, unreadable
+from benchmark.audit.file_rules import chosen_bands, copied, leaked, other_size, row_size, unreadable
 from benchmark.audit.findings import WORST, Facts, Finding, Occurrence, Row, finding, of_row
 from benchmark.audit.label_rules import grouping, seen_once, turned
 from benchmark.audit.placement_rules import beside
@@ -36,6 +36,7 @@ def find_all(
         other_size(measured, image_size),
         row_size(measured, dataset.manifest.fitted),
         resized(measured, dataset),
+        chosen_bands(measured, dataset.manifest.bands),
         copied(measured),
         leaked(measured),
         turned(measured),

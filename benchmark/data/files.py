@@ -14,8 +14,14 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmark.data.errors import SampleError
+
+UNREADABLE = (  # what a table raises that is none
+    *(OSError, ValueError, pa.ArrowException),
+    *(TypeError, KeyError),  # pyarrow, of what pandas wrote beside it
+)
 
 
 @contextmanager
@@ -113,6 +119,16 @@ def write_table(path: Path, table: pd.DataFrame, schema: pa.Schema | None = None
     write_all({path: stream.getvalue()})
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A table, all of it valid: pandas notices text that is no UTF-8 when it is looked at, and no earlier.
+
+    Raises UNREADABLE for a file that is none.
+    """
+    table = pq.read_table(path)
+    table.validate(full=True)
+    return table.to_pandas()
+
+
 def read_table(path: Path, columns: Sequence[str], remedy: str) -> pd.DataFrame:
     """Read a table of exactly these columns.
 
@@ -121,8 +137,8 @@ def read_table(path: Path, columns: Sequence[str], remedy: str) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; {remedy}")
     try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
+        table = read_parquet(path)
+    except UNREADABLE as error:
         raise SampleError(f"{path} cannot be read ({error}); {remedy}") from error
     if tuple(table.columns) != tuple(columns):
         raise SampleError(f"{path}: columns are {list(table.columns)}, not {list(columns)}; {remedy}")

@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.data.files import write_all
+from benchmark.data.files import UNREADABLE, read_parquet, write_all
 from benchmark.data.fitting import Fit, fitted
+from benchmark.data.images import read_image
 from benchmark.data.rle import decode_mask, encode_mask, mask_bbox
 from benchmark.data.validation import (
     COLUMNS,
@@ -33,7 +34,6 @@ from benchmark.data.validation import (
     TABLE,
     SampleError,
     check_columns,
-    read_image,
     validate_samples,
 )
 
@@ -52,7 +52,8 @@ class Manifest(BaseModel):
     (those change with the Parquet library). images_sha256: of the images' paths and pixels. images_in: whether the
     images lie in the dataset's folder, or stay where they were fetched to. no_target: whether some expressions are of
     what is not there (empty masks). turned: image -> the orientation tag by which it was turned, 2 to 8. fitted: images
-    of another size than their annotation's, which are resized (fitting.py).
+    of another size than their annotation's, which are resized (fitting.py). bands: which bands were taken (bands.py) ->
+    of which images; those that have no others are not named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +69,7 @@ class Manifest(BaseModel):
     no_target: bool = False
     turned: dict[str, int] = {}
     fitted: dict[str, Fit] = {}
+    bands: dict[str, list[str]] = {}
 
     def text(self) -> str:
         """As manifest.json; what is as usual is not written."""
@@ -158,13 +160,15 @@ def save_dataset(
     images: Path | None = None,
     no_target: bool = False,
     turned: Mapping[str, int] | None = None,
+    bands: Mapping[str, str] | None = None,
     fit: bool = False,
 ) -> Manifest:
     """Validate all rows, then write the table and its manifest into ``folder``.
 
     images: where the images stay (None: they are in ``folder``). no_target: whether masks may be empty.
-    turned: images that were turned by an orientation tag, and which. fit: whether images may differ a little from their
-    rows' size; the manifest names them.
+    turned, bands: of images that were turned by an orientation tag, or are of some of the bands of what they were cut
+    from: which tag, which bands. It is seen here of images that stay as they are. fit: whether images may differ a
+    little from their rows' size. The manifest names all of these.
     Raises what validate_samples() raises, and then leaves the folder as it was.
     """
     checked = validate_samples(samples, folder, images, no_target, fit)
@@ -173,6 +177,9 @@ def save_dataset(
         table = pa.Table.from_pandas(samples, schema=SCHEMA, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SampleError(f"{folder / TABLE}: a column has the wrong type: {error}; the schema is {SCHEMA}") from error
+    taken: dict[str, list[str]] = {}
+    for image, choice in {**checked.bands, **(bands or {})}.items():
+        taken.setdefault(choice, []).append(image)
     counts = {
         split: {"samples": len(rows), "images": int(rows["image_id"].nunique())}
         for split, rows in ((split, samples[samples["split"] == split]) for split in SPLITS)
@@ -181,7 +188,7 @@ def save_dataset(
         name=name, source=source, licence=licence, citation=citation, counts=counts,
         samples_sha256=samples_sha256(samples), images_sha256=images_sha256(checked.digests),
         images_in="dataset" if images is None else "root", no_target=no_target,
-        turned=dict(turned or {}), fitted=checked.fitted,
+        turned={**checked.turned, **(turned or {})}, fitted=checked.fitted, bands=taken,
     )  # fmt: skip
     stream = io.BytesIO()
     pq.write_table(table, stream)
@@ -202,13 +209,13 @@ def load_dataset(folder: Path, root: Path | None = None) -> Dataset:
             )
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-        samples = pq.read_table(folder / TABLE).to_pandas()
+        samples = read_parquet(folder / TABLE)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip() for fault in error.errors())
         raise SampleError(
             f"{folder / MANIFEST}: {faults}; fetch it again: python -m experiments.fetch --dataset {folder.name}"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
+    except UNREADABLE as error:
         raise SampleError(
             f"{folder / TABLE}: cannot be read ({error}); fetch it again: python -m experiments.fetch "
             f"--dataset {folder.name}"

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from benchmark.data.errors import SampleError, raise_all
 from benchmark.data.fitting import LIMIT, Fit, is_near
-from benchmark.data.images import read_image
+from benchmark.data.images import Picture, read_picture
+from benchmark.data.images.raster import AS_STORED
 from benchmark.data.rle import decode_mask, mask_bbox
 
 SPLITS = ("train", "val", "test")
@@ -38,10 +38,13 @@ TABLE = "samples.parquet"
 
 
 class Checked(NamedTuple):
-    """What was seen of the images: by path, the SHA-256 of each one's pixels, and which are resized to their rows."""
+    """What was seen of the images, by path: the SHA-256 of each one's pixels, which are resized to their rows, which
+    are turned and by which tag, and what there is to say of the bands that are taken of them (Picture.choice)."""
 
     digests: dict[str, str]
     fitted: dict[str, Fit]
+    turned: dict[str, int]
+    bands: dict[str, str]
 
 
 def validate_samples(
@@ -61,7 +64,7 @@ def validate_samples(
     frames: dict[str, tuple[str, str, str, int]] = {}
     sizes: dict[str, tuple[int, int] | None] = {}  # None: it cannot be read
     faults: list[SampleError | FileNotFoundError] = []
-    checked = Checked({}, {})
+    checked = Checked({}, {}, {}, {})
     wanted: dict[str, tuple[int, int]] = {}  # as an image's first row says
     for row, sample in enumerate(samples.to_dict("records")):
         where = f"{folder / TABLE}: row {row} (sample_id '{sample['sample_id']}')"
@@ -84,12 +87,12 @@ def validate_samples(
                 raise SampleError(f"{where}: image path '{image}' leaves the dataset; give it relative to {images}")
             sizes[image] = None
             try:
-                pixels = _read_row_image(image, images, where)
+                picture = _read_row_image(image, images, where)
             except (SampleError, FileNotFoundError) as error:
                 faults.append(error)
             else:
-                sizes[image] = (pixels.shape[0], pixels.shape[1])
-                checked.digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+                sizes[image] = picture.pixels.shape[:2]
+                _note(picture, image, checked)
         if fault := _size_fault(sample, sizes[image], wanted, fit):
             faults.append(SampleError(f"{where}: {images / image} {fault}"))
             sizes[image] = None
@@ -142,14 +145,24 @@ def _check_words(sample: Mapping[Hashable, Any], where: str) -> None:
         raise SampleError(f"{where}: unknown split {sample['split']!r}; choose one of {', '.join(SPLITS)}")
 
 
-def _read_row_image(image: str, folder: Path, where: str) -> NDArray[np.uint8]:
+def _read_row_image(image: str, folder: Path, where: str) -> Picture:
     path = folder / image
     try:
-        return read_image(path)
+        return read_picture(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{where}: image {path} does not exist; fetch or build the dataset again") from error
     except SampleError as error:
         raise SampleError(f"{where}: {error}") from error
+
+
+def _note(picture: Picture, image: str, checked: Checked) -> None:
+    """Put what was seen of an image where it belongs."""
+    pixels = picture.pixels
+    checked.digests[image] = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+    if picture.orientation != AS_STORED:
+        checked.turned[image] = picture.orientation
+    if picture.choice is not None:
+        checked.bands[image] = picture.choice
 
 
 def _check_mask(sample: Mapping[Hashable, Any], where: str, no_target: bool) -> None:

@@ -33,9 +33,9 @@ from xml.etree.ElementTree import Element
 from pydantic import Field, PositiveInt
 
 from benchmark.data.errors import SampleError, brief, raise_all
+from benchmark.data.plain_xml import read_plain_xml
 from benchmark.data.samples import Manifest
 from benchmark.datasets.instances import Rle, codes_mask
-from benchmark.datasets.plain_xml import read_plain_xml
 from benchmark.datasets.spec import File, Hub, Spec, Split
 from benchmark.datasets.triplets import MAX_NAME, PLAIN_NAME, Entry, PublishedConfig, write_published
 

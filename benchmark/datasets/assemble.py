@@ -23,7 +23,7 @@ from benchmark.expressions.writer import Expression, Region, write_expressions
 from benchmark.output.escaping import csv_table
 
 logger = logging.getLogger(__name__)
-ORIGINS = "origins.csv"  # image -> where on the map it was cut from
+ORIGINS = "origins.csv"  # image -> what it was cut from, and where
 TAG_OFF = "if masks were drawn on it as it is stored, take the tag off: exiftool -Orientation= FILE"
 
 
@@ -38,19 +38,25 @@ class SceneLike(Protocol):
 
 
 class Origin(NamedTuple):
-    """Where on the map an image was cut from.
+    """Where an image was cut from.
 
-    scene: the file, from the root. row, column: of the first pixel, in that file. side: of the patch there, pixels.
-    crs: as text that GIS read. transform: a b c d e f of the image as it is written: its column and row become
-    x = a * column + b * row + c and y = d * column + e * row + f.
+    scene: the file, from the root. row, column: of the first pixel, in that file as it is seen. side: of the patch
+    there, pixels. crs, of a scene on a map: as text that GIS read. transform: a b c d e f of the image as it is
+    written: its column and row become x = a * column + b * row + c and y = d * column + e * row + f.
     """
 
     scene: str
     row: int
     column: int
     side: int
-    crs: str
-    transform: str
+    crs: str = ""
+    transform: str = ""
+
+    @classmethod
+    def of(cls, image: str, window: tuple[slice, slice]) -> Origin:
+        """Of a square window, its rows and columns, of an image on no map."""
+        rows, columns = window
+        return cls(image, rows.start, columns.start, rows.stop - rows.start)
 
 
 class NamedScene(NamedTuple):
@@ -59,7 +65,7 @@ class NamedScene(NamedTuple):
     image: where the scene's image is already, from the root; None: it is written into the dataset. specks: regions that
     are too small to count beside the others, but are there. complete: whether everything in the image is in one of the
     two; of another nothing can be said to be absent. orientation: the tag by which its image was turned, 1: as stored.
-    origin: where it is on the map, if that is known.
+    bands: what there is to say of those that were taken (Picture.choice). origin: what it was cut from, if it was.
     """
 
     image_id: str
@@ -69,6 +75,7 @@ class NamedScene(NamedTuple):
     specks: Sequence[Region] = ()
     complete: bool = True
     orientation: int = AS_STORED
+    bands: str | None = None
     origin: Origin | None = None
 
 
@@ -100,6 +107,7 @@ def write_scenes(
     """
     rows: list[dict[str, Any]] = []
     turned: dict[str, int] = {}
+    bands: dict[str, str] = {}
     origins: list[dict[str, Any]] = []
     with replaced(folder) as part:
         if images is None:
@@ -124,6 +132,8 @@ def write_scenes(
                 rows.append(row)
                 if named.orientation != AS_STORED:
                     turned[image] = named.orientation
+                if named.bands is not None:
+                    bands[image] = named.bands
             if path is None and rows and rows[-1]["image_id"] == image_id:
                 _check_name(image_id)
                 Image.fromarray(scene.image).save(part / image, compress_level=1)  # 1: fast
@@ -145,10 +155,12 @@ def write_scenes(
             )
         if origins:
             (part / ORIGINS).write_text(csv_table(pd.DataFrame(origins)), encoding="utf-8")
-        return save_dataset(
+        manifest = save_dataset(
             part, pd.DataFrame(rows), name=name, source=source, licence=licence, citation=citation, images=images,
-            no_target=absent > 0, turned=turned,
+            no_target=absent > 0, turned=turned, bands=bands,
         )  # fmt: skip
+    tell_read(manifest)
+    return manifest
 
 
 def as_turned(orientation: int) -> str:
@@ -158,20 +170,16 @@ def as_turned(orientation: int) -> str:
     return f" (turned by its orientation tag, {orientation}; {TAG_OFF})"
 
 
-def tell_turned(dataset: str, count: int) -> None:
-    """Log how many images were turned."""
-    if count:
+def tell_read(manifest: Manifest) -> None:
+    """Log how many images of a dataset were turned, and which bands were taken of those that have others."""
+    name = manifest.name
+    if count := len(manifest.turned):
         logger.warning(
-            f"{dataset}: {count:,} images have an orientation tag and were turned by it; {TAG_OFF}; "
-            f"python -m experiments.audit --dataset {dataset} shows how masks lie"
+            f"{name}: {count:,} images or patches were turned by an orientation tag; {TAG_OFF}; "
+            f"python -m experiments.audit --dataset {name} shows how masks lie"
         )
-
-
-def tell_bands(dataset: str, said: Mapping[str, int]) -> None:
-    """Log which bands were taken of images that have others. said: what there is to say (Picture.choice) -> of how
-    many images."""
-    for choice, count in said.items():
-        logger.info(f"{dataset}: of {count:,} images are taken: {choice}")
+    for choice, images in manifest.bands.items():
+        logger.info(f"{name}: of {len(images):,} images or patches are taken: {choice}")
 
 
 def named_rng(seed: int, name: str) -> np.random.Generator:

@@ -15,7 +15,7 @@ others become samples: benchmark/datasets/patches.py.
 from __future__ import annotations
 
 import re
-from collections import Counter
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +26,12 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from benchmark.data.errors import raise_all
-from benchmark.data.images import read_picture
+from benchmark.data.images import Picture, read_picture
 from benchmark.data.images.raster import AS_STORED
 from benchmark.data.samples import SPLITS, Manifest, SampleError
-from benchmark.datasets.assemble import NamedScene, as_turned, tell_bands, tell_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, Origin, as_turned, write_scenes
 from benchmark.datasets.labels import BACKGROUND, Marker, Met, by_value, read_codes, shown, to_labels
-from benchmark.datasets.patches import PatchConfig, is_sample, windows
+from benchmark.datasets.patches import PatchConfig, is_sample, scaled, scaled_region, windows
 from benchmark.expressions.regions import pieces
 from benchmark.expressions.writer import Region
 
@@ -116,11 +116,11 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
     ]
     names: dict[str, Path] = {}
     values = by_value(config.classes.values())
-    met, faults, turned = Met(values), list[SampleError | FileNotFoundError](), 0
-    said: Counter[str] = Counter()
+    met, faults = Met(values), list[SampleError | FileNotFoundError]()
     for split, name, (image_path, mask_path) in pairs:
         try:
             picture, (codes, known, mask_orientation) = read_picture(image_path), read_codes(mask_path, values)
+            _check_pair(picture, image_path, codes.shape, mask_orientation, mask_path, config.missing(name))
         except (SampleError, FileNotFoundError) as error:
             faults.append(error)
         if faults:  # the others are only looked at
@@ -129,18 +129,6 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
         labels = to_labels(codes, config.classes, config.background)
         met.add(codes, labels)
         met.hide(labels, known)
-        turned += orientation != AS_STORED
-        said.update([picture.choice] if picture.choice else [])
-        if mask_orientation not in (AS_STORED, orientation):
-            raise SampleError(
-                f"{mask_path} has orientation tag {mask_orientation}, its image {image_path} {orientation}: which way "
-                "up is the mask? Take the tag off, exiftool -Orientation= FILE, or turn it by it"
-            )
-        if image.shape[:2] != labels.shape:
-            raise SampleError(
-                f"{mask_path} is {labels.shape[0]}x{labels.shape[1]} (height x width), its image {image_path} is "
-                f"{image.shape[0]}x{image.shape[1]}{as_turned(orientation)}; they are no pair: {config.missing(name)}"
-            )
         met.hide(labels, picture.known)
         image_id = config.image_id(name, image_path.stem)
         if (other := names.setdefault(image_id, image_path)) != image_path:
@@ -149,13 +137,30 @@ def scenes(config: MasksConfig, dataset: str) -> Iterator[NamedScene]:
             part = labels[window]
             regions = find_regions(part, config)
             specks = find_specks(part, config, regions) if config.absent else []
-            path = image_path.relative_to(root).as_posix() if config.patch is None else None
-            patch = Patch(image[window], regions)
-            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, bool(part.all()), orientation)
-    raise_all(faults, f"files of {root} cannot be read", config.missing(config.train[0]))
+            regions, specks = ([scaled_region(region, config) for region in found] for found in (regions, specks))
+            where = image_path.relative_to(root).as_posix()
+            path, origin = (where, None) if config.patch is None else (None, Origin.of(where, window))
+            patch, complete, choice = Patch(scaled(image[window], config), regions), bool(part.all()), picture.choice
+            yield NamedScene(f"{image_id}{end}", split, patch, path, specks, complete, orientation, choice, origin)
+    raise_all(faults, f"files of {root} cannot be read, or are no pairs", config.missing(config.train[0]))
     met.tell(dataset, config.classes)
-    tell_turned(dataset, turned)
-    tell_bands(dataset, said)
+
+
+def _check_pair(
+    picture: Picture, image: Path, shape: tuple[int, ...], mask_orientation: int, mask: Path, missing: str
+) -> None:
+    """Raise SampleError unless a mask, (H, W) of this shape and turned by this tag, can be that of an image."""
+    height, width = picture.pixels.shape[:2]
+    if mask_orientation not in (AS_STORED, picture.orientation):
+        raise SampleError(
+            f"{mask} has orientation tag {mask_orientation}, its image {image} {picture.orientation}: which way "
+            "up is the mask? Take the tag off, exiftool -Orientation= FILE, or turn it by it"
+        )
+    if (height, width) != shape:
+        raise SampleError(
+            f"{mask} is {shape[0]}x{shape[1]} (height x width), its image {image} is "
+            f"{height}x{width}{as_turned(picture.orientation)}; they are no pair: {missing}"
+        )
 
 
 def find_pairs(config: MasksConfig, name: str) -> list[tuple[Path, Path]]:
@@ -164,14 +169,15 @@ def find_pairs(config: MasksConfig, name: str) -> list[tuple[Path, Path]]:
     images, masks = _by_stem(folder / "images", IMAGES), _by_stem(folder / "masks", MASKS)
     if not images and not masks:
         raise FileNotFoundError(f"{folder} has no images: {config.missing(name)}")
+    faults: list[SampleError | FileNotFoundError] = []
     for stem in sorted(images.keys() ^ masks.keys()):
         lone = images.get(stem) or masks[stem]
         other = folder / ("masks" if stem in images else "images") / stem
         refused = [path.name for path in _visible(other.parent) if path.stem == stem]
         there = f" ({refused[0]} is of a kind that changes labels or is not read)" if refused else ""
-        raise FileNotFoundError(
-            f"{other}.* does not exist{there}, the other half of its pair, {lone}, does: {config.missing(name)}"
-        )
+        fault = f"{other}.* does not exist{there}, the other half of its pair, {lone}, does: {config.missing(name)}"
+        faults.append(FileNotFoundError(fault))
+    raise_all(faults, f"images or masks of {folder} have no other half", config.missing(name))
     return [(images[stem], masks[stem]) for stem in sorted(images)]
 
 
@@ -181,11 +187,13 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
-    """The files of a folder by their names less suffixes, which may be in capitals."""
+    """The files of a folder by their names less suffixes, which may be in capitals; an accent is a part of its letter,
+    also where a Mac writes it apart."""
     found: dict[str, Path] = {}
     for path in _visible(folder):
-        if path.suffix.lower() in suffixes and (other := found.setdefault(path.stem, path)) != path:
-            raise SampleError(f"{other} and {path} are two files of one name, {path.stem}; keep one of them")
+        stem = unicodedata.normalize("NFC", path.stem)
+        if path.suffix.lower() in suffixes and (other := found.setdefault(stem, path)) != path:
+            raise SampleError(f"{other} and {path} are two files of one name, {stem}; keep one of them")
     return found
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -25,13 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
-from benchmark.data.errors import raise_all
+from benchmark.data.errors import NAMED, raise_all
 from benchmark.data.images import Picture, read_picture
-from benchmark.data.images.raster import AS_STORED
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, as_turned, named_rng, tell_bands, tell_turned, write_scenes
+from benchmark.datasets.assemble import NamedScene, Origin, as_turned, named_rng, write_scenes
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.coco_rules import words
 from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
@@ -44,13 +42,13 @@ from benchmark.datasets.instances import (
     read_instances,
 )
 from benchmark.datasets.object_windows import lay_windows
-from benchmark.datasets.patches import ScaledPatchConfig, Window, instance_regions, scaled, windows
+from benchmark.datasets.patches import InstancePatchConfig, Window, instance_regions, scaled, windows
 from benchmark.expressions.writer import Region
 
 logger = logging.getLogger(__name__)
 
 
-class CocoConfig(ScaledPatchConfig):
+class CocoConfig(InstancePatchConfig):
     """Where the files are, and how windows are laid around instances.
 
     around: sides of such windows, pixels, instead of patches everywhere; windows: at most so many an image. crowds:
@@ -84,8 +82,8 @@ class CocoConfig(ScaledPatchConfig):
 
     @model_validator(mode="after")
     def _check_windows(self) -> CocoConfig:
-        if self.patch is None and (self.around or self.resize):
-            raise ValueError("around and resize make new images, patch: null leaves them as they are; set one of them")
+        if self.patch is None and self.around:
+            raise ValueError("around makes new images, patch: null leaves them as they are; set one of them")
         if len(set(self.around)) > 1 and self.resize is None:
             raise ValueError(f"around has several sides, {self.around}; set resize, so that images have one size")
         return self
@@ -126,8 +124,7 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
     """The patches of all images, split by split; at the end it is logged what became no sample."""
     names: dict[str, str] = {}
     faults: list[SampleError | FileNotFoundError] = []
-    counts, turned = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0), 0
-    said: Counter[str] = Counter()
+    counts = dict.fromkeys(("instances", "samples", "crowds", "boxes"), 0)
     places = _check(config, files, dataset)
     coco_rules.tell_names(_placed(config, files), dataset)
     for split, file in files.items():
@@ -145,16 +142,15 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
                 raise SampleError(f"{path}: images {where} and {other} would both be called {name}; rename one")
             try:
                 picture = read_picture(Path(config.root) / where)
+                _check_size(picture, image, where, config)
             except SampleError as error:
                 faults.append(SampleError(f"{path}: image {image.id}: {error}"))
             except FileNotFoundError as error:
+                near = coco_rules.spelt_otherwise(Path(config.root) / where) if len(faults) < NAMED else ""
                 hint = f"datasets.{dataset}.root and images (now {config.images!r})"
-                faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}; lay it there or set {hint}"))
+                faults.append(FileNotFoundError(f"{path}: image {image.id}: {error}{near}; lay it there or set {hint}"))
             if faults:  # the others are only looked at
                 continue
-            _check_size(picture, image, path, where, config)
-            turned += picture.orientation != AS_STORED
-            said.update([picture.choice] if picture.choice else [])
             here = by_image[image.id]
             found = [_instance(annotation, image, file, path, config) for annotation in here]
             doubles = _find_doubles(found)
@@ -169,10 +165,12 @@ def scenes(config: CocoConfig, files: dict[str, Instances], dataset: str) -> Ite
             counts["boxes"] += sum(not instance.drawn for instance in found)
         for line in told(again, alike, len(file.annotations), "annotations"):
             logger.warning(f"{dataset}: {path}: {line}")
-    raise_all(faults, f"images of {config.root} cannot be read", f"see datasets.{dataset} in params.yaml")
+    raise_all(
+        faults,
+        f"images of {config.root} cannot be read, or have another size",
+        f"see datasets.{dataset} in params.yaml",
+    )
     coco_rules.tell(dataset, counts)
-    tell_turned(dataset, turned)
-    tell_bands(dataset, said)
 
 
 def _placed(config: CocoConfig, files: dict[str, Instances]) -> coco_rules.Files:
@@ -226,8 +224,9 @@ def _patches(
             if any(region.target for region in reaching):
                 written.add(place)
         patch = Patch(scaled(pixels[window], config), regions)
-        path = where if config.patch is None else None
-        yield NamedScene(f"{name}{end}", split, patch, path, orientation=picture.orientation)
+        path, origin = (where, None) if config.patch is None else (None, Origin.of(where, window))
+        tag, choice = picture.orientation, picture.choice
+        yield NamedScene(f"{name}{end}", split, patch, path, orientation=tag, bands=choice, origin=origin)
 
 
 def _windows(
@@ -248,11 +247,11 @@ def _windows(
         yield f"-y{y:04d}-x{x:04d}-s{side}", (slice(y, y + side), slice(x, x + side))
 
 
-def _check_size(picture: Picture, image: ImageEntry, path: Path, where: str, config: CocoConfig) -> None:
+def _check_size(picture: Picture, image: ImageEntry, where: str, config: CocoConfig) -> None:
     height, width = picture.pixels.shape[:2]
     if (height, width) != (image.height, image.width):
         raise SampleError(
-            f"{path}: image {image.id} is {image.height}x{image.width} (height x width), {config.root}/{where} is "
+            f"said to be {image.height}x{image.width} (height x width), {config.root}/{where} is "
             f"{height}x{width}{as_turned(picture.orientation)}; correct the file"
         )
 

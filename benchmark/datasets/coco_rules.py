@@ -4,8 +4,10 @@ that are never annotated or only group others. Named or counted here, each by a 
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from benchmark.data.errors import SampleError, raise_all
 from benchmark.datasets.instances import Annotation, ImageEntry, Instances
@@ -20,7 +22,8 @@ def words(name: str) -> str:
 
 
 def place(root: Path, images: str, image: ImageEntry, path: Path) -> str:
-    """Where an image lies, from the root. Windows' separators are read where no file has the name as it stands.
+    """Where an image lies, from the root. Where no file has the name as it stands, Windows' separators are read, and
+    accents either as one letter or, as a Mac writes them, as two.
 
     Raises SampleError for a name that leaves the folder of images by them.
     """
@@ -32,7 +35,20 @@ def place(root: Path, images: str, image: ImageEntry, path: Path) -> str:
                 f"{path}: image {image.id}: file_name {image.file_name!r} leaves the folder of images, by Windows' "
                 f"separators; give it from {root / images} on"
             )
+    if not (root / images / name).is_file():
+        forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+        name = next((form for form in forms if (root / images / form).is_file()), name)
     return (Path(images) / name).as_posix()
+
+
+def spelt_otherwise(file: Path) -> str:
+    """What to add where a file does not exist: one that is there, if only capitals or an address's "%20" differ."""
+    near = [other.name for other in sorted(file.parent.glob("*")) if _folded(other.name) == _folded(file.name)]
+    return f" ({near[0]!r} is there: is it that? The names have to be the same)" if near else ""
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unquote(name)).casefold()
 
 
 def check_listed_once(places: Mapping[str, list[tuple[str, Path, int]]]) -> None:

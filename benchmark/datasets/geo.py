@@ -19,9 +19,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from benchmark.data.samples import SPLITS, Manifest, SampleError
 from benchmark.datasets.assemble import write_scenes
-from benchmark.datasets.patches import ScaledPatchConfig
+from benchmark.datasets.patches import InstancePatchConfig
 
 NEEDED = ("rasterio", "geopandas", "pyogrio", "shapely")
+INDEXED = (".gpkg", ".shp", ".fgb")  # say at their head what is in them; other files are read to their end for it
+LOOKED_INTO = (200, 32 << 20)  # files, and bytes of those that are read to their end: a second at most
 INSTALL = "pip install 'rsrefseg-bench[geo]' (in this repository: pip install -e '.[geo]' -c constraints.txt)"
 
 
@@ -71,7 +73,7 @@ class GeoSplit(BaseModel):
         return found
 
 
-class GeoConfig(ScaledPatchConfig):
+class GeoConfig(InstancePatchConfig):
     """Where scenes and polygons are, and how the ground is split.
 
     scenes, polygons: files under the root, names or patterns. layer: of the files of polygons, where they have several.
@@ -108,7 +110,8 @@ class GeoConfig(ScaledPatchConfig):
         return sorted(found)
 
     def unmet(self, dataset: str) -> list[str]:
-        """What fetching would find missing, of polygons also the layer, the reference system and the column."""
+        """What fetching would find missing, of polygons also the layer, the reference system and the column: of as many
+        files as can be looked into at once (LOOKED_INTO)."""
         said = [f"kind: geo needs {', '.join(lacking)}: {INSTALL}"] if (lacking := _lacking()) else []
         for key, patterns in (("scenes", self.scenes), ("polygons", self.polygons)):
             try:
@@ -118,12 +121,24 @@ class GeoConfig(ScaledPatchConfig):
         if not said:
             from benchmark.datasets.geo_layers import find_layer  # pyogrio, which may not be installed
 
-            for path in self.files(self.polygons):
+            for path in _quickly_read(self.files(self.polygons)):
                 try:
                     find_layer(path, self.layer, self.category, dataset)
                 except SampleError as error:
                     said.append(f"polygons: {error}")
         return said
+
+
+def _quickly_read(files: list[Path]) -> list[Path]:
+    """The files of a list that can be looked into at once."""
+    count, left = LOOKED_INTO
+    found = []
+    for path in files[:count]:
+        size = 0 if path.suffix.lower() in INDEXED else path.stat().st_size
+        if size <= left:
+            found.append(path)
+            left -= size
+    return found
 
 
 def _lacking() -> list[str]:

@@ -8,7 +8,6 @@ of it is seen, and that part is cut off as by a border.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from benchmark.data.errors import SampleError, raise_all
 from benchmark.data.images.scene_files import Scene, open_scene
 from benchmark.data.samples import SPLITS
 from benchmark.datasets import coco_rules
-from benchmark.datasets.assemble import NamedScene, Origin, tell_bands
+from benchmark.datasets.assemble import NamedScene, Origin
 from benchmark.datasets.class_masks import Patch, plain
 from benchmark.datasets.doubles import Doubles, Masks, find_doubles, told
 from benchmark.datasets.geo import GeoConfig
@@ -122,7 +121,7 @@ class LaidPatches:
         text = " ".join(repr(number) for number in there[:6])
         origin = Origin(cut.scene.name, row, column, side, _named(scene), text)
         name = f"{_plain(cut.scene)}{cut.ends[number]}"
-        return NamedScene(name, split, Patch(pixels, regions), origin=origin)
+        return NamedScene(name, split, Patch(pixels, regions), bands=scene.choice, origin=origin)
 
 
 def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
@@ -130,7 +129,7 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
 
     Raises FileNotFoundError or SampleError, naming file, value and remedy.
     """
-    scenes = _on_map(config.files(config.scenes), config, dataset)
+    scenes = _on_map(config.files(config.scenes), config)
     splits = _split_of(scenes, config, dataset) if config.split.by == "scene" else None
     if splits is not None:
         scenes = [scene for scene in scenes if scene.name in splits]
@@ -155,12 +154,8 @@ def lay_patches(config: GeoConfig, dataset: str) -> LaidPatches:
     return LaidPatches(config, dataset, polygons, laid)
 
 
-def _on_map(files: Sequence[Path], config: GeoConfig, dataset: str) -> list[SceneOnMap]:
-    """Where each scene is; it is logged which bands are taken, where nobody says.
-
-    Raises SampleError, FileNotFoundError for those that cannot be read or are on no map.
-    """
-    said: Counter[str] = Counter()
+def _on_map(files: Sequence[Path], config: GeoConfig) -> list[SceneOnMap]:
+    """Where each scene is. Raises SampleError, FileNotFoundError for those that cannot be read or are on no map."""
     found, faults, names = list[SceneOnMap](), list[SampleError | FileNotFoundError](), dict[str, Path]()
     for path in files:
         try:
@@ -172,14 +167,12 @@ def _on_map(files: Sequence[Path], config: GeoConfig, dataset: str) -> list[Scen
                         "says it, and kind: coco and kind: masks need no map"
                     )
                 name = path.relative_to(config.root).as_posix()
-                said.update([scene.choice] if scene.choice else [])
                 found.append(SceneOnMap(path, name, scene.height, scene.width, crs.to_wkt(), transform))
                 if (other := names.setdefault(_plain(found[-1]), path)) != path:
                     raise SampleError(f"{path} and {other} would both be called {_plain(found[-1])}; rename one")
         except (SampleError, FileNotFoundError) as error:
             faults.append(error)
     raise_all(faults, f"scenes of {config.root} cannot be used", "correct them, or leave them out")
-    tell_bands(dataset, said)
     return found
 
 

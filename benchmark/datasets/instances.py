@@ -142,8 +142,10 @@ def read_instances(path: Path, categories: bool = True) -> Instances:
         lists[key] = entries
     images = _by_id(path, "images", ImageEntry, lists["images"])
     for image in images.values():
-        if Path(image.file_name).is_absolute() or ".." in Path(image.file_name).parts:
-            raise SampleError(f"{path}: image {image.id}: file_name {image.file_name!r} leaves the folder of images")
+        name = image.file_name
+        if Path(name).is_absolute() or ".." in Path(name).parts or "://" in name:
+            what = "is an address" if "://" in name else "leaves the folder of images"
+            raise SampleError(f"{path}: image {image.id}: file_name {name!r} {what}; give it from that folder on")
         _check_pixels(image.height, image.width, f"{path}: image {image.id}")
     return Instances.model_construct(
         images=images,

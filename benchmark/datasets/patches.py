@@ -12,6 +12,7 @@ them, but none may be true of them either.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,7 +34,8 @@ class PatchConfig(DatasetConfig):
     """How images are cut, which regions become samples, and how many sentences are written of each.
 
     Areas are shares of a patch's pixels, lengths shares of its side, unless they say pixels. patch: null leaves images
-    whole, and where they are. source, licence, citation: said in the dataset's manifest. multiple, absent: so many
+    whole, and where they are. resize: the side that patches or windows are scaled to, pixels; every share is of the
+    same window before and after. source, licence, citation: said in the dataset's manifest. multiple, absent: so many
     expressions an image, at most, of several regions at once ("all ships") and of no target ("the ship" where
     there is none: an empty mask). order: whether "the second ship from the left" may be said.
     """
@@ -46,6 +48,7 @@ class PatchConfig(DatasetConfig):
     citation: str
     patch: int | None = Field(default=256, ge=32)  # pixels
     overlap: int = Field(default=0, ge=0)  # pixels shared by neighbours, at least
+    resize: int | None = Field(default=None, ge=32)
     speck: float = Field(default=0.0005, ge=0, le=1)
     min_area: float = Field(default=0.01, gt=0, le=1)
     max_area: float = Field(default=0.7, gt=0, le=1)
@@ -62,6 +65,8 @@ class PatchConfig(DatasetConfig):
     def _check_patches(self) -> PatchConfig:
         if self.patch is not None and self.overlap >= self.patch:
             raise ValueError(f"overlap {self.overlap} is not smaller than patch {self.patch}")
+        if self.patch is None and self.resize is not None:
+            raise ValueError("resize makes new images, patch: null leaves them as they are; set one of them")
         if not self.speck <= self.min_area < self.max_area:
             raise ValueError(f"need speck <= min_area < max_area, not {self.speck}, {self.min_area}, {self.max_area}")
         return self
@@ -77,14 +82,9 @@ class PatchConfig(DatasetConfig):
         return {**{name: getattr(self, name) for name in names}, "images": self.images_root}
 
 
-class ScaledPatchConfig(PatchConfig):
-    """Patches that may be scaled, and instances in them.
+class InstancePatchConfig(PatchConfig):
+    """Patches with instances. whole: whether one must be in the window as a whole to become a sample."""
 
-    resize: the side that patches or windows are scaled to, pixels; every share (min_area, min_width ...) is of the same
-    window before and after. whole: whether an instance must be in the window as a whole to become a sample.
-    """
-
-    resize: int | None = Field(default=None, ge=32)
     whole: bool = False
 
 
@@ -126,13 +126,21 @@ def scale_mask(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return covered >= min(0.5, covered.max())
 
 
-def scaled(pixels: NDArray[np.uint8], config: ScaledPatchConfig) -> NDArray[np.uint8]:
+def scaled(pixels: NDArray[np.uint8], config: PatchConfig) -> NDArray[np.uint8]:
     """A patch's pixels at the side that is asked for."""
     return pixels if config.resize is None else scale_image(pixels, config.resize)
 
 
+def scaled_region(region: Region, config: PatchConfig) -> Region:
+    """A region of a patch at the side that is asked for; whether it is a sample is judged there, too."""
+    if config.resize is None:
+        return region
+    mask = scale_mask(region.mask, config.resize)
+    return replace(region, mask=mask, target=region.target and is_sample(mask, config))
+
+
 def instance_regions(
-    mask: NDArray[np.bool_], category: str, config: ScaledPatchConfig, *, allowed: bool = True, crowd: bool = False
+    mask: NDArray[np.bool_], category: str, config: PatchConfig, *, allowed: bool = True, crowd: bool = False
 ) -> list[Region]:
     """What an instance's mask in a patch is, scaled: nothing, a region, or of a crowd the whole and its pieces.
 

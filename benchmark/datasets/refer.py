@@ -161,6 +161,11 @@ def _names(instances: Instances, published: Sequence[str], path: Path) -> Mappin
     used = {annotation.category_id for annotation in instances.annotations.values()}
     number = min(other)
     said = f"{path} calls category {number} {other[number]!r}, published it is {names[number]!r}"
+    if [words(listed.get(k + 1, "")) for k in names] == list(spelt) and 0 in used:
+        raise SampleError(
+            f"{said}: its list 'categories' counts from 1, its annotations and what is published from 0; take the list "
+            "out of the file, and the published names are used, or let the list count from 0"
+        )
     if unknown or not used <= listed.keys():
         why = f"{unknown[0]!r} is none that is published" if unknown else f"lists no {min(used - listed.keys())}"
         raise SampleError(

@@ -31,7 +31,7 @@ from rich.progress import track
 from benchmark.data.errors import NAMED, raise_all
 from benchmark.data.images import read_mask
 from benchmark.data.samples import SPLITS, Manifest, SampleError, make_sample, save_dataset
-from benchmark.datasets.assemble import replaced
+from benchmark.datasets.assemble import replaced, tell_read
 from benchmark.datasets.spec import DatasetConfig, Spec, check_counts
 from benchmark.expressions.plurals import plural
 
@@ -130,6 +130,7 @@ def write_published(
     no_target = any(entry.no_target for entry in kept)
     with replaced(folder) as part:
         manifest = save_dataset(part, pd.DataFrame(rows), **about, images=root, no_target=no_target, fit=True)
+    tell_read(manifest)
     if manifest.fitted:
         some = [f"{image} {fit.text()}" for image, fit in list(manifest.fitted.items())[:NAMED]]
         logger.info(

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from benchmark.data.files import replacing, sha256
+from benchmark.data.files import UNREADABLE, read_parquet, replacing, sha256
 from benchmark.data.rle import run_lengths
 from benchmark.data.samples import MANIFEST, Dataset
 from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
@@ -215,10 +214,8 @@ def load_curve(path: Path) -> pd.DataFrame:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pq.read_table(path)
-        table.validate(full=True)  # pandas notices what is no UTF-8 when it is looked at, and no earlier
-        return table.to_pandas()
-    except (OSError, ValueError, TypeError, KeyError) as error:  # the last two: pyarrow, of what pandas wrote beside it
+        return read_parquet(path)
+    except UNREADABLE as error:
         raise ResultError(f"{path} cannot be read ({error}); make it again with `dvc repro`") from error
 
 

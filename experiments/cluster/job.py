@@ -56,7 +56,9 @@ class StageJob:
         command = [*DVC, "repro", "--single-item", *self.stages]
         say(terminal(soft_wrap=True), " ".join(command))
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        together = {"TORCHRUN": f"--standalone --nproc-per-node={self.processes}"} if self.processes > 1 else {}
+        # ACCELERATE says itself how many (experiments/ranks.py)
+        several = self.processes > 1 and "ACCELERATE" not in os.environ
+        together = {"TORCHRUN": f"--standalone --nproc-per-node={self.processes}"} if several else {}
         dvc = subprocess.Popen(
             command, cwd=self.folder, env={**os.environ, "PATH": path, **together}, start_new_session=True,
             preexec_fn=_deaf,

@@ -40,7 +40,8 @@ def stale_stages() -> set[str]:
     """
     done = subprocess.run([*DVC, "status", "--json"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LaunchError(f"dvc status: {done.stderr.strip() or done.returncode}; mend this first")
+        busy = "a `dvc repro` works here: wait for it" if "rwlock" in done.stderr else "mend this first"
+        raise LaunchError(f"dvc status: {done.stderr.strip() or done.returncode}\n{busy}")
     return set(json.loads(done.stdout))
 
 

@@ -68,7 +68,10 @@ def check_slurm(folder: Path) -> None:
     asked = ["squeue", "--noheader", "--me", "--array", f"--name={job_name(folder)}", "--format=%i"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LaunchError(f"SLURM does not answer: {_last_line(done.stderr)}; try again when `sinfo` does")
+        raise LaunchError(
+            f"SLURM does not answer: {_last_line(done.stderr)}; try again when `sinfo` does, "
+            "or run on this machine alone, with --executor local"
+        )
     if waiting := done.stdout.split():
         raise LaunchError(
             f"{len(waiting)} jobs of this folder are still in the queue ({' '.join(waiting[:4])}): wait for them, or "

@@ -8,11 +8,10 @@ MAX_BYTES in all. What a zip archive says about a member's size is not believed:
 from __future__ import annotations
 
 import lzma
-import shutil
+import os
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -21,11 +20,13 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from benchmark.data.files import held, remove, remove_leftovers
 from experiments.errors import InputError
 
 MAX_BYTES = 64 << 30  # the largest dataset has about 15 GB
 MAX_MEMBERS = 1_000_000
 MAX_PART, MAX_PATH = 255, 1024  # bytes of a name and of a member's whole path
+PLACE = "unpacking"
 
 
 class _Member(NamedTuple):
@@ -50,19 +51,33 @@ def unpack(archive: Path, folder: Path, holds: Iterable[str], max_bytes: int = M
         InputError: no archive, a broken one, one with a member that is refused, or without `holds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacking.part-", dir=folder) as place:
+    with _place(folder) as place:
         if archive.name.endswith(".zip"):
-            _unpack_zip(archive, Path(place), max_bytes)
+            _unpack_zip(archive, place, max_bytes)
         else:
-            _unpack_tar(archive, Path(place), max_bytes)
-        source = _level(Path(place), list(holds), archive)
+            _unpack_tar(archive, place, max_bytes)
+        source = _level(place, list(holds), archive)
         for name in holds:
-            target = folder / name
-            if target.is_dir():
-                shutil.rmtree(target)
-            elif target.exists():
-                target.unlink()
-            (source / name).replace(target)
+            remove(folder / name)
+            (source / name).replace(folder / name)
+
+
+def remove_unpacked(folder: Path) -> list[Path]:
+    """Delete what killed processes left of unpacking into `folder`, and give its names; what is in use stays."""
+    return remove_leftovers(folder / PLACE)
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """A fresh folder in `folder` that vanishes with the block."""
+    place = folder / f".{PLACE}.part-{os.getpid()}"
+    remove(place)
+    place.mkdir()
+    try:
+        with held(place):
+            yield place
+    finally:
+        remove(place)
 
 
 @contextmanager

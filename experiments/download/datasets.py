@@ -23,7 +23,7 @@ from benchmark.data.files import replacing, sha256
 from benchmark.datasets.spec import Drive, File, Hub, Spec
 from benchmark.output.terminal import say, terminal
 from experiments.download import hub
-from experiments.download.archives import is_archive, unpack
+from experiments.download.archives import is_archive, remove_unpacked, unpack
 from experiments.errors import InputError
 
 DRIVE = "https://drive.google.com/uc?id={id}"
@@ -44,6 +44,8 @@ def download_dataset(spec: Spec, root: Path, offline: bool = False) -> None:
     """
     for file in spec.files:
         local = root / file.into / file.name
+        for left in remove_unpacked(local.parent):
+            say(console, f"{spec.name}: removed {left}, left by a process that was killed")
         if not file.needed:
             continue
         if all((root / name).exists() for name in file.lands()):

@@ -6,7 +6,8 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import pandas as pd
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmark.augmentation.augment import Augmentation
-from benchmark.data.loader import batches, count_batches
+from benchmark.data.loader import Batch, batches, count_batches
 from benchmark.data.samples import Dataset
 from benchmark.evaluator import Share, evaluate
 from benchmark.metrics.collapse import Collapse, find_collapse
@@ -78,34 +79,22 @@ def fit(
         if keeper is not None:
             keeper.pause(step, history)
 
-    augment = Augmentation(settings.augment) if settings.augment else None
     with Progress(*COLUMNS, console=console) as progress:
         task = progress.add_task(config.variant, total=settings.epochs * per_epoch, completed=history.step)
         while history.epoch <= settings.epochs:
             epoch = history.epoch
             step.model.train()
-            for batch in batches(
-                dataset, "train", settings.batch_size, of=settings.step_of, shuffle=(config.seed, epoch),
-                expressions_per_image=settings.expressions_per_image, augment=augment, workers=workers,
-                only=slice(history.done, None), share=(ranks.rank, ranks.of),
-            ):  # fmt: skip
-                lr, loss = step.lr, step.loss(batch)
+            for parts in _steps(dataset, config, epoch, history.done, workers, ranks):
+                lr = step.lr
                 history.step, history.done = history.step + 1, history.done + 1
-                history.recent += ranks.total(loss.item())
-                if not math.isfinite(history.recent[-1]):
-                    at_fault = ranks.gather([] if math.isfinite(loss.item()) else batch.sample_ids)
-                    raise FloatingPointError(
-                        f"the loss is {history.recent[-1]} at step {history.step} (lr {lr:.3g}, samples "
-                        f"{', '.join(chain(*at_fault))}); lower train.lr or look at these samples"
-                    )
-                step.update(loss)
+                history.recent.append(_learn(step, parts, history.step, ranks))
                 said = f"{config.variant} epoch {epoch}/{settings.epochs} loss {history.recent[-1]:.3f}"
                 progress.update(task, advance=1, description=said)
                 if history.step % LOG_EVERY == 0:
                     history.note(epoch, sum(history.recent) / len(history.recent), lr)
                     history.recent.clear()
                 pause()
-            collapse = _validate(model, dataset, config, history, workers, pause, ranks)
+            collapse = _validate(model, step, dataset, config, history, workers, pause, ranks)
             said = f", collapsed: {collapse.title}" if collapse else ""
             console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}{said}")
             if collapse and not history.warned:
@@ -132,8 +121,55 @@ def fit(
     )
 
 
+def _steps(
+    dataset: Dataset, config: ExperimentConfig, epoch: int, done: int, workers: int, ranks: Ranks
+) -> Iterator[tuple[Batch, ...]]:
+    """What this rank learns from in each step of an epoch that is not done, in parts.
+
+    A part takes the same of a batch however many ranks there are: it is what norms count over.
+    """
+    settings = config.train
+    parts = settings.gradient_accumulation
+    read = partial(
+        batches,
+        dataset,
+        "train",
+        settings.batch_size,
+        of=settings.step_of,
+        shuffle=(config.seed, epoch),
+        expressions_per_image=settings.expressions_per_image,
+        augment=Augmentation(settings.augment) if settings.augment else None,
+        workers=-(-workers // parts),
+        only=slice(done, None),
+    )
+    return zip(*(read(share=(part + parts * ranks.rank, parts * ranks.of)) for part in range(parts)), strict=True)
+
+
+def _learn(step: TrainStep, parts: Sequence[Batch], number: int, ranks: Ranks) -> float:
+    """One step; its loss, the mean over all samples that it has.
+
+    Raises:
+        FloatingPointError: the loss is not finite; nothing was learnt from it.
+    """
+    samples = ranks.total(*(0 if part.spare else len(part.texts) for part in parts))
+    filled = [part for part, here in zip(parts, samples, strict=True) if here]  # an epoch's last batch may be small
+    total, lr = 0.0, step.lr
+    for place, part in enumerate(filled):
+        loss = step.loss(part, sum(samples))
+        total += ranks.total(loss.item())[0]
+        if not math.isfinite(total):
+            at_fault = ranks.gather([] if math.isfinite(loss.item()) else part.sample_ids)
+            raise FloatingPointError(
+                f"the loss is {total} at step {number} (lr {lr:.3g}, samples {', '.join(chain(*at_fault))}); lower "
+                "train.lr or look at these samples"
+            )
+        step.update(loss, first=place == 0, last=place == len(filled) - 1)
+    return total
+
+
 def _validate(
     model: RSRefSeg,
+    step: TrainStep,
     dataset: Dataset,
     config: ExperimentConfig,
     history: History,
@@ -151,17 +187,17 @@ def _validate(
         model,
         dataset,
         "val",
-        batch_images=config.train.batch_size,
+        batch_images=config.train.batch_size // config.train.gradient_accumulation,
         workers=workers,
         progress=lambda done, total: pause(),
-        share=Share(ranks.rank, ranks.of, ranks.gather),
+        share=Share(ranks.rank, ranks.of, ranks.gather, together=step.sharded),
     )
     value, collapse = miou(measured.lines), find_collapse(measured.lines, measured.masks)
     last = history.curve[-1] if history.curve else {"loss": None, "lr": None}
     history.note(history.epoch, last["loss"], last["lr"], round(value, 6), collapse.kind if collapse else NOT_COLLAPSED)
     if value > history.best_value or config.train.select == "last":
         history.best_value, history.best_epoch = value, history.epoch
-        history.best_state = {name: tensor.detach().clone() for name, tensor in model.trained_state().items()}
+        history.best_state = {name: tensor.detach().clone() for name, tensor in step.trained_state().items()}
     return collapse
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from safetensors import SafetensorError
 
 from benchmark.data.files import remove, replacing, sha256
 from benchmark.output.terminal import say
@@ -111,9 +112,10 @@ class Keeper:
         seconds = history.seconds + time.monotonic() - self._started
         said = {field.name: getattr(history, field.name) for field in dataclasses.fields(history)}
         best = said.pop("best_state")
+        state = step.state()  # not in what follows: a rank that is gone is no full disk
         try:
             with self._one_folder(folder) as part:
-                step.save(part)
+                step.save(part, state)
                 self._ranks.gather(None)  # what all of them wrote is there
                 if not self._ranks.first:
                     return
@@ -125,7 +127,7 @@ class Keeper:
                     "files": {file.name: sha256(file) for file in sorted(part.iterdir())},
                 }
                 (part / STATE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        except (OSError, RuntimeError) as error:  # the latter: torch, where a disk is full
+        except (OSError, RuntimeError, SafetensorError) as error:  # the latter two: where a disk is full
             states = self._states()
             last = f"the last that is whole is {states[-1]}" if states else "none was kept before"
             raise CheckpointError(

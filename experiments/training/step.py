@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
+from accelerate.checkpointing import load_accelerator_state, save_accelerator_state
 from accelerate.utils import SAFE_WEIGHTS_NAME
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.data.loader import Batch
 from experiments.ranks import Ranks
@@ -19,10 +22,26 @@ from experiments.settings import TrainConfig
 from experiments.training.losses import batch_loss
 from experiments.training.norm import over_all_ranks
 from experiments.training.schedule import lr_ratio
+from experiments.training.sharded import (
+    Kept,
+    WholeOptimizer,
+    ZeroOptimizer,
+    like,
+    ready_for_fsdp,
+    ready_for_zero,
+    whole,
+)
 from models.checkpoint import CheckpointError, fill, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
 
 SCHEDULE, RANDOM = "schedule.json", "random_{}.safetensors"
+
+
+class State(NamedTuple):
+    """weights: that train, and statistics of norms. optimizer: as torch has it of one process."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
 
 
 class TrainStep:
@@ -32,46 +51,61 @@ class TrainStep:
         model: as the accelerator wraps it.
         trained: the parameters that train.
         optimizer: as torch has it, with one group of parameters.
+        sharded: the model is split among the ranks, none of which can predict alone.
     """
 
     def __init__(self, model: RSRefSeg, settings: TrainConfig, per_epoch: int, accelerator: Accelerator) -> None:
         """per_epoch: steps of an epoch, for the schedule."""
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: lr_ratio(step, per_epoch, settings)
         )
         self._settings, self._accelerator, self._ranks = settings, accelerator, Ranks()
-        self._plain = model
-        self._norms = over_all_ranks(model) if self._ranks.of > 1 else []
+        self._plain, self._norms = model, over_all_ranks(model) if self._ranks.of > 1 else []
+        self.sharded = accelerator.distributed_type == DistributedType.FSDP
+        self._zero = accelerator.distributed_type == DistributedType.DEEPSPEED
+        if self.sharded:
+            ready_for_fsdp(model, accelerator.state.fsdp_plugin)
+        elif self._zero:
+            ready_for_zero(accelerator.state.deepspeed_plugin, settings.clip_norm)
         self.model, self._prepared = accelerator.prepare(model, self.optimizer)
-        accelerator.register_save_state_pre_hook(self._trained_only)
-        accelerator.register_load_state_pre_hook(self._fill)
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]  # FSDP makes new ones
+        whole_optimizer, zero_optimizer = WholeOptimizer(self.optimizer), ZeroOptimizer(self.optimizer, self.trained)
+        self._kept: Kept = zero_optimizer if self._zero else whole_optimizer
 
     @property
     def lr(self) -> float:
         """The rate of the next update."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def loss(self, batch: Batch) -> Tensor:
+    def trained_state(self) -> dict[str, Tensor]:
+        """RSRefSeg.trained_state(), whole on every rank; all of them call it."""
+        return {name: whole(value) for name, value in self._plain.trained_state().items()}
+
+    def loss(self, batch: Batch, samples: float | None = None) -> Tensor:
         """The weighted loss of a batch, a scalar with its graph.
 
-        With several ranks, what this one's share adds to the mean over the samples of all, so that their sum is it.
+        samples: that a step has, of which these are a share: by rank, by part, or both. It is then what they add to the
+        mean over all samples, so that the shares' sum is that mean.
         """
         for norm in self._norms:
             norm.counts = not batch.spare
         logits = self.model(batch.images, batch.texts, batch.image_index)
         loss = batch_loss(logits, batch, self._settings.loss, self._settings.label_side)
-        if self._ranks.of == 1:
-            return loss
         here = 0 if batch.spare else len(batch.texts)
-        return loss * (here / self._ranks.total(here)[0])
+        return loss if samples in (None, here) else loss * (here / samples)
 
-    def save(self, folder: Path) -> None:
+    def state(self) -> State:
+        """What steps change and ranks may have split, whole: all of them call it, before any writes."""
+        return State(self.trained_state(), self._kept.state_dict())
+
+    def save(self, folder: Path, state: State) -> None:
         """Write what steps change into a folder: weights that train, statistics of norms, optimiser, schedule, and what
         random numbers come next."""
-        self._accelerator.save_state(str(folder))
-        save_tensors(folder / RANDOM.format(self._ranks.rank), {"cpu": torch.get_rng_state()})
+        rank, optimizer = self._ranks.rank, SimpleNamespace(state_dict=lambda: state.optimizer)
+        save_accelerator_state(str(folder), [state.weights], [optimizer], [], [], rank, step=0)
+        save_tensors(folder / RANDOM.format(rank), {"cpu": torch.get_rng_state()})
         if self._ranks.first:
             (folder / SCHEDULE).write_text(json.dumps(self._schedule.state_dict()), encoding="utf-8")
 
@@ -81,8 +115,14 @@ class TrainStep:
         Raises:
             CheckpointError: it does not fit.
         """
+        state, file = self._plain.trained_state(), folder / SAFE_WEIGHTS_NAME
         try:
-            self._accelerator.load_state(str(folder))
+            weights = {
+                name: like(state[name], value) if name in state else value
+                for name, value in load_tensors(file, "").items()
+            }
+            fill(self._plain, set(state), weights, file, "")
+            load_accelerator_state(str(folder), [], [self._kept], [], [], self._ranks.rank)
             self._schedule.load_state_dict(json.loads((folder / SCHEDULE).read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise CheckpointError(f"it does not fit this training ({error})") from error
@@ -91,21 +131,21 @@ class TrainStep:
         if random.is_file() and not torch.equal(torch.get_rng_state(), load_tensors(random, "")["cpu"]):
             raise CheckpointError("the state of the random numbers cannot be read")
 
-    def _trained_only(self, models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
-        """What accelerate writes of the model: nothing that training does not change."""
-        weights[:] = [dict(self._plain.trained_state())]
+    def update(self, loss: Tensor, *, first: bool = True, last: bool = True) -> None:
+        """Learn from a loss. The last step's gradients live until here, which is what memory is measured with.
 
-    def _fill(self, models: list[nn.Module], folder: str) -> None:
-        """Read it back, instead of accelerate, which wants a whole model."""
-        models.clear()
-        file = Path(folder) / SAFE_WEIGHTS_NAME
-        fill(self._plain, set(self._plain.trained_state()), load_tensors(file, ""), file, "")
-
-    def update(self, loss: Tensor) -> None:
-        """Learn from a loss. The last step's gradients live until here, which is what memory is measured with."""
-        self._prepared.zero_grad(set_to_none=True)
-        self._accelerator.backward(loss * self._ranks.of)  # torch takes the mean of the ranks' gradients
-        if self._settings.clip_norm is not None:
+        Of a step in several parts, gradients add up from the `first` on, and the `last` learns from them all.
+        """
+        if first:
+            self._prepared.zero_grad(set_to_none=True)
+        loss = loss * self._ranks.of  # torch takes the mean of the ranks' gradients
+        if self._zero:  # which clips and learns in the same breath
+            self._accelerator.deepspeed_engine_wrapped.backward(loss, sync_gradients=last)
+        else:
+            self._accelerator.backward(loss)
+        if not last:
+            return
+        if self._settings.clip_norm is not None and not self._zero:
             self._accelerator.clip_grad_norm_(self.trained, self._settings.clip_norm)
         self._prepared.step()
         self._schedule.step()

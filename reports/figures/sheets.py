@@ -56,7 +56,7 @@ def readme_example(report: Report) -> tuple[Group, Example] | None:
     """
     found = []
     for group in report.groups:
-        cases = _cases(group)
+        cases = cases_of(group)
         if cases is not None:
             chosen = cases[(cases["variant"] == FULL) & (cases["rule"] == README_RULE)]
             found += [(group, to_example(row)) for row in chosen.head(1).to_dict("records")]
@@ -75,11 +75,13 @@ def readme_picture(report: Report) -> Figure | None:
 
 
 def examples_sheet(group: Group) -> Figure | None:
-    """The dataset's examples, which were chosen before any model ran, and each variant at its first seed.
+    """The dataset's examples, which were chosen before any model ran, and what was made of them.
 
-    None without a variant.
+    By each variant that `run` names, at its first seed, and by external submissions.
+
+    None without any.
     """
-    methods = [method for method in group.present if not method.control]
+    methods = [method for method in group.present if method in group.headlined or method.outside is not None]
     if not methods:
         return None
     shown = [read_examples(group.examples, method.results[0].predictions) for method in methods]
@@ -95,7 +97,7 @@ def cases_sheet(group: Group) -> Figure | None:
     Raises:
         ResultError: they are of other runs than the group's results.
     """
-    cases = _cases(group)
+    cases = cases_of(group)
     if cases is None:
         return None
     rows = []
@@ -111,7 +113,7 @@ def activations_sheet(group: Group) -> Figure | None:
 
     None where no cases were kept. Raises ResultError as `cases_sheet`.
     """
-    cases = _cases(group)
+    cases = cases_of(group)
     if cases is None:
         return None
     variants = cases["variant"].unique().tolist()
@@ -126,7 +128,7 @@ def activations_sheet(group: Group) -> Figure | None:
     return _sheet(rows, heat=True)
 
 
-def _cases(group: Group) -> pd.DataFrame | None:
+def cases_of(group: Group) -> pd.DataFrame | None:
     """The group's cases, of the variants that have results; None without any."""
     if not group.cases.is_file():
         return None
@@ -174,7 +176,7 @@ def _sheet(rows: Sequence[tuple[str, Sequence[Tile]]], *, heat: bool = False, le
             box = (x + 0.02 * side) / FULL_WIDTH, 1 - (y + 0.98 * side) / height, 0.96 * side, 0.96 * side
             axis = figure.add_axes((*box[:2], box[2] / FULL_WIDTH, box[3] / height))
             _show(axis, tile, some[0])
-            _text(figure, x + side / 2, y + side + caption / 3, tile.caption, height, fontsize=6, ha="center")
+            _text(figure, x + side / 2, y + side + caption / 3, tile.caption, height, fontsize=5.5, ha="center")
     figure.legend(
         handles=[Patch(color=f"#{bytes(color).hex()}", label=name) for name, color in LEGEND.items()],
         loc="lower left" if heat else "lower center", ncols=len(LEGEND), frameon=False, borderaxespad=0.1,

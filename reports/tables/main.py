@@ -22,6 +22,7 @@ from reports.tables.rendering import MISSING, Cell, Table, duration, millions, p
 NO_TARGET_NOTE = "N-acc: share of the no-target samples that get an empty prediction; they count for no other metric."
 OUTSIDE_NOTE = f"{OUTSIDE}: external submission; its masks were scored here, nothing else is known of it."
 NO_VERDICT = "collapsed"  # where a verdict would stand
+BOLD_NOTE = " Bold: best trained variant of the column, whose interval overlaps no other's."
 SPREAD_NOTE = "± standard deviation over seeds. "
 NOTES = {  # what a reader must know of a method beside its name
     "local_only": "local_only has no sentence embedding for a dense prompt: its dense prompt is the mean token logit.",
@@ -54,8 +55,9 @@ def main_table(group: Group) -> Table:
     notes = [
         f"Test split: {samples:,} samples on {images:,} images, in %. {seeds_note(group)} "
         f"{SPREAD_NOTE * (len(group.seeds) > 1)}{interval_note(group)} P@X: share of samples with IoU ≥ X. BIoU: "
-        "mean boundary IoU. Below the variants stand the training-free baselines. Bold: best trained variant of the "
-        "column, where its interval and the next one's do not overlap.",
+        "mean boundary IoU. Below the variants stand the training-free baselines."
+        + BOLD_NOTE
+        * any(name is not None for name in best.values()),
         *([NO_TARGET_NOTE] if NO_TARGET in metrics else []),
         *method_notes(group),
         *collapse_notes(group),
@@ -234,7 +236,8 @@ def collapse_notes(group: Group) -> list[str]:
         notes.append(
             f"Collapsed runs (benchmark/README.md): {runs}. The means, spreads, intervals, differences and p of these "
             "methods are over those runs too and say that trainings failed, not what the method can do: no verdict "
-            f"and no bold is made of them.{against} {COLLAPSED}: a method with such runs."
+            f"is made of them, and none is shown as best.{against} {COLLAPSED} in pictures and wide tables: such a "
+            "method."
         )
     if group.unknown:
         notes.append(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +133,24 @@ def test_progress_counts_batches_and_is_told_as_often_to_every_share(dataset: Da
     assert batches % 2 == 1
     assert heard(1) == [(done, batches) for done in range(1, batches + 1)]
     assert heard(2, 0) == heard(2, 1) == [(done, batches // 2 + 1) for done in range(1, batches // 2 + 2)]
+
+
+def test_who_cannot_predict_alone_predicts_as_often_as_the_others_and_counts_nothing_twice(dataset: Dataset) -> None:
+    def parts(together: bool) -> list[tuple[int, list[Any]]]:
+        found = []
+        for rank in range(2):
+            oracle, share = Oracle(dataset), Share(rank, 2, gather, together)
+            with pytest.raises(InterruptedError) as caught:
+                evaluate(oracle, dataset, "test", batch_images=2, share=share)
+            found.append((len(oracle.seen), caught.value.args[0]))
+        return found
+
+    def gather(part: list[Any]) -> NoReturn:
+        raise InterruptedError([entry["masks"] for entry in part])
+
+    (most, first), (fewer, second) = parts(together=False)
+    assert most == fewer + 1
+    assert parts(together=True) == [(most, first), (most, second)]
 
 
 class Sure(Oracle):

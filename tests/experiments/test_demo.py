@@ -103,9 +103,9 @@ def test_a_file_that_is_no_image_is_named_and_the_next_one_works(browsed: Browse
     picture().save(stream, format="PNG")
     (tmp_path / "half.png").write_bytes(stream.getvalue()[: len(stream.getvalue()) // 2])
     (tmp_path / "notes.png").write_text("not an image")
-    for name, fault in (("half.png", "it is truncated or no image"), ("notes.png", "it is no PNG, JPEG")):
+    for name, fault in (("half.png", "cannot be read to its end.*it is truncated"), ("notes.png", "is no PNG, JPEG")):
         ask(page, tmp_path / name, "the red ship")
-        said = re.compile(f"image {name} cannot be read to its end.*{fault}")
+        said = re.compile(f"image {name} {fault}")
         page.get_by_role("alert").get_by_text(said).first.wait_for()  # the preview says it, and the answer
         assert page.locator("section.answer").count() == 0
     picture().save(tmp_path / "whole.png")

@@ -204,3 +204,20 @@ def test_wrong_options_are_clear(subtests: pytest.Subtests, place: Dataset, caps
                 score.main(**{**usual, **options})  # type: ignore[arg-type]
             assert message in " ".join(capsys.readouterr().err.split())
             assert not Path("results/synthetic/outside").exists()
+
+
+def test_masks_whose_object_is_0_are_recorded_as_they_are_and_told(
+    place: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = {row["sample_id"]: decode_mask(row["mask"], row["height"], row["width"])
+             for row in place.split("test").to_dict("records")}  # fmt: skip
+    write_lines(Path("a.jsonl"), {name: ~mask for name, mask in masks.items()})
+    score.main("synthetic", Path("a.jsonl"), "inverted")
+    said = capsys.readouterr().out
+    assert "test mIoU 0.0000" in said
+    assert (
+        "with object and background interchanged the masks would have mIoU 1.0000: is 0 the object in a.jsonl?" in said
+    )
+    for name, mask in (("true", masks), ("nothing", {name: mask & False for name, mask in masks.items()})):
+        score.main("synthetic", write_lines(Path("b.jsonl"), mask), name)
+        assert "interchanged" not in capsys.readouterr().out

@@ -86,10 +86,11 @@ def test_nohup_is_obeyed() -> None:
         assert "stopped by SIGTERM" in said(process)
 
 
-def test_a_stage_stops_when_its_dvc_is_killed_and_no_other_process_when_its_shell_is() -> None:
-    with child("sh", "-c", DVC_STAGE="train") as (shell, _):
-        shell.kill()
-        assert "stopped by the end of what started it: kept" in said(shell)
+def test_a_stage_stops_when_its_dvc_is_killed_or_its_launcher_and_no_other_process_when_its_shell_is() -> None:
+    for started in ({"DVC_STAGE": "train"}, {"ACCELERATE_MIXED_PRECISION": "bf16"}):
+        with child("sh", "-c", **started) as (shell, _):
+            shell.kill()
+            assert "stopped by the end of what started it: kept" in said(shell)
     with child("sh", "-c") as (shell, number):
         shell.kill()
         shell.wait()

@@ -8,11 +8,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 from rich.console import Console
 
 from benchmark.metrics.collapse import Collapse
+from benchmark.metrics.iou import summary
 from benchmark.output.terminal import terminal
 from benchmark.results.store import StoredResult, find_results, run_key, save_result
 from experiments import verify
@@ -44,6 +46,13 @@ def test_the_tolerance_is_absolute_and_both_ways(subtests: pytest.Subtests, comm
             assert set(verdicts.values()) == {"same"}
 
 
+def test_metrics_that_spread_twice_as_much_over_seeds_have_twice_the_room(committed: Results) -> None:
+    key = next(key for key in committed if key[2] == "no_lora")
+    for metric, verdict in (("boundary_iou", "off"), ("oiou", "within"), ("precision_0.5", "within")):
+        found = compare_results(committed, {**committed, key: changed(committed[key], -0.06, metric)})
+        assert [one.verdict for one in found if one.verdict != "same"] == [verdict], metric
+
+
 def test_a_control_has_a_tolerance_of_its_own(committed: Results) -> None:
     key = next(key for key in committed if key[2] == "heat_map_point")
     found = compare_results(committed, {**committed, key: changed(committed[key], 2 * TOLERANCE_CONTROL)})
@@ -61,7 +70,7 @@ def test_a_run_that_collapsed_on_one_side_only_is_off_and_said(
         (found,) = [one for one in compare_results(before, now) if one.verdict != "same"]
         assert (found.run, found.metric) == (" · ".join(map(str, key)), "collapsed")
         assert (found.committed, found.fresh, found.verdict) == (*said, "off")
-        verify.print_comparison(Console(width=150), [found], 0.03, False)
+        verify.print_comparison(Console(width=150), [found], 0, 0.03, False)
         assert re.search(rf"no_lora · 0 +collapsed +{said[0]} +{said[1]} +– +off", capsys.readouterr().out)
     assert {one.verdict for one in compare_results(fallen, fallen)} == {"same"}
     unknown = {**committed, key: replace(one, predictions=one.predictions.iloc[:6])}
@@ -73,7 +82,7 @@ def test_names_and_words_are_printed_as_they_are(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "150")
     found = verify.Comparison("[/27L] · [red] · :ship:", "collapsed", "[b]", None, "off")
-    verify.print_comparison(terminal(), [found], 0.03, False)
+    verify.print_comparison(terminal(), [found], 0, 0.03, False)
     printed = " ".join(capsys.readouterr().out.split())
     assert "[/27L] · [red] · :ship:" in printed
     assert "[b]" in printed
@@ -107,21 +116,37 @@ def test_the_command_compares_with_the_last_commit(
     assert "HEAD has no results/" in capsys.readouterr().err
     git(tmp_path, "add", "results")
     git(tmp_path, "commit", "-qm", "results")
+    with pytest.raises(typer.Exit) as ended:  # nothing but what was committed
+        verify.main(Path("results"), None, "HEAD", 0.03, False)
+    assert ended.value.exit_code == 1
+    printed = capsys.readouterr().out
+    assert "0 runs compared: nothing. 8 more are the committed files themselves" in printed
+    assert "Nothing was verified" in printed
+    again, other, *_ = find_results(Path("results"))
+    made_anew(again, again.lines)
     verify.main(Path("results"), None, "HEAD", 0.03, False)
-    assert "64 same" in capsys.readouterr().out
-    one = next(iter(find_results(Path("results"))))
-    lines = one.lines.assign(intersection=0, union=one.lines["mask_area"] + one.lines["predicted_area"])
-    metrics = dict.fromkeys(one.metrics, 0.0) | {"boundary_iou": one.metrics["boundary_iou"]}
-    test = one.result.eval["test"].model_copy(update={"metrics": metrics})
-    result = one.result.model_copy(update={"eval": {"test": test}})
-    save_result(one.folder, result, lines, one.curve, one.predictions)
+    printed = capsys.readouterr().out
+    assert "1 runs compared: 8 same. 7 more are the committed files themselves" in printed
+    assert "Verified: " in printed
+    made_anew(other, other.lines.assign(intersection=0, union=other.lines["mask_area"] + other.lines["predicted_area"]))
     with pytest.raises(typer.Exit) as ended:
         verify.main(Path("results"), None, "HEAD", 0.03, False)
     assert ended.value.exit_code == 1
     printed = capsys.readouterr().out
-    assert "59 same, 5 off" in printed
-    verify.main(Path("results"), tmp_path / "results", "HEAD", 0.03, False)
-    assert "64 same" in capsys.readouterr().out
+    found = re.search(r"2 runs compared: .*, (\d) off", printed)
+    assert found
+    assert f"Not verified: {found[1]} differ" in printed
+    with pytest.raises(typer.Exit):  # a folder against itself
+        verify.main(Path("results"), tmp_path / "results", "HEAD", 0.03, False)
+    assert "Nothing was verified" in capsys.readouterr().out
+
+
+def made_anew(one: StoredResult, lines: pd.DataFrame) -> None:
+    """Store a result again as a run of other length, whose per-sample table is `lines`."""
+    test = one.result.eval["test"]
+    metrics = {**summary(lines), "boundary_iou": test.metrics["boundary_iou"]}
+    test = test.model_copy(update={"metrics": metrics, "seconds": test.seconds + 1})
+    save_result(one.folder, one.result.model_copy(update={"eval": {"test": test}}), lines, one.curve, one.predictions)
 
 
 def test_wrong_folders_are_clear(

@@ -16,7 +16,7 @@ from reports.build import BEGIN, END, build, replace_block
 from reports.figures.plots import CAPTIONS
 from reports.groups import Report
 from reports.load import load_report
-from reports.tables.headline import headline_table
+from reports.tables.headline import headline_table, other_datasets
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -99,13 +99,20 @@ def test_the_readme_gets_the_headline_and_the_document_every_dataset(built: Path
         assert "old table" not in text
     assert (root / "reports/generated/tables/fake_scenes/tiny/headline.md").read_text() in headline
     assert "* fake_tiles · tiny: rsrefseg has mIoU " in headline
+    assert "highest of" not in headline  # it is the full model
     assert [headline.count(name) for name in ("| no_lora |", "(training-free)", "P@0.9")] == [1, 1, 0]
     report = load_report(root / "results", root / "params.yaml")
     shown = headline_table(replace(report.groups[0], asked=("rsrefseg",)))
     assert [row[0].text for row in shown.rows] == ["rsrefseg", headline_table(report.groups[0]).rows[-1][0].text]
     assert shown.notes[0].endswith("More variants in docs/results.md: 4.")
+    swapped = {"rsrefseg": "no_lora", "no_lora": "rsrefseg"}
+    methods = tuple(replace(one, name=swapped.get(one.name, one.name)) for one in report.groups[1].methods)
+    others = other_datasets(replace(report, groups=(report.groups[0], replace(report.groups[1], methods=methods))))
+    assert re.search(r"rsrefseg has mIoU .*; highest of 3 variants: no_lora, \+\S+ \\?\[\+.* on it", others)
     assert whole.index("## fake_scenes · tiny") < whole.index("## fake_tiles · tiny")
-    assert "dvc exp run -S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.seeds=[0]'" in whole
+    names = ",".join(one.name for one in report.groups[1].trained if one.results)
+    made = f"-S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.variants=[{names}]' -S 'run.seeds=[0]'"
+    assert f"dvc exp run {made}`" in whole
     for table in ("main", "ablation", "controls"):
         assert (root / f"reports/generated/tables/fake_tiles/tiny/{table}.md").read_text() in whole
     build_at(root, readme, document)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +16,14 @@ from benchmark.data.errors import SampleError
 from benchmark.data.images.advice import gdal
 from benchmark.data.images.png_jpeg import read_plain
 from benchmark.data.images.raster import Raster
+from benchmark.data.images.side_files import Beside, read_beside
 from benchmark.data.images.tiff_files import TiffFacts, is_tiff, read_facts, read_tiff
 
 BROKEN = (  # what decoders raise for broken files; imagecodecs' own errors are RuntimeErrors
     *(OSError, ValueError, RuntimeError, KeyError, IndexError, struct.error),
     SyntaxError,  # Pillow, for some PNG chunks
-    *(TypeError, ZeroDivisionError),  # tifffile, which computes with tags whatever they hold
+    *(TypeError, ArithmeticError),  # tifffile, which computes with tags whatever they hold
 )
-SIDE_BYTES = 1 << 20  # of a description beside an image
 _read: ContextVar[Path | None] = ContextVar("_read", default=None)  # the file that is being read
 
 
@@ -49,8 +48,9 @@ def read_raster(path: Path, what: str = "image") -> Raster:
     a kind that is not read.
     """
     with _clear_errors(path, what):
-        _check_beside(path)
-        return read_tiff(path) if is_tiff(path) else read_plain(path)
+        beside = read_beside(path)
+        _check_beside(path, beside, what)
+        return read_tiff(path, beside) if is_tiff(path) else read_plain(path)
 
 
 def tiff_facts(path: Path) -> TiffFacts | None:
@@ -62,22 +62,19 @@ def tiff_facts(path: Path) -> TiffFacts | None:
         return read_facts(path) if is_tiff(path) else None
 
 
-def _check_beside(path: Path) -> None:
-    """Raise SampleError where GDAL would read what has no data from a file beside the image."""
-    mask = path.with_name(f"{path.name}.msk")
-    if os.path.isfile(mask):
+def _check_beside(path: Path, beside: Beside, what: str) -> None:
+    """Raise SampleError where GDAL would read pixels otherwise for what lies beside the image."""
+    if os.path.isfile(path.with_name(f"{path.name}.msk")):
         command = gdal(path, "--config", "GDAL_TIFF_INTERNAL_MASK", "YES")
         raise SampleError(
-            f"image {path} has its mask of no data in a file beside it, {mask.name}; lay both into one, {command}"
+            f"image {path} has its mask of no data in a file beside it, {path.name}.msk; lay both into one, {command}"
         )
-    about = path.with_name(f"{path.name}.aux.xml")
-    if os.path.isfile(about):
-        with about.open("rb") as file:
-            said = re.search(rb"<NoDataValue[^>]*>([^<]*)<", file.read(SIDE_BYTES))
-        if said is not None:
-            raise SampleError(
-                f"image {path} has its no-data value in a file beside it, {about.name}; lay both into one, {gdal(path)}"
-            )
+    colours = beside.palette and what == "image"  # labels are what they are, whatever they are shown as
+    if beside.nodata or colours:
+        raise SampleError(
+            f"image {path} has its {'no-data value' if beside.nodata else 'palette'} in a file beside it, "
+            f"{path.name}.aux.xml; lay both into one, {gdal(path)}"
+        )
 
 
 @contextmanager
@@ -98,7 +95,7 @@ def _clear_errors(path: Path, what: str) -> Iterator[None]:
         raise SampleError(f"{what}{str(error).removeprefix('image')}") from error
     except UnidentifiedImageError as error:
         raise SampleError(
-            f"{what} {path} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF; fetch it again"
+            f"{what} {path} is no PNG, JPEG, WebP, BMP or TIFF; convert it to one, or fetch it again"
         ) from error
     except BROKEN as error:
         raise SampleError(

@@ -66,8 +66,9 @@ def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def differing(values: NDArray[Any], nodata: float) -> NDArray[np.bool_] | None:
     """Where values are not the no-data value that a file declares; None where they could not have it."""
-    if values.dtype == np.bool_ or values.dtype.kind == "c":
+    if values.dtype.kind == "c":
         return None
+    values = values.view(np.uint8) if values.dtype == np.bool_ else values
     if math.isnan(nodata):
         return ~np.isnan(values) if values.dtype.kind == "f" else None
     if values.dtype.kind == "f":

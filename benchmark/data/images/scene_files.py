@@ -29,6 +29,7 @@ from benchmark.data.images.bands import bands_of, choice
 from benchmark.data.images.decoding import tiff_facts
 from benchmark.data.images.raster import AS_STORED, Raster, differing
 from benchmark.data.images.rules import Picture, Stretch, stretch_of, to_picture
+from benchmark.data.images.side_files import read_beside
 
 MEASURED = 2048  # pixels a side, at most, that a stretch is measured on
 CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
@@ -52,7 +53,7 @@ class Scene:
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         self._bits = int(file.tags(self.bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 0))
         self._white_is_zero = file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
-        self._palette = _palette(file) if roles[self.bands[0] - 1] == ColorInterp.palette else None
+        self._palette = _palette(file, self.bands[0]) if roles[self.bands[0] - 1] == ColorInterp.palette else None
         self._present = _present(file, self.bands)
 
     @cached_property
@@ -131,6 +132,7 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> Iterator[Scene
     facts = tiff_facts(path)
     if facts is None:
         raise SampleError(f"scene {path} is no TIFF, of which alone any part can be read by itself; {_cog(path)}")
+    read_beside(path)  # GDAL passes over one that cannot be read, and with it over what it says of bands and no data
     if facts.orientation != AS_STORED:
         raise SampleError(
             f"scene {path} has orientation tag {facts.orientation}, which GIS pass over; write it as they show it, "
@@ -190,11 +192,19 @@ def _shown(path: Path, file: Any, bands: Sequence[int] | None) -> tuple[list[int
     return shown, alphas, choice(shown, len(plain), order is not None)
 
 
-def _palette(file: Any) -> NDArray[np.uint8]:
-    """(256, 3) of a palette's entries."""
-    palette = np.zeros((1 << 16 if file.dtypes[0] == "uint16" else 256, 3), np.uint8)
-    for index, colour in file.colormap(1).items():
-        palette[index] = colour[:3]
+def _palette(file: Any, band: int) -> NDArray[np.uint8] | None:
+    """(n, 3) of the entries of a band's palette, one for each value; None where it has none that its values fit."""
+    dtype = np.dtype(file.dtypes[band - 1])
+    if dtype.kind not in "ui" or dtype.itemsize > 2:
+        return None
+    palette = np.zeros((1 << 8 * dtype.itemsize, 3), np.uint8)
+    try:
+        colours = file.colormap(band)
+    except ValueError:  # a band that is said to have one and has not
+        return None
+    for index, colour in colours.items():
+        if index < len(palette):
+            palette[index] = colour[:3]
     return palette
 
 

@@ -22,6 +22,7 @@ from benchmark.data.errors import SampleError, brief
 from benchmark.data.images.advice import gdal, gdal_part, magick
 from benchmark.data.images.bands import RGB, bands_of, choice
 from benchmark.data.images.raster import AS_STORED, MAX_BYTES, Raster, check_orientation, check_size, differing, turn
+from benchmark.data.images.side_files import NOTHING, Beside
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # little and big endian, classic and BigTIFF
 _P = tifffile.PHOTOMETRIC
@@ -29,7 +30,7 @@ COLOURS = (_P.MINISWHITE, _P.MINISBLACK, _P.RGB, _P.PALETTE, _P.YCBCR)  # kinds 
 JPEG = (6, 7, 34892)  # compressions whose decoder makes RGB of YCbCr
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 OLD_SUBFILE, OLD_REDUCED = 255, 2  # SubfileType, before TIFF 6
-ORIENTATION, GDAL_METADATA, GDAL_NODATA = 274, 42112, 42113
+ORIENTATION, COLOUR_MAP, GDAL_METADATA, GDAL_NODATA = 274, 320, 42112, 42113
 GEOREFERENCE = (33550, 33922, 34264)  # ModelPixelScale, ModelTiepoint, ModelTransformation
 NAN = re.compile(r"[+-]?1\.#(IND|QNAN|SNAN|NAN)0*", re.IGNORECASE)  # as older programs of Windows write it
 PAGES = 64  # looked at for the picture and its mask
@@ -68,8 +69,8 @@ def read_facts(path: Path) -> TiffFacts:
         return TiffFacts(page.imagewidth, page.imagelength, placed, orientation, kind, _alone(page, path))
 
 
-def read_tiff(path: Path) -> Raster:
-    """The first full-size picture of a TIFF.
+def read_tiff(path: Path, beside: Beside = NOTHING) -> Raster:
+    """The first full-size picture of a TIFF. beside: what a file beside it says of its bands.
 
     Raises SampleError for a kind that would need a guess, with the command that converts it, and for one that is
     truncated or declares too much; what tifffile raises for a broken one.
@@ -81,7 +82,7 @@ def read_tiff(path: Path) -> Raster:
         orientation = _orientation(page, path)
         values = _bands(page, path)
         present = _present(page, path)
-        order, alphas = bands_of(*_said(page, values.shape[2]))
+        order, alphas = bands_of(*_said(page, values.shape[2], beside))
         masks: list[NDArray[np.bool_]] = [values[..., band] > 0 for band in alphas]
         if mask is not None:
             _check(mask, path, size)
@@ -89,7 +90,7 @@ def read_tiff(path: Path) -> Raster:
         kept = [band for band in range(values.shape[2]) if band not in alphas]
         if not kept:
             raise SampleError(f"image {path} has an alpha band and no colours; {gdal(path, '-b', '1')}")
-        palette = _palette(page)
+        palette = _palette(page, path) if beside.roles.get(0, "palette") == "palette" else None
         raster = Raster(
             values=values[..., kept] if alphas else values,
             bits=page.bitspersample,
@@ -214,12 +215,13 @@ def _bands(page: Any, path: Path) -> NDArray[Any]:
         raise SampleError(f"{kind} YCBCR without JPEG; save it as RGB: {command}")
     if page.axes not in ("YX", "YXS", "SYX"):
         raise SampleError(f"image {path} is a TIFF with axes {page.axes}; give one image of rows, columns, bands")
-    if page.photometric == _P.PALETTE and page.axes != "YX":
+    if _has_palette(page) and page.axes != "YX":
         raise SampleError(
             f"{kind} PALETTE with {page.samplesperpixel} bands; {gdal(path, '-b', '1', '-expand', 'rgb')}"
         )
     values = np.asarray(page.asarray())
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    values = values.astype(np.uint8) if values.dtype == np.bool_ and _has_palette(page) else values
     return values[..., None] if page.axes == "YX" else np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
 
 
@@ -230,16 +232,32 @@ def _name(photometric: int) -> str:
         return str(photometric)
 
 
-def _palette(page: Any) -> NDArray[np.uint8] | None:
+def _has_palette(page: Any) -> bool:
+    """Whether values are those of a palette. GDAL calls an image grey of which it learns its palette late, and takes it
+    for one all the same."""
+    if page.photometric not in (_P.MINISWHITE, _P.MINISBLACK):
+        return bool(page.photometric == _P.PALETTE)
+    tag = page.tags.get(COLOUR_MAP)
+    bits, whole = page.bitspersample, page.dtype is not None and page.dtype.kind in "ui"
+    return tag is not None and whole and bits <= 16 and tag.count == 3 << bits
+
+
+def _palette(page: Any, path: Path) -> NDArray[np.uint8] | None:
     """(n, 3) of a palette's 16-bit entries; some writers give 8 bits."""
-    if page.photometric != _P.PALETTE:
+    if not _has_palette(page):
         return None
     entries = np.moveaxis(np.asarray(page.colormap), 0, -1)
+    if len(entries) < 1 << page.bitspersample:
+        raise SampleError(
+            f"image {path} has a palette of {len(entries):,} colours for values of {page.bitspersample} bits; it is "
+            "damaged: fetch it again"
+        )
     return (entries >> 8 if entries.max() > 255 else entries).astype(np.uint8)
 
 
-def _said(page: Any, count: int) -> tuple[list[str], list[str]]:
-    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's tags and GDAL's metadata."""
+def _said(page: Any, count: int, beside: Beside) -> tuple[list[str], list[str]]:
+    """Role and description of each of so many bands, as bands_of() takes them: by TIFF's tags, GDAL's metadata and,
+    before them, the file beside it."""
     roles, descriptions = [""] * count, [""] * count
     if page.photometric == _P.RGB and count >= len(RGB):
         roles[: len(RGB)] = RGB
@@ -251,6 +269,10 @@ def _said(page: Any, count: int) -> tuple[list[str], list[str]]:
     for band, role, words in _ITEM.findall(str(tag.value)) if tag is not None else ():
         if int(band) < count:
             (roles if role == "colorinterp" else descriptions)[int(band)] = words.strip().lower()
+    for said, known in ((roles, beside.roles), (descriptions, beside.descriptions)):
+        for place, words in known.items():
+            if 0 <= place < count:
+                said[place] = words
     return roles, descriptions
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from benchmark.data.files import held, remove_leftovers, replacing, sha256, write_all
+from benchmark.data.errors import SampleError
+from benchmark.data.files import held, read_table, remove_leftovers, replacing, sha256, write_all
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -49,6 +53,16 @@ def test_what_killed_processes_left_goes_and_what_running_ones_write_stays(tmp_p
     with held(left[0]):  # a process that is not seen here, in another container
         assert remove_leftovers(place) == []
     assert remove_leftovers(place) == left[:1]
+
+
+def test_a_table_that_is_damaged_where_its_types_stand_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": pa.array([1], pa.int64())}), path)
+    schema = pq.read_metadata(path).metadata[b"ARROW:schema"]
+    wider = base64.b64encode(base64.b64decode(schema).replace(b"\x40\0\0\0", b"\x80\0\0\0", 1))  # 128 bits
+    path.write_bytes(path.read_bytes().replace(schema, wider))
+    with pytest.raises(SampleError, match=r"a\.parquet cannot be read \(Integers with more than 64 bits.*\); make it"):
+        read_table(path, ["a"], "make it")
 
 
 def test_sha256_is_of_the_file_s_bytes(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.data.images import Picture, read_picture
 from benchmark.data.rle import mask_bbox
 from benchmark.data.samples import (
     COLUMNS,
@@ -21,7 +23,6 @@ from benchmark.data.samples import (
     encode_mask,
     load_dataset,
     make_sample,
-    read_image,
     save_dataset,
     validate_samples,
 )
@@ -205,11 +206,11 @@ def test_every_image_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     samples = toy_samples(tmp_path)
     opened: list[Path] = []
 
-    def counted(path: Path) -> NDArray[np.uint8]:
+    def counted(path: Path) -> Picture:
         opened.append(path)
-        return read_image(path)
+        return read_picture(path)
 
-    monkeypatch.setattr("benchmark.data.validation.read_image", counted)
+    monkeypatch.setattr("benchmark.data.validation.read_picture", counted)
     assert set(validate_samples(samples, tmp_path).digests) == set(samples["image"])
     assert len(opened) == len(set(opened)) == 9
 
@@ -246,6 +247,11 @@ def test_a_truncated_or_damaged_file_is_refused(tmp_path: Path) -> None:
     about = table.schema.metadata[b"pandas"].replace(b'"object"', b'"objact"')  # a type that there is not
     pq.write_table(table.replace_schema_metadata({b"pandas": about}), path)
     with pytest.raises(SampleError, match=r"toy/samples.parquet: cannot be read .*objact.*; fetch it again"):
+        load_dataset(tmp_path / "toy")
+    other = [b"\xff" if number == 2 else b"the box" for number in range(len(table))]  # as text it is no UTF-8
+    other = pa.array(other, pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(table.column_names.index("expression"), "expression", other), path)
+    with pytest.raises(SampleError, match=r"toy/samples.parquet: cannot be read \(.*UTF8.*\); fetch it again"):
         load_dataset(tmp_path / "toy")
 
 

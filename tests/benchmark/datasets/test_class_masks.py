@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 import tifffile
 from PIL import Image
 from pydantic import ValidationError
+from scipy import ndimage
 
 from benchmark.data.samples import SampleError, decode_mask, load_dataset, read_image
 from benchmark.datasets.class_masks import MasksConfig, build
+from benchmark.datasets.patches import scale_mask
 from tests.layouts import COLOURS, write_masks
 
 ABOUT: dict[str, Any] = {"licence": "CC0-1.0", "citation": "nobody, never", "classes": COLOURS, "min_area": 0.003}
@@ -135,22 +138,27 @@ def test_of_two_files_of_one_name_neither_is_taken(fake: Path, tmp_path: Path) -
             build(tmp_path / "data", config(root))
 
 
-def test_suffixes_may_be_in_capitals(fake: Path, tmp_path: Path) -> None:
+def test_suffixes_may_be_in_capitals_and_accents_apart_from_their_letters(fake: Path, tmp_path: Path) -> None:
     root = shutil.copytree(fake, tmp_path / "land")
-    for kind in ("images", "masks"):
+    for kind, form in (("images", "NFC"), ("masks", "NFD")):
         (root / "val" / kind / "scene 0.png").rename(root / "val" / kind / "scene 0.PNG")
+        (root / "test" / kind / "scene 0.png").rename(root / "test" / kind / unicodedata.normalize(form, "Hé.png"))
     build(tmp_path / "one", config(root))
     build(tmp_path / "other", config(fake))
-    assert (tmp_path / "one/samples.parquet").read_bytes() == (tmp_path / "other/samples.parquet").read_bytes()
+    one, other = (load_dataset(tmp_path / name).samples["mask"].tolist() for name in ("one", "other"))
+    assert sorted(one) == sorted(other)
 
 
-def test_all_files_that_cannot_be_read_are_named_at_once(fake: Path, tmp_path: Path) -> None:
+def test_all_files_that_cannot_be_read_or_are_no_pairs_are_named_at_once(fake: Path, tmp_path: Path) -> None:
     root = shutil.copytree(fake, tmp_path / "land")
     (root / "train/images/scene 1.png").write_bytes(b"")
     (root / "test/masks/scene 0.png").write_bytes(b"GIF89a")
+    Image.new("P", (7, 9)).save(root / "val/masks/scene 0.png")
     with pytest.raises(
         SampleError,
-        match=rf"2 files of {root} cannot be read; it needs .*:\n  image .*/train/images/scene 1.png .*\n"
+        match=rf"3 files of {root} cannot be read, or are no pairs; it needs .*:\n"
+        r"  image .*/train/images/scene 1.png .*\n"
+        r"  .*/val/masks/scene 0.png is 9x7 \(height x width\), its image .* no pair.*\n"
         "  mask .*/test/masks/scene 0.png is GIF, .*convert it: magick .*$",
     ):
         build(tmp_path / "data", config(root))
@@ -179,6 +187,21 @@ def missed(root: Path, folder: Path, **changes: Any) -> set[str]:
     build(folder, config(root, classes=FIELDS, background=["#000000"], per_image=None, absent=40, **changes))
     samples = load_dataset(folder).samples
     return set(samples.loc[samples["mask_area"] == 0, "expression"])
+
+
+def test_a_larger_patch_is_scaled_down_with_its_regions(tmp_path: Path) -> None:
+    root = write_fields(tmp_path / "a", CROP, (FIELDS["barn"], 33, 33, 21), (FIELDS["shed"], 5, 45, 11))
+    changes: dict[str, Any] = {"classes": FIELDS, "background": ["#000000"], "patch": 64}
+    build(tmp_path / "large", config(root, **changes))
+    build(tmp_path / "small", config(root, **changes, resize=32))
+    large, small = (load_dataset(tmp_path / name) for name in ("large", "small"))
+    assert large.samples["expression"].tolist() == small.samples["expression"].tolist()
+    for before, after in zip(large.samples.to_dict("records"), small.samples.to_dict("records"), strict=True):
+        expected = scale_mask(decode_mask(before["mask"], 64, 64), 32)
+        np.testing.assert_array_equal(decode_mask(after["mask"], 32, 32), expected)
+        pixels = small.pixels(after["image"])
+        assert pixels.shape == (32, 32, 3)
+        assert len(np.unique(pixels[ndimage.binary_erosion(expected, iterations=2)], axis=0)) == 1  # on its object
 
 
 BARN = {"the barn", "the barn in the image", "the barns", "all barns", "all the barns"}
@@ -313,7 +336,7 @@ def test_an_image_with_an_orientation_tag_is_turned_counted_and_named(
     seen.transpose(Image.Transpose.ROTATE_90).save(root / "train/images/a.png", exif=exif)
     with caplog.at_level(logging.WARNING, "benchmark.datasets"):
         build(tmp_path / "data", config(root, **NUMBERS))
-    assert "data: 1 images have an orientation tag and were turned by it" in caplog.text
+    assert "data: 1 images or patches were turned by an orientation tag" in caplog.text
     dataset = load_dataset(tmp_path / "data")
     (name,) = dataset.manifest.turned
     assert dataset.manifest.turned[name] == 6

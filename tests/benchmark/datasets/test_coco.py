@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
 from pydantic import ValidationError
 
+from benchmark.audit.audit import audit
+from benchmark.data.images import read_image
 from benchmark.data.samples import SampleError, decode_mask, load_dataset
+from benchmark.datasets.assemble import ORIGINS
 from benchmark.datasets.coco import CocoConfig, build
 from benchmark.datasets.coco_rules import words
 from benchmark.datasets.instances import Annotation, instance_mask
@@ -95,8 +99,21 @@ def test_which_bands_were_taken_is_said_where_there_are_others(
     for name in ("train", "val"):
         tifffile.imwrite(root / "images" / f"{name}.png", pixels, photometric="minisblack", planarconfig="contig")
     with caplog.at_level(logging.INFO, "benchmark.datasets"):
-        build(tmp_path / "mine", config(root))
-    assert "mine: of 2 images are taken: bands 1, 2, 3 of 5, by their place: the file names none" in caplog.text
+        manifest = build(tmp_path / "mine", config(root))
+    said = "bands 1, 2, 3 of 5, by their place: the file names none"
+    assert f"mine: of 2 images or patches are taken: {said}" in caplog.text
+    assert manifest.bands == {said: ["images/train.png", "images/val.png"]}
+    cut = build(tmp_path / "cut", config(root, patch=32, min_area=0.001))  # named as what they were cut from
+    assert all(image.startswith(("images/train-", "images/val-")) for image in cut.bands[said])
+    for origin in pd.read_csv(tmp_path / "cut" / ORIGINS).itertuples():
+        assert f"{Path(origin.scene).stem}-y{origin.row:04d}-x{origin.column:04d}" == Path(origin.image).stem
+        window = slice(origin.row, origin.row + origin.side), slice(origin.column, origin.column + origin.side)
+        np.testing.assert_array_equal(
+            read_image(root / origin.scene)[window], read_image(tmp_path / "cut" / origin.image)
+        )
+    finding = audit(load_dataset(tmp_path / "cut")).finding("images of some of their bands")
+    assert finding.count == len(cut.bands[said]) > 0
+    assert finding.examples[0].detail == f"read as {said}"
 
 
 def test_beside_a_crowd_nothing_is_called_the_ship(tmp_path: Path) -> None:
@@ -253,12 +270,12 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "all images missing or truncated": (
         lambda r: [path.unlink() if "test" in path.name else path.write_bytes(b"") for path in r.glob("images/*")],
-        r"(?s)9 images of .*coco cannot be read; see datasets.mine in params.yaml:\n  .*train.json: image 1: .*"
-        r"fetch it again\n  .*test.json: image 3: .*does not exist; lay it there",
+        r"(?s)9 images of .*coco cannot be read, or have another size; see datasets.mine in params.yaml:\n"
+        r"  .*train.json: image 1: .*fetch it again\n  .*test.json: image 3: .*does not exist; lay it there",
     ),
     "another size": (
         edit("val", lambda c: c["images"][0].update(height=95)),
-        r"image 1 is 95x96 \(height x width\), .*images/val_0.png is 96x96",
+        r"image 1: said to be 95x96 \(height x width\), .*images/val_0.png is 96x96",
     ),
     "nothing annotated": (
         edit("val", lambda c: c.update(annotations=[])),

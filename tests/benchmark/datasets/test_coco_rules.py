@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,29 @@ def test_separators_of_windows_are_read_and_do_not_leave_the_folder(tmp_path: Pa
             build(tmp_path / "mine", config(root))
 
 
+@pytest.mark.parametrize(("here", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_read_as_linux_and_as_a_mac_write_them(tmp_path: Path, here: str, there: str) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2)])
+    (root / "images" / "train.png").rename(root / "images" / unicodedata.normalize(here, "Häfen é.png"))
+    edit("train", lambda c: c["images"][0].update(file_name=unicodedata.normalize(there, "Häfen é.png")))(root)
+    assert len(load_dataset(_built(tmp_path / "mine", root), root).split("train"))
+
+
+def test_a_name_that_is_an_address_or_differs_in_capitals_is_told_so(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    root = make(tmp_path / "a", [box(4, 4), box(40, 40, 2)])
+    (root / "images" / "train.png").rename(root / "images" / "IMG 1.JPG")
+    for name, fault in (
+        ("https://example.org/images/IMG 1.JPG", "is an address; give it from that folder on"),
+        ("/home/me/images/IMG 1.JPG", "leaves the folder of images; give it from that folder on"),
+        ("img 1.jpg", r"img 1\.jpg does not exist \('IMG 1\.JPG' is there: is it that\? .*; lay it there or set"),
+        ("IMG%201.JPG", r"IMG%201\.JPG does not exist \('IMG 1\.JPG' is there"),
+        ("IMG 2.JPG", r"IMG 2\.JPG does not exist; lay it there"),
+    ):
+        edit("train", lambda c, name=name: c["images"][0].update(file_name=name))(root)
+        with subtests.test(name), pytest.raises((SampleError, FileNotFoundError), match=fault):
+            build(tmp_path / "mine", config(root))
+
+
 def _built(folder: Path, root: Path, **changes: Any) -> Path:
     build(folder, config(root, **changes))
     return folder
@@ -200,5 +224,7 @@ def test_an_image_of_another_size_than_the_file_says_is_told_of_its_orientation(
     exif[274] = 8
     Image.fromarray(np.zeros((64, 80, 3), np.uint8)).save(root / "images" / "val.png", exif=exif)
     edit("val", lambda c: c["images"][0].update(height=64, width=80))(root)
-    with pytest.raises(SampleError, match=r"image 1 is 64x80 .*val.png is 80x64 \(turned by its orientation tag, 8"):
+    with pytest.raises(
+        SampleError, match=r"image 1: said to be 64x80 .*val.png is 80x64 \(turned by its orientation tag, 8"
+    ):
         build(tmp_path / "mine", config(root))

@@ -167,8 +167,17 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
             edit_instances(r, lambda c: c["annotations"][0].update(categories_id=0)),
             edit_instances(r, lambda c: c.update(categories=listed(rrsisd.CATEGORIES, 1))),
         ),
-        r"instances.json calls category 1 'Expressway-Service-area', published it is 'Expressway-toll-station', and "
-        "lists no 0: which are meant",
+        r"instances.json calls category 1 'Expressway-Service-area', published it is 'Expressway-toll-station': its "
+        "list 'categories' counts from 1, its annotations and what is published from 0; take the list out of the file",
+    ),
+    "a list without a category that is used": (
+        "rrsisd",
+        lambda r: (
+            edit_refs(r, lambda refs: refs[0].update(category_id=0)),
+            edit_instances(r, lambda c: c["annotations"][0].update(categories_id=0)),
+            edit_instances(r, lambda c: c.update(categories=listed(rrsisd.CATEGORIES[:-1], 1))),
+        ),
+        "published it is 'Expressway-toll-station', and lists no 0: which are meant",
     ),
     "a list of other categories": (
         "rrsisd",

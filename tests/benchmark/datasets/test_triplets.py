@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from benchmark.data.samples import Dataset, SampleError, decode_mask, load_dataset
@@ -160,6 +162,27 @@ def test_a_second_line_of_a_name_gets_its_own_id(fakes: dict[str, Path], tmp_pat
     name = first.split(" ")[0]
     assert samples["sample_id"].tolist() == [name, f"{name}#2"]
     assert samples["mask"].nunique() == 1
+
+
+def test_what_was_turned_and_which_bands_were_taken_is_said_as_of_anyones_own_data(
+    fakes: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = shutil.copytree(fakes["refsegrs"], tmp_path / "refsegrs")
+    deep, turned = sorted((root / "images").iterdir())[:2]
+    names = enumerate(("blue", "green", "red", "nir"))
+    about = "".join(f'<Item name="DESCRIPTION" sample="{k}" role="description">{name}</Item>' for k, name in names)
+    tag = (42112, "s", 0, f"<GDALMetadata>{about}</GDALMetadata>", True)
+    tifffile.imwrite(
+        deep, np.zeros((SIDE, SIDE, 4), np.uint8), photometric="minisblack", planarconfig="contig", extratags=[tag]
+    )
+    tifffile.imwrite(turned, np.zeros((SIDE, SIDE, 3), np.uint8), photometric="rgb", extratags=[(274, "H", 1, 3, True)])
+    with caplog.at_level(logging.INFO, "benchmark.datasets"):
+        manifest = build("refsegrs", root, tmp_path / "data").manifest
+    said = "bands 3, 2, 1 of 4, which the file names red, green and blue"
+    assert manifest.bands == {said: [f"images/{deep.name}"]}
+    assert manifest.turned == {f"images/{turned.name}": 3}
+    assert f"refsegrs: of 1 images or patches are taken: {said}" in caplog.text
+    assert "refsegrs: 1 images or patches were turned by an orientation tag" in caplog.text
 
 
 # ------------------------------------------------------------ categories

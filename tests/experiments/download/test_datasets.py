@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -115,6 +119,31 @@ def test_what_is_there_by_hand_is_taken(server: Server, tmp_path: Path) -> None:
     download_dataset(spec(), tmp_path, offline=True)
     assert content(tmp_path)["images/JPEGImages/1.jpg"] == b"1"
     assert not server.requests
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from experiments.download import archives
+archives._write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+archives.unpack(Path(sys.argv[1]), Path(sys.argv[2]), ["JPEGImages"])
+"""
+
+
+def test_what_a_killed_process_left_of_unpacking_goes_with_the_next_fetch(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "root" / "images"
+    place.mkdir(parents=True)
+    (tmp_path / "JPEGImages.zip").write_bytes(server.content["pictures"])
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "JPEGImages.zip"), str(place)]
+    assert subprocess.run(command, cwd=Path(__file__).parents[3]).returncode == -signal.SIGKILL
+    (left,) = place.iterdir()
+    used = place / f".unpacking.part-{os.getpid()}x"  # no process's: whose it is, is not known
+    used.mkdir()
+    download_dataset(spec(), tmp_path / "root")
+    assert f"removed {left}, left by a process that was killed" in capsys.readouterr().out.replace("\n", " ")
+    assert sorted(path.name for path in place.iterdir()) == [used.name, "JPEGImages", "JPEGImages.zip"]
 
 
 def test_a_cut_download_goes_on_where_it_stopped(

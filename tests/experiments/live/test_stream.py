@@ -15,9 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psutil
@@ -41,6 +39,7 @@ from experiments.training.loop import fit
 from models.rsrefseg import RSRefSeg
 from tests.experiments.test_mlflow_ui import serve
 from tests.experiments.training.test_loop import tiny_experiment
+from tests.servers import failing
 
 ROOT = Path(__file__).parents[3]
 VARIABLE = "MLFLOW_TRACKING_URI"
@@ -124,25 +123,6 @@ def test_a_run_is_killed_goes_on_loses_its_server_and_is_completed_by_its_result
 
 
 # On one that does not
-
-
-@contextmanager
-def failing() -> Iterator[int]:
-    """The port of a server that answers 500."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_error(500)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
 
 
 class Several:

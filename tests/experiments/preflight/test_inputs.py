@@ -160,3 +160,26 @@ def test_polygons_without_a_column_of_words_are_named(project: Path) -> None:
     (root / "b.gpkg").write_bytes(b"half")
     (fault,) = found({"port": {**own, "category": "kind"}}).faults
     assert fault.startswith(f"{start}b.gpkg cannot be read as polygons")
+
+
+def test_polygons_that_take_long_to_look_into_are_left_to_fetch(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    geopandas = pytest.importorskip("geopandas", reason="needs the extras [geo]")
+    root = project / "raw" / "port"
+    root.mkdir(parents=True)
+    (root / "scene.tif").touch()
+    frame = geopandas.GeoDataFrame({"sort": ["ship"]}, geometry=geopandas.points_from_xy([1], [1]).buffer(1), crs=4326)
+    names = ["a.geojson", "b.geojson", "c.gpkg", "d.gpkg"]
+    for name in names:
+        frame.to_file(root / name)
+    split = {"by": "block", "block": 500}
+    own = {"kind": "geo", "root": "raw/port", "polygons": names, "category": "kind", "split": split, **OWN}
+
+    def named() -> list[str]:
+        return [name for fault in found({"port": own}).faults for name in names if f"{name}: no column 'kind'" in fault]
+
+    assert named() == names
+    size = (root / "a.geojson").stat().st_size
+    monkeypatch.setattr("benchmark.datasets.geo.LOOKED_INTO", (4, size))
+    assert named() == ["a.geojson", "c.gpkg", "d.gpkg"]
+    monkeypatch.setattr("benchmark.datasets.geo.LOOKED_INTO", (3, size - 1))
+    assert named() == ["c.gpkg"]

@@ -14,13 +14,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from rich.console import Console
+from torch import nn
 
 from benchmark.data.loader import Batch, batches
 from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
 from benchmark.evaluator import evaluate
 from benchmark.metrics.iou import miou
-from experiments.config import load_params, resolve
+from experiments.config import fingerprint, load_params, resolve
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
 from experiments.training import loop
@@ -228,12 +229,63 @@ def test_a_step_of_pairs_learns_from_batch_size_pairs(
 ) -> None:
     steps: list[list[str]] = []
     loss = TrainStep.loss
-    monkeypatch.setattr(TrainStep, "loss", lambda self, batch: steps.append(batch.sample_ids) or loss(self, batch))
+    monkeypatch.setattr(
+        TrainStep, "loss", lambda self, batch, *of: steps.append(batch.sample_ids) or loss(self, batch, *of)
+    )
     run = fit(dataset, weights, tiny_experiment(epochs=1, step_of="pairs", batch_size=5, expressions_per_image=None))[1]
     pairs = dataset.manifest.counts["train"]["samples"]
     assert [len(step) for step in steps] == [5] * (pairs // 5) + [pairs % 5] * (pairs % 5 > 0)
     assert len({name for step in steps for name in step}) == pairs
     assert run.training.steps == len(steps)
+
+
+def accumulated(dataset: Dataset, weights: Path, parts: int) -> TrainedRun:
+    """Batches of ten pairs in so many parts, clipped, without dropout."""
+    settings = {"step_of": "pairs", "batch_size": 10, "expressions_per_image": None, "lr": 1e-3, "epochs": 1}
+    config = tiny_experiment(**settings, gradient_accumulation=parts)
+    assert dataset.manifest.counts["train"]["samples"] % 10 == 2  # the last batch does not fill five parts
+    model = tiny_config({"lora": {"dropout": 0}})
+    return fit(dataset, weights, config.model_copy(update={"model": model}))[1]
+
+
+def test_parts_of_a_batch_learn_what_the_batch_does_where_no_norm_counts_over_it(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fixed(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    monkeypatch.setattr(nn.BatchNorm2d, "forward", fixed)
+    whole, *others = (accumulated(dataset, weights, parts) for parts in (1, 2, 5))
+    for run in others:
+        assert run.training.steps == whole.training.steps
+        assert run.curve["lr"].equals(whole.curve["lr"])
+        assert run.curve["loss"].dropna().tolist() == pytest.approx(whole.curve["loss"].dropna().tolist(), rel=1e-5)
+
+
+def test_a_part_is_normalised_over_itself_so_the_recipe_is_another(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    run = accumulated(dataset, weights, 2)
+    set_seed(0)
+    model = RSRefSeg.from_foundation(run.config.model, weights).train()
+    batch = next(batches(dataset, "train", 10, of="pairs", shuffle=(0, 1)))
+    parts = [next(batches(dataset, "train", 10, of="pairs", shuffle=(0, 1), share=(part, 2))) for part in (0, 1)]
+    by_hand, whole = (
+        sum(
+            len(part.texts)
+            / 10
+            * batch_loss(model(part.images, part.texts, part.image_index), part, run.config.train.loss, None).item()
+            for part in some
+        )
+        for some in (parts, [batch])
+    )
+    assert run.curve["loss"][0] == pytest.approx(by_hand, rel=1e-6)
+    assert abs(whole / by_hand - 1) > 1e-3
+    one = tiny_experiment(gradient_accumulation=1)
+    assert fingerprint(one.plain()) == fingerprint(tiny_experiment().plain())  # runs that are older keep theirs
+    assert fingerprint(one.plain()) != fingerprint(tiny_experiment(gradient_accumulation=2).plain())
 
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for_though_an_earlier_one_was_better(
@@ -298,10 +350,10 @@ def trace(dataset: Dataset, patch: pytest.MonkeyPatch) -> dict[str, list[float]]
     lrs: list[float] = []
     update = TrainStep.update
 
-    def noted(step: TrainStep, loss: torch.Tensor) -> None:
+    def noted(step: TrainStep, loss: torch.Tensor, **which: bool) -> None:
         losses.append(loss.item())
         lrs.append(step.lr)
-        update(step, loss)
+        update(step, loss, **which)
 
     patch.setattr(TrainStep, "update", noted)
     set_seed(0)

@@ -17,10 +17,12 @@ from experiments.runs import TrainedRun
 from experiments.stopping import Stop, Stopped
 from experiments.training import state
 from experiments.training.loop import fit
+from experiments.training.losses import batch_loss
 from experiments.training.state import Keeper
 from models.checkpoint import CheckpointError
 from models.rsrefseg import RSRefSeg
 from tests.experiments.training.test_loop import tiny_experiment
+from tests.tiny import tiny_config
 
 pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # the tiny model reads 10 tokens
 META = {"git_commit": "a", "device": "cpu (1 threads)"}
@@ -92,6 +94,28 @@ def test_stopped_at_every_step_and_in_every_validation_it_ends_with_the_same_byt
     assert stops > 6
     assert len(list(training.folder.glob("step_*"))) == 2
     assert_same(run, undisturbed)
+
+
+def test_in_bfloat16_and_in_parts_it_goes_on_with_the_same_bytes_and_its_loss_is_float32(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = set()
+
+    def noted(logits: torch.Tensor, *more: Any) -> torch.Tensor:
+        loss = batch_loss(logits, *more)
+        kinds.update({logits.dtype, loss.dtype})
+        return loss
+
+    monkeypatch.setattr("experiments.training.step.batch_loss", noted)
+    compute = {"precision": "bfloat16", "gradient_checkpointing": ["clip_vision", "sam"]}
+    update = {"model": tiny_config({"compute": compute})}
+    training.config = tiny_experiment(gradient_accumulation=2).model_copy(update=update)
+    whole = training.run(minutes=1e9)
+    for after in (2, 3):
+        with pytest.raises(Stopped):
+            training.run(after=after)
+    assert_same(training.run(), whole)
+    assert kinds == {torch.float32}
 
 
 def test_a_damaged_state_is_named_and_an_older_one_or_none_is_used(

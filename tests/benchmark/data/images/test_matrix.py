@@ -48,6 +48,20 @@ def gdal(path: Path, stored: NDArray[Any], **options: Any) -> None:
             file.write(stored)
 
 
+def late_palette(path: Path, dtype: str, photometric: str) -> None:
+    """A palette that is written after the pixels: the file goes on to say that it is grey."""
+    stored = values(dtype, 1)
+    entries = {k: (255 - k % 256, k % 256, k // 256, 255) for k in range(1 << 8 * stored.itemsize)}
+
+    def both(file: Any) -> None:
+        file.write(stored)
+        file.write_colormap(1, entries)
+
+    gdal(path, stored, photometric=photometric, after=both)
+    with tifffile.TiffFile(path) as written:
+        assert written.pages.first.photometric.name == photometric
+
+
 def by_gdal() -> Written:
     for dtype in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"):
         for bands in (1, 2, 3, 4, 5):
@@ -68,6 +82,9 @@ def by_gdal() -> Written:
     for bits in (1, 2, 4):
         grey = values("uint8", 1) >> (8 - bits)
         yield f"{bits} bits.tif", lambda p, g=grey, b=bits: gdal(p, g, nbits=b)
+    for black, kind in enumerate(("MINISBLACK", "MINISWHITE")):
+        options = {"nbits": 1, "nodata": black, "photometric": kind}
+        yield f"1 bit with no-data {kind}.tif", lambda p, o=options: gdal(p, values("uint8", 1) >> 7, **o)
     yield "12 bits.tif", lambda p: gdal(p, values("uint16", 3) & 4095, nbits=12, photometric="RGB")
     yield "1 bit CCITT.tif", lambda p: gdal(p, values("uint8", 1) >> 7, nbits=1, compress="CCITTFAX4")
     colours = {k: (255 - k, k, k // 2, 255) for k in range(256)}
@@ -76,6 +93,16 @@ def by_gdal() -> Written:
         "palette.png",
         lambda p: gdal(p, values("uint8", 1), driver="PNG", after=lambda f: f.write_colormap(1, colours)),
     )
+    for bits in (1, 4):
+        few = {k: (255 - 9 * k, 200 * (k % 2), 15 * k, 255) for k in range(1 << bits)}
+        grey = values("uint8", 1) >> (8 - bits)
+        yield (
+            f"palette {bits} bits.tif",
+            lambda p, g=grey, b=bits, f=few: gdal(p, g, nbits=b, after=lambda file: file.write_colormap(1, f)),
+        )
+    for dtype in ("uint8", "uint16"):
+        for kind in ("MINISBLACK", "MINISWHITE"):
+            yield f"late palette {dtype} {kind}.tif", lambda p, d=dtype, k=kind: late_palette(p, d, photometric=k)
     yield "white is 0.tif", lambda p: gdal(p, values("uint8", 1), photometric="MINISWHITE")
     for dtype in ("uint8", "uint16"):
         for bands in (1, 2, 3, 4):
@@ -219,7 +246,7 @@ def judged(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     plain = [k for k, role in enumerate(roles) if role != rasterio.enums.ColorInterp.alpha]
     shown = [roles.index(c) for c in colours] if set(colours) <= set(roles) else plain[: 3 if len(plain) >= 3 else 1]
     if palette is not None:
-        table = np.array([palette.get(k, (0, 0, 0, 255)) for k in range(256)])
+        table = np.array([palette.get(k, (0, 0, 0, 255)) for k in range(max(256, *palette))])
         entries = table[stored[0]]
         known &= entries[..., 3] > 0
         return np.where(known[..., None], entries[..., :3], 0).astype(float), known

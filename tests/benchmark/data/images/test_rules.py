@@ -375,6 +375,23 @@ def test_a_tiff_whose_tags_cannot_be_is_refused(tmp_path: Path, subtests: pytest
     declare(tiff(tmp_path / "tiles.tif", noise(HEIGHT, WIDTH), tile=(16, 16)), TileLength=0)
     with subtests.test("no rows in tiles"), pytest.raises(SampleError, match=r"tiles\.tif .*fetch it again"):
         read_image(tmp_path / "tiles.tif")
+    tiff(tmp_path / "few.tif", noise(HEIGHT, WIDTH), photometric="palette", colormap=np.zeros((3, 256), np.uint16))
+    with tifffile.TiffFile(tmp_path / "few.tif") as opened:
+        count = opened.pages.first.tags["ColorMap"].offset + 4
+    content = bytearray((tmp_path / "few.tif").read_bytes())
+    content[count : count + 4] = struct.pack("<I", 3 * 16)
+    (tmp_path / "few.tif").write_bytes(content)
+    with (
+        subtests.test("few colours"),
+        pytest.raises(SampleError, match=r"a palette of 16 colours for values of 8 bits"),
+    ):
+        read_image(tmp_path / "few.tif")
+    path.write_bytes(whole)
+    with tifffile.TiffFile(path) as opened:
+        kind = opened.pages.first.tags["ImageLength"].offset + 2
+    path.write_bytes(whole[:kind] + struct.pack("<HIf", 11, 1, np.inf) + whole[kind + 10 :])  # a fraction, and which
+    with subtests.test("a height without end"), pytest.raises(SampleError, match=r"a\.tif .*fetch it again"):
+        read_image(path)
     for name in ("ImageWidth", "SamplesPerPixel"):  # four values in the place of one
         path.write_bytes(whole)
         with tifffile.TiffFile(path) as opened:
@@ -393,7 +410,7 @@ def test_a_program_for_ghostscript_is_no_image_whatever_it_is_called(
     for name in ("a.png", "a.jpg", "a.tif", "a.eps"):
         path = tmp_path / name
         path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
-        message = rf"{name} cannot be read to its end: it is no PNG, JPEG, WebP, BMP or TIFF"
+        message = rf"{name} is no PNG, JPEG, WebP, BMP or TIFF; convert it"
         for read in (read_image, read_mask):
             with subtests.test(f"{read.__name__} {name}"), pytest.raises(SampleError, match=message):
                 read(path)

@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from benchmark.data.errors import SampleError
 from benchmark.data.images import read_picture
 from benchmark.data.images.scene_files import open_scene
-from tests.scenes import ground, write_scene
+from tests.scenes import UTM, ground, write_scene
 
 HEIGHT, WIDTH = 70, 90
 
@@ -79,6 +79,63 @@ KINDS = {
     "mask": with_mask,
     "tiles that are not there": with_holes,
 }
+
+
+def by_chance(path: Path, rng: np.random.Generator) -> None:
+    """A small scene that declares what a writer may: kind, no data, colours, palette, mask, a file beside it."""
+    dtype = str(rng.choice(["uint8", "uint8", "uint16", "int16", "int8", "uint32", "float32", "float64"]))
+    bands, declared = int(rng.choice([1, 1, 2, 3, 4, 5])), rng.random(8) < 0.3
+    values = rng.integers(0, 120, (bands, 30, 40)).astype(dtype)
+    values[:, :, :6] = 0
+    options: dict[str, Any] = {"tiled": True, "blockxsize": 16, "blockysize": 16} if declared[0] else {}
+    if declared[1]:
+        options["nodata"] = float(rng.choice([0, 7, 99, *[np.nan] * (dtype[0] == "f")]))
+    if declared[2]:
+        options["photometric"] = str(rng.choice(["MINISBLACK", "MINISWHITE", *["RGB"] * (bands >= 3)]))
+    if declared[3] and bands in (2, 4):
+        options["alpha"] = "YES"
+    if declared[4] and bands == 1 and dtype == "uint8":
+        options["nbits"] = int(rng.choice([1, 2, 4]))
+        values %= 1 << options["nbits"]
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "w", "GTiff", 40, 30, bands, dtype=dtype, **{**UTM, **options}) as file,
+    ):
+        file.write(values)
+        if declared[5]:
+            file.descriptions = tuple(rng.permutation(["blue", "green", "red", "nir", ""])[:bands])
+        if declared[6] and bands == 1 and dtype in ("uint8", "uint16"):
+            depth = options.get("nbits", 8 * values.itemsize)
+            file.write_colormap(1, {k: (k % 256, 255 - k % 256, 9, 255) for k in range(1 << depth)})
+        elif declared[7]:
+            file.write_mask(rng.random((30, 40)) < 0.8)
+    if rng.random() < 0.3 and bands > 1:
+        names = rng.choice(["Red", "Green", "Blue", "Alpha", "Undefined"], bands)
+        said = "".join(f'<PAMRasterBand band="{k}"><ColorInterp>{name}</ColorInterp></PAMRasterBand>'
+                       for k, name in enumerate(names, start=1))  # fmt: skip
+        path.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{said}</PAMDataset>")
+
+
+def test_whatever_a_file_declares_a_scene_is_read_as_an_image_is(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    read = 0
+    for seed in range(200):
+        path = tmp_path / f"{seed}.tif"
+        by_chance(path, np.random.default_rng(seed))
+        with subtests.test(f"seed {seed}"):
+            try:
+                picture = read_picture(path)
+            except SampleError:
+                with pytest.raises(SampleError), open_scene(path) as scene:
+                    scene.read(0, 0, 30, 40)
+                continue
+            with open_scene(path) as scene:
+                part = scene.read(0, 0, 30, 40)
+            np.testing.assert_array_equal(part.pixels, picture.pixels)
+            assert (part.known is None) == (picture.known is None)
+            assert part.known is None or np.array_equal(part.known, picture.known)
+            assert scene.choice == picture.choice
+            read += 1
+    assert read > 150
 
 
 def test_a_scene_is_read_as_an_image_is_whole_and_in_parts(tmp_path: Path, subtests: pytest.Subtests) -> None:

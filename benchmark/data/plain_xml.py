@@ -28,8 +28,8 @@ def read_plain_xml(path: Path) -> ElementTree.Element:
         raise SampleError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); fetch it again") from error
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise SampleError(
-            f"{path} declares a document type, which can stand for any amount of memory or for other files; a file of "
-            "annotations has none: do not open it with anything else, and fetch it again from its source"
+            f"{path} declares a document type, which can stand for any amount of memory or for other files; no "
+            "file that is read here needs one: do not open it with anything else, and fetch it again from its source"
         )
     if (tags := text.count("<")) > MAX_TAGS:
         raise SampleError(f"{path} has {tags:,} tags, more than the {MAX_TAGS:,} that are read; fetch it again")

@@ -1,7 +1,7 @@
 """Kill trainings and evaluations at random moments, by the real commands, until they are done.
 
-    python -m tests.kills --kills 30                      # of each command; what `make chaos` does
-    python -m tests.kills --kills 15 --processes 2        # of ranks: torchrun is killed, or one of them
+    python -m tests.chaos.kills --kills 30                      # of each command
+    python -m tests.chaos.kills --kills 15 --processes 2        # of ranks: torchrun is killed, or one of them
 
 A child process runs the command as `python -m` would (torch forbids one whose parent has trained), of a small study on
 the committed foundation weights; it is sent SIGKILL, SIGTERM or SIGINT after a random time, anywhere from its first
@@ -31,7 +31,7 @@ import yaml
 from experiments import evaluate, fetch, train
 from experiments.stopping import AGAIN
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 POINT = {"dataset": "synthetic", "model": "mini", "variant": "rsrefseg"}
 MADE = {  # by command: what must be the same
     "train": ("runs/synthetic/mini/rsrefseg/0", ("model.safetensors", "curve.csv", "config.json")),
@@ -51,11 +51,11 @@ def make_study(folder: Path, minutes: float = 0.0) -> Path:
     params["evaluate"]["batch_images"] = 1
     params["checkpoint"]["minutes"] = minutes
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    assert _end(_start(folder, "fetch")) == 0
+    assert end(start(folder, "fetch")) == 0
     return folder
 
 
-def _start(folder: Path, command: str, processes: int = 1) -> int:
+def start(folder: Path, command: str, processes: int = 1) -> int:
     """The process of a command, which is another's of the same interpreter: importing torch takes seconds.
 
     Of several it is torchrun's, which starts them."""
@@ -89,7 +89,7 @@ def _start(folder: Path, command: str, processes: int = 1) -> int:
         os._exit(status)
 
 
-def _end(process: int) -> int:
+def end(process: int) -> int:
     """Its exit status, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
@@ -136,7 +136,7 @@ def disturbed(
     """
     left = kills
     while True:
-        process = target = _start(folder, command, processes)
+        process = target = start(folder, command, processes)
         number, whom = chance.choice(SIGNALS), "" if processes == 1 else "torchrun: "
         if left:
             time.sleep(chance.uniform(0, seconds))
@@ -145,7 +145,7 @@ def disturbed(
             os.kill(target, number)
             left -= 1
         told = time.monotonic()
-        status = _end(process)
+        status = end(process)
         _wait_until_free(folder)
         took = time.monotonic() - told
         if status == 0:
@@ -176,7 +176,7 @@ def compare(
 def undisturbed(folder: Path, command: str, processes: int = 1) -> tuple[dict[str, bytes], float]:
     """What a command makes, and the seconds it takes."""
     started = time.monotonic()
-    status = _end(_start(folder, command, processes))
+    status = end(start(folder, command, processes))
     assert status == 0, (folder / "log").read_text(encoding="utf-8")[-3000:]
     seconds = time.monotonic() - started
     return made(folder, command), seconds

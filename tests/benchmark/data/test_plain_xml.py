@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.data import plain_xml
+from benchmark.data.plain_xml import read_plain_xml
 from benchmark.data.samples import SampleError
-from benchmark.datasets import plain_xml
-from benchmark.datasets.plain_xml import read_plain_xml
 
 LAUGHS = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><a>&b;</a>'
 OUTSIDE = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]><a>&a;</a>'

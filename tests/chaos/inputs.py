@@ -1,10 +1,10 @@
 """Throw damaged files at every reader of files that people give.
 
-    python -m tests.chaos --inputs 100000           # what `make chaos` does
-    python -m tests.chaos --inputs 1 --seed 4711    # one case once more, with what was raised
+    python -m tests.chaos.inputs --inputs 100000
+    python -m tests.chaos.inputs --inputs 1 --seed 4711    # one case once more, with what was raised
 
-A case follows from its number alone: which kind of file (tests/chaos_files.py), and how it is damaged
-(tests/chaos_damage.py). A reader may refuse it by one of the errors that it declares, within SECONDS of processor time
+A case follows from its number alone: which kind of file (files.py), and how it is damaged
+(damage.py). A reader may refuse it by one of the errors that it declares, within SECONDS of processor time
 and BYTES of memory, and leaves nothing beside the file. Cases run in a child process, so that a crash is a finding too.
 """
 
@@ -28,8 +28,8 @@ import typer
 from benchmark.data.errors import SampleError
 from benchmark.data.params_file import ParamsFileError
 from benchmark.results.store import ResultError
-from tests.chaos_damage import damaged
-from tests.chaos_files import Kind, kinds
+from tests.chaos.damage import damaged
+from tests.chaos.files import Kind, kinds
 
 SECONDS, BYTES = 5, 3 << 30
 DECLARED: dict[str, tuple[type[Exception], ...]] = {  # besides SampleError and FileNotFoundError

@@ -1,4 +1,4 @@
-"""Small valid files of every kind that people give, with what reads each: what tests/chaos.py damages."""
+"""Small valid files of every kind that people give, with what reads each: what inputs.py damages."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ from PIL import Image
 
 from benchmark.data.images import read_exact_mask, read_labels, read_mask, read_picture
 from benchmark.data.params_file import read_params
+from benchmark.data.plain_xml import read_plain_xml
 from benchmark.data.rle import decode_mask, encode_mask
 from benchmark.data.samples import SPLITS, Dataset, Manifest, load_dataset, make_sample, save_dataset
 from benchmark.datasets import class_masks, coco, geo, refsegrs
 from benchmark.datasets.instances import instance_mask, read_instances
 from benchmark.datasets.lines import read_lines
 from benchmark.datasets.plain_pickle import read_plain_pickle
-from benchmark.datasets.plain_xml import read_plain_xml
 from benchmark.datasets.refer import read_refs
 from benchmark.results.store import load_curve, load_result
 from benchmark.scoring import read_submission
 
 SIDE = 24
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MASK = np.zeros((SIDE, SIDE), np.bool_)
 MASK[4:12, 6:15] = True
+ABOUT = b"""<PAMDataset>
+  <PAMRasterBand band="1"><Description>blue</Description><ColorInterp>Blue</ColorInterp></PAMRasterBand>
+  <PAMRasterBand band="3"><Description>red</Description><NoDataValue> </NoDataValue></PAMRasterBand>
+</PAMDataset>"""
 CODE = {"size": [SIDE, SIDE], "counts": encode_mask(MASK)}
 LINE = {"split": "test", "image_id": "a.png", "sent": "the ship", "file_name": "a.png", "segmentation": CODE}
 REF = {"image_id": 1, "split": "val", "sentences": [{"sent": "the ship", "sent_id": 1}], "file_name": "a.jpg",
@@ -59,9 +63,10 @@ def _pictures() -> Iterator[tuple[str, bytes]]:
             stream = io.BytesIO()
             Image.fromarray(pixels).save(stream, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix))
             yield f"{name}.{suffix}", stream.getvalue()
-    stream = io.BytesIO()
-    Image.fromarray(grey % 4).convert("P").save(stream, "PNG", transparency=1)
-    yield "palette.png", stream.getvalue()
+    for kind, options in {"PNG": {"transparency": 1}, "TIFF": {}}.items():
+        stream = io.BytesIO()
+        Image.fromarray(grey % 4).convert("P").save(stream, kind, **options)
+        yield f"palette.{kind.lower()}", stream.getvalue()
     for name, options in {
         "tiles": {"tile": (16, 16), "compression": "zlib"},
         "lzw": {"compression": "lzw", "predictor": True},
@@ -227,6 +232,11 @@ def kinds(folder: Path) -> dict[str, Kind]:
     return {
         "picture": Kind(pictures, lambda place: read_picture(_only(place))),
         "labels": Kind({**pictures, **masks}, lambda place: read_labels(_only(place))),
+        "picture and what lies beside it": Kind(
+            {"a.tif": pictures["big.tif"], "a.tif.aux.xml": ABOUT},
+            lambda place: read_picture(place / "a.tif"),
+            together=True,
+        ),
         "mask": Kind(masks, lambda place: read_mask(_only(place))),
         "exact mask": Kind(masks, lambda place: read_exact_mask(_only(place))),
         "instances": Kind({"instances.json": json.dumps(instances).encode()}, _instances, True),
