@@ -27,8 +27,8 @@ from experiments.stopping import Stopped
 
 ROOT = Path(__file__).parents[2]
 SILENCE = 60.0  # seconds until a server that has said nothing, not even an error, is called silent
-LAST = 3.0  # seconds to wait at the end, for a server that has answered so far; less than 2 % of what mini takes
-FAULTY = 0.5  # and for another
+LAST = 3.0  # seconds to wait at the end for a server that answered; a training of mini takes minutes
+FAULTY = 0.1  # and for one that did not
 REMEDY = f"start the server, or correct or unset {VARIABLE}"
 
 

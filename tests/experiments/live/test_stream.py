@@ -197,13 +197,15 @@ CHILD = """
 import json, sys, time, typer
 from pathlib import Path
 from rich.console import Console
-from experiments.live.stream import streaming
+from experiments.live import stream
 from experiments.records import Record
 from experiments.stopping import Stopped, stoppable
 
+stream.LAST = 60.0  # on a busy machine
+
 def main(folder: Path) -> None:
     record, curve = json.loads(Path(folder / "told.json").read_text())
-    with stoppable() as stop, streaming(Record(**record), folder, Console()) as live:
+    with stoppable() as stop, stream.streaming(Record(**record), folder, Console()) as live:
         live.tell(curve)
         while not stop.asked:
             time.sleep(0.02)
@@ -240,7 +242,7 @@ def test_a_training_that_is_stopped_or_killed_is_so_in_mlflow_and_leaves_no_proc
             sender.send_signal(signal.SIGTERM)  # as SLURM does, to all processes of a job
         os.killpg(first.pid, signal.SIGINT)  # as a terminal does, to all in its foreground
         second.kill()
-        assert first.wait(30) == AGAIN
+        assert first.wait(120) == AGAIN
         assert senders(stopped) == []
         wait_for(lambda: senders(killed) == [])  # it has still to say so
     for folder in (stopped, killed):
