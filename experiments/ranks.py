@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
 from typing import Any, Self, TypeVar
 
@@ -32,8 +33,13 @@ class Ranks:
     """
 
     def __init__(self) -> None:
-        """Join the others, if the environment says that there are some."""
+        """Join the others, if the environment says that there are some.
+
+        Raises:
+            ConfigError: torchrun started this process and is gone.
+        """
         alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+        _check_torchrun()
         # without a GPU and without being told cpu, accelerate leaves every process alone
         state = PartialState() if alone or torch.cuda.is_available() else PartialState(cpu=True)
         self.rank, self.of, self._device = state.process_index, state.num_processes, state.device
@@ -76,6 +82,18 @@ class Ranks:
         """Leave the others; where one fails, they are not waited for."""
         if self.of > 1 and error[0] is None:
             torch.distributed.destroy_process_group()
+
+
+def _check_torchrun() -> None:
+    """Hold that torchrun, where it lets ranks find each other, still does: torch would ask one that was killed for half
+    an hour. Once the ranks have joined, experiments/stopping.py looks after that."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or torch.distributed.is_initialized():
+        return
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        socket.create_connection(place, timeout=60).close()
+    except OSError as error:
+        raise ConfigError(f"torchrun, which started this process, does not answer ({error}); start it anew") from error
 
 
 STARTERS = {"TORCHRUN": "torch.distributed.run", "ACCELERATE": "accelerate.commands.launch"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import warnings
@@ -163,3 +164,13 @@ def test_a_process_that_fails_ends_the_others_with_its_error(tmp_path: Path) -> 
     assert done.returncode != 0
     assert "does not exist" in said
     assert not (study / "runs").exists()
+
+
+def test_a_process_whose_torchrun_is_gone_does_not_wait_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(server.getsockname()[1])}
+    names = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_USE_AGENT_STORE": "True", **place}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="torchrun, which started this process, does not answer"):
+        Ranks()

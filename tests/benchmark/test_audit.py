@@ -125,7 +125,7 @@ def test_an_unreadable_image_is_listed_with_its_reason(many: Dataset, tmp_path: 
     (tmp_path / "no.png").write_bytes(b"no image")
     paths = [tmp_path / "no.png", tmp_path / "gone.png"]
     no, gone = measure_images(paths)
-    assert "it is no PNG, JPEG, WebP, BMP or TIFF" in no.fault
+    assert "is no PNG, JPEG, WebP, BMP or TIFF" in no.fault
     assert str(tmp_path) not in no.fault  # the page is for others too
     assert gone.fault == "No such file or directory"
 

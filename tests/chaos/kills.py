@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 import yaml
 
@@ -102,12 +103,14 @@ def _ranks(process: int) -> list[int]:
         return []
 
 
-def _wait_until_free(folder: Path) -> None:
-    """Until nobody works there: a rank whose torchrun was killed ends a step later.
+def _wait_until_free(folder: Path, ranks: list[int]) -> None:
+    """Until nobody works there: a rank whose torchrun was killed ends a step later, one that waits for others at once.
 
     Raises:
         AssertionError: one does for more than GRACE seconds.
     """
+    _, left = psutil.wait_procs([psutil.Process(rank) for rank in ranks if psutil.pid_exists(rank)], timeout=GRACE)
+    assert not left, f"{left} are left after {GRACE} s"
     for lock in folder.glob("work/*/lock"):
         with lock.open("w") as opened:
             told = time.monotonic()
@@ -138,15 +141,17 @@ def disturbed(
     while True:
         process = target = start(folder, command, processes)
         number, whom = chance.choice(SIGNALS), "" if processes == 1 else "torchrun: "
+        others: list[int] = []
         if left:
             time.sleep(chance.uniform(0, seconds))
             if processes > 1 and chance.random() < 0.5 and (ranks := _ranks(process)):
                 target, number, whom = chance.choice(ranks), signal.SIGKILL, "a rank: "
+            others = _ranks(process)
             os.kill(target, number)
             left -= 1
         told = time.monotonic()
         status = end(process)
-        _wait_until_free(folder)
+        _wait_until_free(folder, others)
         took = time.monotonic() - told
         if status == 0:
             yield "ended before"

@@ -172,7 +172,7 @@ def test_faulty_folders_are_named(place: Dataset) -> None:
     Image.fromarray(masks["test_0_0"][:-1].astype(np.uint8)).save(one)
     refused("is 63x64 .*its image 64x64")
     one.write_bytes(b"no image")
-    refused(r"test_0_0\.png cannot be read")
+    refused(r"test_0_0\.png is no PNG")
     one.unlink()
     refused("no mask, for example 'test_0_0'")
     (folder / "._test_0_1.png").write_bytes(b"\0\5\x16\7")  # a Mac's; ignored

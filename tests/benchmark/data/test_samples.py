@@ -145,7 +145,7 @@ ROW = r"samples.parquet: row 3 \(sample_id 'train-1-1'\): "
 BAD = {
     "missing image": (remove_image, r"row 2 .*image .*train-1.png does not exist; fetch or build"),
     "truncated image": (truncate_image, r"row 2 .*train-1.png cannot be read .* truncated .* fetch it again"),
-    "no image": (replace_image, r"row 2 .*train-1.png cannot be read"),
+    "no image": (replace_image, r"row 2 .*train-1.png is no PNG"),
     "image of another size": (shrink_image, r"row 2 .*train-1.png is 12x16 .* the row says 24x32"),
     "image outside": (set_value("image", "../secret.png", 0), r"row 0 .*secret.png' leaves the dataset; give"),
     "image of another id": (set_value("image", "images/val-0.png"), ROW + r"image_id 'train-1' .* in row 2; an image"),
