@@ -130,9 +130,17 @@ def made(folder: Path, command: str) -> dict[str, bytes]:
 
 
 def disturbed(
-    folder: Path, command: str, kills: int, chance: random.Random, seconds: float, processes: int
+    folder: Path,
+    command: str,
+    kills: int,
+    chance: random.Random,
+    whole: dict[str, bytes],
+    seconds: float,
+    processes: int,
 ) -> Iterator[str]:
-    """Run a command to its end with so many kills; what each met. seconds: that an undisturbed run takes.
+    """Run a command to its end again and again, until so many kills have met it; how each ended it.
+
+    whole, seconds: what an undisturbed run makes, and the time it takes.
 
     Raises:
         AssertionError: an end that is neither the kill's nor a state kept in time; something left half-written.
@@ -148,17 +156,17 @@ def disturbed(
                 target, number, whom = chance.choice(ranks), signal.SIGKILL, "a rank: "
             others = _ranks(process)
             os.kill(target, number)
-            left -= 1
         told = time.monotonic()
         status = end(process)
         _wait_until_free(folder, others)
         took = time.monotonic() - told
         if status == 0:
-            yield "ended before"
+            assert made(folder, command) == whole, f"{command}: other bytes than undisturbed"
             if not left:
                 return
-            shutil.rmtree(folder / MADE[command][0])  # done, and some kills are left: once more
+            shutil.rmtree(folder / MADE[command][0])  # too late; once more
             continue
+        left -= 1
         log = (folder / "log").read_text(encoding="utf-8")
         ends = (-number, AGAIN, 130) if processes == 1 else (-number, 1, 130)
         assert status in ends, f"{command}, {whom}{number.name}: status {status}, {log[-3000:]}"
@@ -170,9 +178,8 @@ def disturbed(
 def compare(
     folder: Path, command: str, kills: int, seed: int, whole: dict[str, bytes], seconds: float, processes: int = 1
 ) -> Counter[str]:
-    """Disturb a command and hold what it makes against `whole`; how often what was met."""
-    met = Counter(disturbed(folder, command, kills, random.Random(seed), seconds, processes))
-    assert made(folder, command) == whole, f"{command}: other bytes than undisturbed"
+    """Disturb a command and hold what it makes against `whole`; how often what ended it."""
+    met = Counter(disturbed(folder, command, kills, random.Random(seed), whole, seconds, processes))
     left = sorted(str(path) for path in (folder / "work").iterdir()) if (folder / "work").is_dir() else []
     assert not left, f"{command}: leaves {left}"
     return met
