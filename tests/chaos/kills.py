@@ -40,6 +40,7 @@ MADE = {  # by command: what must be the same
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 GRACE = 10.0
+ORPHANED = "torchrun, which started this process, does not answer"  # what a rank says that had not joined yet
 
 
 def make_study(folder: Path, minutes: float = 0.0) -> Path:
@@ -170,7 +171,8 @@ def disturbed(
         log = (folder / "log").read_text(encoding="utf-8")
         ends = (-number, AGAIN, 130) if processes == 1 else (-number, 1, 130)
         assert status in ends, f"{command}, {whom}{number.name}: status {status}, {log[-3000:]}"
-        assert "error:" not in log, log[-3000:]
+        errors = [line for line in log.splitlines() if line.startswith("error:") and ORPHANED not in line]
+        assert not errors, errors
         assert number == signal.SIGKILL or took < GRACE, f"{command}, {whom}{number.name}: took {took:.1f} s to end"
         yield f"{whom}{number.name}, status {status}"
 

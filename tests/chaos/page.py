@@ -60,7 +60,7 @@ def killed(study: Path, kills: int, processes: int, seed: int) -> Iterator[Row]:
             try:
                 met = compare(study, command, kills, seed, whole, seconds, processes)
             except AssertionError as error:
-                fault = str(error)
+                fault = _brief(error)
             said = ", ".join(f"{count} x {how}" for how, count in sorted(met.items()))
             yield command, str(processes), said or fault, *_counted(kills, fault)
 
@@ -76,9 +76,14 @@ def faulty(study: Path, names: str, root: bool) -> Iterator[Row]:
         try:
             said = survive(study, fault, whole[fault.command])
         except AssertionError as error:
-            lost = str(error)
+            lost = _brief(error)
         name = "passed over" if fault.ends else "refused"
         yield fault.command, fault.name, f"{name}: `{(said or lost).replace(str(study), '.')}`", *_counted(1, lost)
+
+
+def _brief(error: AssertionError) -> str:
+    """The end of what it says, on one line."""
+    return " ".join(str(error).split())[-300:]
 
 
 def _counted(tried: int, lost: str) -> Row:
