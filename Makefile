@@ -8,13 +8,15 @@ DEMO := $(VENV)/.demo
 GRADIO := gradio gradio-client hf-gradio groovy safehttpx httpx httpcore brotli pydub pytz python-multipart \
 	semantic-version 'audioop-lts; python_version >= "3.13"'
 PYTHON ?= # the one to make .venv with; else the first of 3.11 or newer that is found
-# mini's trainings use a core each: two side by side are nearly twice as fast as one after the other
-JOBS ?= 2
+JOBS ?= # trainings at a time; else as many as there are processors and memory for (tools/jobs.sh)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 test test-slow: export HF_HUB_OFFLINE := 1 # no test needs the network
 export TOKENIZERS_PARALLELISM := false
+
+# one stage of DVC, each line of it with its name, on the terminal and in its log
+LOGGED := bash tools/logged.sh
 
 .PHONY: setup repro demo test test-slow chaos lint bench clean broken
 
@@ -25,12 +27,13 @@ $(READY): pyproject.toml constraints.txt $(shell sh tools/venv.sh --sound $(VENV
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	touch $(READY)
 
+repro: jobs = $(shell sh tools/jobs.sh $(JOBS) || echo wrong)
 repro: $(READY) ## the whole study: data, training, metrics, MLflow, report; JOBS trainings at a time
+	@test $(jobs) != wrong
 	python -m experiments.check
 	dvc repro fetch foundation
 	export TERM=dumb; dvc status --quiet || for stage in train evaluate; do \
-		dvc stage list --name-only | grep "^$$stage@" \
-			| xargs --max-procs=$(JOBS) -I@ dvc --wait-for-lock repro --single-item @ || exit; \
+		dvc stage list --name-only | grep "^$$stage@" | xargs --max-procs=$(jobs) -I@ $(LOGGED) @ || exit; \
 	done # two progress bars in one terminal would write over each other
 	dvc repro
 
