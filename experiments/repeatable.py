@@ -8,6 +8,9 @@ it as they arrive unless torch is told to keep to one order.
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import torch
 import torch.utils.deterministic
 from accelerate.utils import set_seed
@@ -28,5 +31,23 @@ def make_repeatable(seed: int, threads: int) -> None:
 
 
 def device_name(kind: str, processes: int) -> str:
-    """What computes, for result.json: "cpu (2 threads)", "cuda (1 threads), 8 processes"."""
-    return f"{kind} ({torch.get_num_threads()} threads)" + (f", {processes} processes" if processes > 1 else "")
+    """What computes, for result.json: on equal ones, with equal versions, a training repeats to the bit (CPU).
+
+    For example "cpu (2 threads), AMD EPYC 25/17, AVX512" or "cuda (1 threads), NVIDIA H100, 8 processes".
+    """
+    chip = torch.cuda.get_device_name() if kind == "cuda" else f"{_cpu()}, {torch.backends.cpu.get_cpu_capability()}"
+    together = f", {processes} processes" if processes > 1 else ""
+    return f"{kind} ({torch.get_num_threads()} threads), {chip}{together}"
+
+
+def _cpu() -> str:
+    """The processor's name, with the numbers of its family and model where Linux gives them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except FileNotFoundError:  # no Linux
+        lines = []
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in facts:
+        return platform.processor() or platform.machine()
+    numbers = [facts[name] for name in ("cpu family", "model") if name in facts]
+    return " ".join([*facts["model name"].split(), "/".join(numbers)]).strip()

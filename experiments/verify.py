@@ -28,13 +28,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.output.terminal import plain, terminal
+from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.schema import METRICS
 from benchmark.results.store import UNKNOWN, StoredResult, find_results, run_key
 from experiments.errors import InputError, clear_errors
+from experiments.runs import differences
 
 # Absolute, of shares in [0, 1]. A control only computes: what differs is rounding at a mask's edge. A training on a
-# CPU repeats to the last digit on one machine and one set of libraries; elsewhere it is like another seed.
+# CPU repeats to the last digit on one kind of it, by one set of libraries; elsewhere it is like another seed.
 TOLERANCE_CONTROL = 0.002
 TOLERANCE_TRAINED = 0.03
 STEADY = ("miou", "boundary_iou")  # over seeds, the other metrics spread twice as much: reports/LOG.md, 2026-11-30
@@ -78,12 +79,35 @@ def compare_results(
             found.append(Comparison(name, COLLAPSED, before.collapsed, now.collapsed, "off"))
         trained = not before.result.run.control and before.result.run.outside is None
         allowed = tolerance if trained else TOLERANCE_CONTROL
+        if _on_one_cpu(before, now):
+            allowed = 0.0
         for metric in METRICS:
             if metric in before.metrics or metric in now.metrics:
                 values = before.metrics.get(metric), now.metrics.get(metric)
                 room = 2 * allowed if trained and metric not in STEADY else allowed
                 found.append(Comparison(name, metric, *values, _verdict(*values, room)))
     return found
+
+
+def _place(one: StoredResult) -> dict[str, str]:
+    """What a result was computed by: device, processor and threads; versions."""
+    meta = one.result.meta
+    return {"device": meta.device, **meta.versions}
+
+
+def _on_one_cpu(before: StoredResult, now: StoredResult) -> bool:
+    """Whether both were computed by the same kind of processor, threads and libraries; results made before the
+    processor was noted (device "cpu (1 threads)") do not tell."""
+    device = before.result.meta.device
+    return device.startswith("cpu") and "," in device and _place(before) == _place(now)
+
+
+def elsewhere(
+    committed: Mapping[tuple[str, str, str, int], StoredResult], fresh: Mapping[tuple[str, str, str, int], StoredResult]
+) -> list[str]:
+    """In what both sides were computed by something else, each difference once."""
+    both = [(_place(committed[key]), _place(fresh[key])) for key in sorted(committed.keys() & fresh.keys())]
+    return list(dict.fromkeys(said for before, now in both for said in differences(before, now)))
 
 
 def _made_from(one: StoredResult) -> tuple[str, str]:
@@ -149,7 +173,10 @@ def main(
         for key in itself:
             del fresh[key], committed[key]
         found = compare_results(committed, fresh, tolerance)
-    print_comparison(terminal(), found, len(itself), tolerance, all_numbers)
+    console = terminal()
+    print_comparison(console, found, len(itself), tolerance, all_numbers)
+    if others := elsewhere(committed, fresh):
+        say(console, f"Computed by something else, where numbers may differ: {'; '.join(others)}.")
     if not is_verified(found):
         raise typer.Exit(1)
 

@@ -35,6 +35,11 @@ def changed(stored: StoredResult, by: float, metric: str = "miou") -> StoredResu
     return replace(stored, result=result)
 
 
+def computed_by(stored: StoredResult, device: str, torch: str = "2.15.0") -> StoredResult:
+    meta = stored.result.meta.model_copy(update={"device": device, "versions": {"torch": torch}})
+    return replace(stored, result=stored.result.model_copy(update={"meta": meta}))
+
+
 def test_the_tolerance_is_absolute_and_both_ways(subtests: pytest.Subtests, committed: Results) -> None:
     key = next(key for key in committed if key[2] == "no_lora")
     steps = [(0.0, "same"), (-1e-6 / 2, "same"), (2e-6, "within"), (-0.03, "within"), (-0.030002, "off"), (0.04, "off")]
@@ -44,6 +49,26 @@ def test_the_tolerance_is_absolute_and_both_ways(subtests: pytest.Subtests, comm
             verdicts = {(one.run, one.metric): one.verdict for one in found}
             assert verdicts.pop((" · ".join(map(str, key)), "miou")) == verdict
             assert set(verdicts.values()) == {"same"}
+
+
+def test_on_one_kind_of_cpu_nothing_but_the_same_will_do(subtests: pytest.Subtests, committed: Results) -> None:
+    key = next(key for key in committed if key[2] == "no_lora")
+    here = "cpu (1 threads), Some Processor 9000, AVX512"
+    for device, torch, verdict in (
+        (here, "2.15.0", "off"),
+        (here, "2.16.0", "within"),
+        (here.replace("1 threads", "2 threads"), "2.15.0", "within"),
+        (here.replace("9000", "9001"), "2.15.0", "within"),
+    ):
+        with subtests.test(device=device, torch=torch):
+            before = {key: computed_by(committed[key], here)}
+            now = {key: computed_by(changed(committed[key], 2e-6), device, torch)}
+            assert [one.verdict for one in compare_results(before, now) if one.verdict != "same"] == [verdict]
+            assert bool(verify.elsewhere(before, now)) == (verdict == "within")
+    old, cuda = "cpu (1 threads)", "cuda (1 threads), Some GPU"
+    for device in (old, cuda):  # the one does not name its processor, on the other nothing repeats
+        before, now = computed_by(committed[key], device), computed_by(changed(committed[key], 2e-6), device)
+        assert "off" not in {one.verdict for one in compare_results({key: before}, {key: now})}
 
 
 def test_metrics_that_spread_twice_as_much_over_seeds_have_twice_the_room(committed: Results) -> None:
