@@ -80,7 +80,11 @@ def _check_gpus(params: Params) -> None:
     """
     run = params.run
     for dataset, model, variant in itertools.product(run.datasets, run.models, run.variants):
-        check_batch(resolve(params, dataset, model, variant, run.seeds[0]).train, max(1, params.cluster.gpus))
+        try:
+            check_batch(resolve(params, dataset, model, variant, run.seeds[0]).train, max(1, params.cluster.gpus))
+        except ConfigError as error:
+            point = f"{dataset} x {model} x {variant}"
+            raise ConfigError(f"cluster.gpus is {params.cluster.gpus}; {point}: {error}") from error
 
 
 def _report_failures(failed: list[SubmittedJob]) -> None:

@@ -127,15 +127,6 @@ class TrainConfig(Part):
             )
         return self
 
-    @model_validator(mode="after")
-    def _parts_are_of_one_size(self) -> Self:
-        if self.batch_size % self.gradient_accumulation:
-            raise ValueError(
-                f"batch_size is {self.batch_size}, which gradient_accumulation {self.gradient_accumulation} cannot "
-                f"split evenly; give {divisors(self.batch_size)}, or make batch_size a multiple of it"
-            )
-        return self
-
 
 class EvaluateConfig(Part):
     """batch_images: how many go through the model at once when it is measured, a matter of memory, never of the result.
@@ -200,6 +191,16 @@ class ExperimentConfig(Part):
     seed: int
     model: ModelConfig
     train: TrainConfig
+
+    @model_validator(mode="after")
+    def _parts_are_of_one_size(self) -> Self:
+        if self.train.batch_size % self.train.gradient_accumulation:
+            raise ValueError(
+                f"train.batch_size is {self.train.batch_size}, which train.gradient_accumulation "
+                f"{self.train.gradient_accumulation} cannot split evenly; "
+                f"give {divisors(self.train.batch_size)}, or make batch_size a multiple of it"
+            )
+        return self
 
     def plain(self) -> dict[str, Any]:
         """As JSON types, with the names of params.yaml."""

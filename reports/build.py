@@ -124,12 +124,12 @@ def readme_block(report: Report) -> str:
     parts = []
     if picture is not None:
         group, example = picture
-        also = ", collapsed runs among them" if any(method.name != FULL for method in group.collapsed) else ""
+        also = " (some of whose runs collapsed)" if any(method.name != FULL for method in group.collapsed) else ""
         parts.append(
-            f'The picture: a test image of {code_span(group.dataset)}, "{escaped(example.expression)}", and the mask '
-            f"of `{FULL}` in size {code_span(group.model)}, IoU {example.iou:.2f}. It is a chosen one: where `{FULL}` "
-            f"gains most over the other variants{also}, on the dataset of real images where that mask is best. Median, "
-            "worst and random ones are in [docs/results.md](docs/results.md).\n"
+            f'The picture at the top: a test image of {code_span(group.dataset)}, "{escaped(example.expression)}", and '
+            f"the mask of `{FULL}` in size {code_span(group.model)}, IoU {example.iou:.2f}. It is a chosen one: where "
+            f"`{FULL}` gains most over the mean of the other variants{also}. Median, worst and random ones are in "
+            "[docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
     if others := other_datasets(report):

@@ -119,7 +119,9 @@ def other_datasets(report: Report) -> str:
             said = f"; {len(collapsed)} of {runs} trained runs collapsed: {kinds_of(collapsed)}" if collapsed else ""
             if best is not None and best is not variant:
                 several = sum(bool(method.results) for method in group.trained)
-                said = f"; highest of {several} variants: {best.label}, {_gain(best, variant)} on it{said}"
+                said = (
+                    f"; highest of {several} variants: {best.label}, {_gain(best, variant)} over {variant.name}{said}"
+                )
             said = f"{group.title}: {variant.label} has mIoU {with_interval(variant)}{gain}{said}."
             lines.append(f"* {escaping.markdown(said)}")
     return "\n".join(["The other datasets:\n", *lines]) if lines else ""

@@ -106,7 +106,10 @@ def test_a_slurm_that_cannot_be_used_is_an_error_before_anything_is_submitted(
 def test_gpus_that_cannot_share_a_batch_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     params = (project / "params.yaml").read_text(encoding="utf-8")
     (project / "params.yaml").write_text(re.sub(r"gpus: 1\b", "gpus: 3", params), encoding="utf-8")
-    assert "train.batch_size is 4, which 3 processes cannot share evenly; start 1 or 2 or 4" in refused(capsys, project)
+    told = refused(capsys, project)
+    assert (
+        "cluster.gpus is 3; synthetic x mini x rsrefseg: train.batch_size is 4, which 3 processes cannot share" in told
+    )
 
 
 def test_what_every_job_needs_must_have_been_made(

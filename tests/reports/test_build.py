@@ -108,7 +108,7 @@ def test_the_readme_gets_the_headline_and_the_document_every_dataset(built: Path
     swapped = {"rsrefseg": "no_lora", "no_lora": "rsrefseg"}
     methods = tuple(replace(one, name=swapped.get(one.name, one.name)) for one in report.groups[1].methods)
     others = other_datasets(replace(report, groups=(report.groups[0], replace(report.groups[1], methods=methods))))
-    assert re.search(r"rsrefseg has mIoU .*; highest of 3 variants: no_lora, \+\S+ \\?\[\+.* on it", others)
+    assert re.search(r"rsrefseg has mIoU .*; highest of 3 variants: no_lora, \+\S+ \\?\[\+.* over rsrefseg", others)
     assert whole.index("## fake_scenes · tiny") < whole.index("## fake_tiles · tiny")
     names = ",".join(one.name for one in report.groups[1].trained if one.results)
     made = f"-S 'run.datasets=[fake_tiles]' -S 'run.models=[tiny]' -S 'run.variants=[{names}]' -S 'run.seeds=[0]'"

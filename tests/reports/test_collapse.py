@@ -100,7 +100,7 @@ def test_summary_readme_and_provenance_count_and_name_them(root: Path) -> None:
     block = readme_block(report)
     assert LABEL in block
     assert "; 1 of 6 trained runs collapsed: empty masks." in block
-    assert "the other variants, collapsed runs among them" in block
+    assert "the other variants (some of whose runs collapsed)" in block
     table = provenance_table(report)
     place = table.header.index("collapsed")
     said = {tuple(cell.text for cell in cells[:4]): cells[place].text for cells in table.rows}
