@@ -198,4 +198,4 @@ def test_another_python_says_which_is_needed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_make_repro_checks_first() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^repro: .*\n\tpython -m experiments\.check\n\tdvc ", text, re.MULTILINE)
+    assert re.search(r"^repro: .*\n\t@test .*\n\tpython -m experiments\.check\n\tdvc ", text, re.MULTILINE)
