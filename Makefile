@@ -15,9 +15,6 @@ export DO_NOT_TRACK := true
 test test-slow: export HF_HUB_OFFLINE := 1 # no test needs the network
 export TOKENIZERS_PARALLELISM := false
 
-# one stage of DVC, each line of it with its name, on the terminal and in its log
-LOGGED := bash tools/logged.sh
-
 .PHONY: setup repro demo test test-slow chaos lint bench clean broken
 
 setup: $(READY)
@@ -33,7 +30,7 @@ repro: $(READY) ## the whole study: data, training, metrics, MLflow, report; JOB
 	python -m experiments.check
 	dvc repro fetch foundation
 	export TERM=dumb; dvc status --quiet || for stage in train evaluate; do \
-		dvc stage list --name-only | grep "^$$stage@" | xargs --max-procs=$(jobs) -I@ $(LOGGED) @ || exit; \
+		dvc stage list --name-only | grep "^$$stage@" | xargs --max-procs=$(jobs) -I@ bash tools/logged.sh @ || exit; \
 	done # two progress bars in one terminal would write over each other
 	dvc repro
 

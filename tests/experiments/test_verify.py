@@ -116,12 +116,13 @@ def test_names_and_words_are_printed_as_they_are(
 def test_runs_of_one_side_and_other_runs_are_said(committed: Results) -> None:
     keys = sorted(committed)
     other = committed[keys[2]]
-    run = other.result.run.model_copy(update={"config": {**other.result.run.config, "seed": 9}})
-    fresh = {key: one for key, one in committed.items() if key != keys[0]}
-    fresh[keys[2]] = replace(other, result=other.result.model_copy(update={"run": run}))
-    found = compare_results({key: one for key, one in committed.items() if key != keys[1]}, fresh)
-    whole = {one.run: one.verdict for one in found if not one.metric}
-    assert list(whole.values()) == ["missing", "new", "other"]
+    for changes in ({"fingerprint": "another"}, {"config": {**other.result.run.config, "seed": 9}}):
+        run = other.result.run.model_copy(update=changes)
+        fresh = {key: one for key, one in committed.items() if key != keys[0]}
+        fresh[keys[2]] = replace(other, result=other.result.model_copy(update={"run": run}))
+        found = compare_results({key: one for key, one in committed.items() if key != keys[1]}, fresh)
+        whole = {one.run: one.verdict for one in found if not one.metric}
+        assert list(whole.values()) == ["missing", "new", "other"]
 
 
 def git(folder: Path, *words: str) -> None:
