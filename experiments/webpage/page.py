@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,8 @@ class Served:
         except FAULTS as error:
             return None, render_fault(_message(error, file))
 
-    def answer(self, file: str | None, text: str) -> Iterator[tuple[str, list[str] | None]]:
-        """The answers as HTML; then with the files of masks and overlays, as experiments.predict writes them."""
+    def answer(self, file: str | None, text: str) -> tuple[str, list[str] | None]:
+        """The answers as HTML, and the files of masks and overlays, as experiments.predict writes them."""
         try:
             if file is None:
                 raise InputError("choose or drop an image first")
@@ -63,13 +63,10 @@ class Served:
             picture = read_picture(Path(file))
             answers, notes = segment(self.network, picture, sentences, self.bins)
         except FAULTS as error:
-            yield render_fault(_message(error, file)), None
-            return
-        html = render(answers, notes, self.config.dataset)
-        yield html, None
+            return render_fault(_message(error, file)), None
         files = outputs(Path(tempfile.mkdtemp()) / "overlay.png", Path(file), len(sentences))
         write(picture.pixels, [answer.mask for answer in answers], files)
-        yield html, [str(one) for pair in files for one in pair]
+        return render(answers, notes, self.config.dataset), [str(one) for pair in files for one in pair]
 
 
 def _message(error: Exception, file: str | None) -> str:
@@ -118,11 +115,19 @@ def build_page(served: Served) -> gr.Blocks:
                 files = gr.File(label="masks and overlays at the image's own size", interactive=False)
         # older answers go in the browser: a server's word may come when the next answer is already there
         gone = {"fn": None, "js": "() => ['', null]", "outputs": [found, files]}
-        seen = {"fn": served.preview, "inputs": file, "outputs": [picture, wrong], "show_progress": "hidden"}
-        asked = {"fn": served.answer, "inputs": [file, text], "outputs": [found, files]}
+        # plain requests: gradio's queue can lose one that comes while the stream of the one before is being closed
+        seen = {
+            "fn": served.preview,
+            "inputs": file,
+            "outputs": [picture, wrong],
+            "show_progress": "hidden",
+            "queue": False,
+        }
+        asked = {"fn": served.answer, "inputs": [file, text], "outputs": [found, files], "queue": False}
         gr.on([file.upload, file.clear], **gone)
-        gr.on([file.upload, file.clear], **seen, trigger_mode="always_last")  # a new image soon after clearing the old
-        ask.click(**asked)
+        # what comes while an answer is made is not dropped, as it would be by default
+        gr.on([file.upload, file.clear], **seen, trigger_mode="always_last")
+        ask.click(**asked, trigger_mode="always_last")
         if examples:
             shown.click(lambda index: examples[index], shown, [file, text]).then(**gone).then(**seen).then(**asked)
     return page

@@ -128,6 +128,14 @@ def test_a_picture_of_4000_pixels_is_answered_at_its_own_size(browsed: Browsed, 
     assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [640, 480]
 
 
+def test_what_was_asked_while_an_answer_is_made_is_answered(browsed: Browsed, tmp_path: Path) -> None:
+    page, _, _ = browsed
+    picture(2000, 1500).save(tmp_path / "slow.jpg")
+    ask(page, tmp_path / "slow.jpg", "the red ship")
+    ask(page, None, "road")
+    page.locator("section.answer h3").get_by_text("road").wait_for()
+
+
 def test_hostile_markup_is_text(browsed: Browsed, tmp_path: Path) -> None:
     page, _, _ = browsed
     picture().save(tmp_path / "small.png")
