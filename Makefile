@@ -8,7 +8,7 @@ DEMO := $(VENV)/.demo
 GRADIO := gradio gradio-client hf-gradio groovy safehttpx httpx httpcore brotli pydub pytz python-multipart \
 	semantic-version 'audioop-lts; python_version >= "3.13"'
 PYTHON ?= # the one to make .venv with; else the first of 3.11 or newer that is found
-JOBS ?= # trainings at a time; else as many as there are processors and memory for (tools/jobs.sh)
+JOBS ?= # runs at a time; else as many as there are processors and memory for (tools/jobs.sh)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
@@ -25,13 +25,13 @@ $(READY): pyproject.toml constraints.txt $(shell sh tools/venv.sh --sound $(VENV
 	touch $(READY)
 
 repro: jobs = $(shell sh tools/jobs.sh $(JOBS) || echo wrong)
-repro: $(READY) ## the whole study: data, training, metrics, MLflow, report; JOBS trainings at a time
+repro: $(READY) ## the whole study: data, training, metrics, MLflow, report; JOBS runs at a time
 	@test $(jobs) != wrong
 	python -m experiments.check
 	dvc repro fetch foundation
-	export TERM=dumb; dvc status --quiet || for stage in train evaluate; do \
-		dvc stage list --name-only | grep "^$$stage@" | xargs --max-procs=$(jobs) -I@ bash tools/logged.sh @ || exit; \
-	done # two progress bars in one terminal would write over each other
+	export TERM=dumb; dvc status --quiet || dvc stage list --name-only \
+		| sed -n 's/^train@\(.*\)/train@\1 evaluate@\1/p; /^control@/p' \
+		| xargs --max-procs=$(jobs) -L1 bash tools/logged.sh # two progress bars in one terminal would write over each other
 	dvc repro
 
 demo: $(DEMO) ## a local page: choose an image, type a sentence, see the mask

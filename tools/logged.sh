@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Bring one stage of DVC up to date; each line of what it says has its name before it, as several may run at a time.
+# Bring stages of DVC up to date, one after the other; each line of what they say has the run's name before it, as
+# several runs may go on at a time.
 #
-#   tools/logged.sh STAGE          also written to work/logs/STAGE
+#   tools/logged.sh STAGE@RUN ...      also written to work/logs/RUN
 #
 # The exit status is DVC's. What passes the lines on outlives a Ctrl-C, so that the last ones are not lost.
 set -o pipefail
+run=${1#*@}
 mkdir -p work/logs
-dvc --wait-for-lock repro --single-item "$1" 2>&1 \
-    | (trap '' INT TERM HUP && sed --unbuffered "s/^/$1: /" | tee "work/logs/$1")
+dvc --wait-for-lock repro --single-item "$@" 2>&1 \
+    | (trap '' INT TERM HUP && sed --unbuffered "s/^/$run: /" | tee "work/logs/$run")

@@ -44,9 +44,9 @@ def test_what_is_no_number_of_jobs_is_an_error(wrong: str) -> None:
     assert done.stderr == f"error: JOBS={wrong} is no number of jobs; give 1 or more\n"
 
 
-def test_each_line_has_the_name_of_its_stage_and_the_exit_status_is_dvcs(tmp_path: Path) -> None:
-    environment = answers(tmp_path, dvc='echo "$4 begins"; echo fails >&2; exit 3')
-    command = ["bash", str(TOOLS / "logged.sh"), "train@a-0"]
+def test_each_line_has_the_name_of_its_run_and_the_exit_status_is_dvcs(tmp_path: Path) -> None:
+    environment = answers(tmp_path, dvc='echo "$4 begins, $5 follows"; echo fails >&2; exit 3')
+    command = ["bash", str(TOOLS / "logged.sh"), "train@a-0", "evaluate@a-0"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (3, "train@a-0: train@a-0 begins\ntrain@a-0: fails\n")
-    assert (tmp_path / "work/logs/train@a-0").read_text() == done.stdout
+    assert (done.returncode, done.stdout) == (3, "a-0: train@a-0 begins, evaluate@a-0 follows\na-0: fails\n")
+    assert (tmp_path / "work/logs/a-0").read_text() == done.stdout
