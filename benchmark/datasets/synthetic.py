@@ -6,7 +6,11 @@ larger dataset holds the smaller one's scenes, and no scene is in two splits.
 
 from __future__ import annotations
 
+import os
+import signal
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,8 @@ from benchmark.scenes.aerial.objects import KINDS
 from benchmark.scenes.sketch import Scene
 
 FEWEST = 3  # objects of a scene
+AHEAD = 64  # scenes that are drawn before they are asked for; fewer in all are not worth other processes
+IGNORE_CTRL_C = (signal.SIGINT, signal.SIG_IGN)  # in those that draw: the one that asked them stops them
 
 SPEC = Spec(
     name="synthetic",
@@ -55,11 +61,28 @@ def draw_scene(rng: np.random.Generator, side: int = 256) -> Scene:
 
 
 def scenes(config: SyntheticConfig) -> Iterator[NamedScene]:
-    """All scenes of the dataset, one at a time, split by split."""
-    for number, split in enumerate(SPLITS):
-        for index in range(getattr(config, split)):
-            rng = np.random.default_rng([config.seed, number, index])
-            yield NamedScene(f"{split}_{index:05d}", split, draw_scene(rng, config.side))
+    """All scenes of the dataset, one at a time, split by split; drawn on all processors."""
+    wanted = [
+        (config.seed, number, split, index, config.side)
+        for number, split in enumerate(SPLITS)
+        for index in range(getattr(config, split))
+    ]
+    if len(wanted) < AHEAD:
+        yield from map(_draw, wanted)
+        return
+    with ProcessPoolExecutor(os.cpu_count(), initializer=signal.signal, initargs=IGNORE_CTRL_C) as pool:
+        waiting: deque[Future[NamedScene]] = deque()
+        for one in wanted:
+            waiting.append(pool.submit(_draw, one))
+            if len(waiting) > AHEAD:  # a whole dataset of them would not fit memory
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _draw(wanted: tuple[int, int, str, int, int]) -> NamedScene:
+    seed, number, split, index, side = wanted
+    return NamedScene(f"{split}_{index:05d}", split, draw_scene(np.random.default_rng([seed, number, index]), side))
 
 
 def build(folder: Path, config: SyntheticConfig) -> None:
