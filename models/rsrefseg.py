@@ -5,8 +5,8 @@ B images, N expressions; `image_index` says which image each expression is about
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from torch.nn.functional import interpolate
 
 from models.clip import Clip
 from models.config import Encoder, ModelConfig
-from models.lora import add_adapters, freeze, merge_adapters
+from models.encoders import encoding, set_up
+from models.lora import adapter_targets, add_adapters, freeze, merge_adapters, trains
 from models.prompter import AttnPrompter, Prompts
 from models.sam import Sam
 from models.tokens import ExpressionError
@@ -42,14 +43,9 @@ class RSRefSeg(nn.Module):
         if config.prompter.start == "silent":
             self.prompter.silence(sam.no_point())
         if config.lora is not None:
-            add_adapters(self, config, config.lora)
-        freeze(self, config.prompter)
-        encoders = self.encoders()
-        for name in config.compute.gradient_checkpointing:
-            encoders[name].activation_checkpointing_enable({"use_reentrant": False})
-        if config.compute.compile:
-            for encoder in encoders.values():
-                encoder.compile()
+            add_adapters(self, adapter_targets(config, config.lora), config.lora)
+        freeze(self, lambda name: trains(name, config.prompter))
+        set_up(self.encoders(), config.compute)
 
     @classmethod
     def from_foundation(cls, config: ModelConfig, folder: Path) -> RSRefSeg:
@@ -142,16 +138,8 @@ class RSRefSeg(nn.Module):
         if self.training:
             raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
 
-    @contextmanager
-    def _encoding(self, name: Encoder) -> Iterator[None]:
-        """How an encoder is run: in the configured precision, and keeping no activations where nothing in it trains."""
-        half = self.config.compute.precision == "bfloat16"
-        trained = any(parameter.requires_grad for parameter in self.encoders()[name].parameters())
-        with (
-            torch.autocast(self.sam.pixel_mean.device.type, torch.bfloat16, enabled=half),
-            torch.set_grad_enabled(torch.is_grad_enabled() and trained),
-        ):
-            yield
+    def _encoding(self, name: Encoder) -> AbstractContextManager[None]:
+        return encoding(self.encoders()[name], self.config.compute, self.sam.pixel_mean.device)
 
     def merge_adapters(self) -> None:
         """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
