@@ -14,6 +14,7 @@ from typing import Any
 
 from models.checkpoint import CheckpointError
 from models.config import ClipConfig, SamConfig
+from models.rsrefseg2.config import Sam2Config
 
 REMEDY = "Get the folder again, or write it with transformers' save_pretrained"
 SECTIONS = {  # of transformers' configuration, and what holds the same settings here
@@ -28,7 +29,9 @@ UNREAD = {  # settings that change nothing of what we compute
     "vision_use_head",  # SigLIP's pooling of images
     "projection_dim",  # CLIP's projections have the width that stands at the top of the configuration
     "mlp_ratio",  # SAM's mlp_dim is compared
+    "dynamic_multimask_via_stability",  # which of SAM 2's masks comes out: ours to say (models/rsrefseg2/sam2.py)
 }
+KIN = {"sam2": ("sam2_video",)}  # SAM 2 is published as a model of video, of which that of images is a part
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def read_json(file: Path) -> dict[str, Any]:
     return data
 
 
-def check_settings(ours: Any, config: ClipConfig | SamConfig, folder: Path) -> None:
+def check_settings(ours: Any, config: ClipConfig | SamConfig | Sam2Config, folder: Path) -> None:
     """Compare config.json and, where there is one, preprocessor_config.json.
 
     Args:
@@ -62,7 +65,7 @@ def check_settings(ours: Any, config: ClipConfig | SamConfig, folder: Path) -> N
     """
     file = folder / "config.json"
     said = read_json(file)
-    if said.get("model_type") != ours.model_type:
+    if said.get("model_type") not in (ours.model_type, *KIN.get(ours.model_type, ())):
         raise CheckpointError(
             f"{file}: model_type is {said.get('model_type')!r}, and this model is {ours.model_type!r}. "
             "Give the folder of such a model, or write this one's family into params.yaml, models.<name>.clip.family"
@@ -76,20 +79,31 @@ def check_settings(ours: Any, config: ClipConfig | SamConfig, folder: Path) -> N
         )
 
 
-def _differences(ours: Any, theirs: Any, config: ClipConfig | SamConfig) -> list[str]:
+def _differences(ours: Any, theirs: Any, config: ClipConfig | SamConfig | Sam2Config) -> list[str]:
     where = "clip" if isinstance(config, ClipConfig) else "sam"
     faults = []
     for section, part in SECTIONS.items():
         if section in type(ours).sub_configs:
             mine, other = getattr(ours, section), getattr(theirs, section)
-            for key in sorted(set(inspect.get_annotations(type(mine))) - UNREAD):
-                faults += _unequal(f"{section}.{key}", getattr(other, key), f"{where}.{part}.{key}", getattr(mine, key))
+            faults += _of_section(section, other, f"{where}.{part}", mine)
+            if "backbone_config" in type(mine).sub_configs:  # SAM 2's Hiera
+                mine, other = mine.backbone_config, other.backbone_config
+                faults += _of_section("backbone_config", other, f"{where}.backbone", mine)
     if isinstance(config, ClipConfig) and config.projection is not None:
         faults += _unequal("projection_dim", theirs.projection_dim, "clip.projection", config.projection)
     return faults
 
 
-def _pixel_differences(config: ClipConfig | SamConfig, folder: Path) -> list[str]:
+def _of_section(section: str, theirs: Any, where: str, ours: Any) -> list[str]:
+    keys = sorted(set(inspect.get_annotations(type(ours))) - UNREAD - set(type(ours).sub_configs))
+    return [
+        fault
+        for key in keys
+        for fault in _unequal(f"{section}.{key}", getattr(theirs, key), f"{where}.{key}", getattr(ours, key))
+    ]
+
+
+def _pixel_differences(config: ClipConfig | SamConfig | Sam2Config, folder: Path) -> list[str]:
     where = "clip" if isinstance(config, ClipConfig) else "sam"
     file = folder / "preprocessor_config.json"
     said = read_json(file) if file.is_file() else {}

@@ -59,7 +59,7 @@ def read_clip_folder(config: ClipConfig, folder: Path) -> tuple[dict[str, Tensor
     check_settings(ours.config, config, folder)
     _check_numbers(ours.config.text_config, config.family, tokenizer, folder)
     kind = _HeadlessSiglip if isinstance(ours, SiglipModel) else type(ours)
-    return _read_weights(kind, ours.config, set(ours.state_dict()), folder), tokenizer
+    return read_weights(kind, ours.config, set(ours.state_dict()), folder), tokenizer
 
 
 def read_sam_folder(config: SamConfig, folder: Path) -> dict[str, Tensor]:
@@ -74,7 +74,7 @@ def read_sam_folder(config: SamConfig, folder: Path) -> dict[str, Tensor]:
     with torch.device("meta"):
         ours = Sam(config)
     check_settings(ours.model.config, config, folder)
-    return _read_weights(type(ours.model), ours.model.config, set(ours.distinct_state()), folder)
+    return read_weights(type(ours.model), ours.model.config, set(ours.distinct_state()), folder)
 
 
 def weights_file(folder: Path) -> Path:
@@ -142,8 +142,12 @@ def _check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, 
         )
 
 
-def _read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[str, Tensor]:
-    """The tensors `names` of a folder's weights, which hold these and no others."""
+def read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[str, Tensor]:
+    """The tensors `names` of a folder's weights, which hold these and no others but what `kind` of model ignores.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `read_clip_folder`.
+    """
     file = weights_file(folder)
     parts = [folder / name for name in part_names(file)] if file.suffix == ".json" else [file]
     for part in parts:
