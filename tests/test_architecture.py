@@ -34,6 +34,7 @@ FENCES = {  # a third party -> the only places that import it
     "transformers": {
         *("models/clip.py", "models/sam.py", "models/tokens.py", "models/rsrefseg2/sam2.py"),
         *("models/weights/foundation.py", "models/weights/transformers_folder.py"),
+        *("models/zeroshot/clipseg.py", "models/zeroshot/sam3.py"),
         "experiments/pretraining/tokenizer.py",  # mini's own
     },
     "tokenizers": {"experiments/pretraining/tokenizer.py"},

@@ -53,7 +53,7 @@ def read_clip_folder(config: ClipConfig, folder: Path) -> tuple[dict[str, Tensor
         FileNotFoundError: a file is missing.
         CheckpointError: a file is damaged or could execute; the folder holds another model than `config`.
     """
-    tokenizer = _read_tokenizer(config.family, folder)
+    tokenizer = read_tokenizer(config.family, folder)
     with torch.device("meta"):  # names and shapes, no memory
         ours = Clip(config, tokenizer).model
     check_settings(ours.config, config, folder)
@@ -102,8 +102,12 @@ def part_names(index: Path) -> list[str]:
     return names
 
 
-def _read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of tokenizer.json, with the flags of tokenizer_config.json that say how it frames a text."""
+def read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of tokenizer.json, with the flags of tokenizer_config.json that say how it frames a text.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `read_clip_folder`.
+    """
     file = folder / "tokenizer.json"
     read_json(file)  # the tokenizers library would raise a bare Exception that names no file
     extra = folder / "tokenizer_config.json"
@@ -148,6 +152,11 @@ def read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[
     Raises:
         FileNotFoundError, CheckpointError: as `read_clip_folder`.
     """
+    return {name: tensor for name, tensor in read_model(kind, config, folder).state_dict().items() if name in names}
+
+
+def read_model(kind: Any, config: Any, folder: Path) -> Any:
+    """A model of transformers with a folder's weights, as `read_weights`, in the files' precision."""
     file = weights_file(folder)
     parts = [folder / name for name in part_names(file)] if file.suffix == ".json" else [file]
     for part in parts:
@@ -185,7 +194,7 @@ def read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[
     ]
     if faults:
         raise CheckpointError(f"{file}: does not fit this model: {'; '.join(faults)}. {REMEDY}")
-    return {name: tensor for name, tensor in model.state_dict().items() if name in names}
+    return model
 
 
 def _precision(parts: list[Path]) -> torch.dtype:
