@@ -99,7 +99,7 @@ class CascadedPrompter(nn.Module):
         queries_NQC = sets[0]
         for block in self.image_blocks:
             queries_NQC, image_NVC = block(queries_NQC, positions[0], image_NVC, self.image_position)
-        prompts_NPD, queries_NQC = self.prompts.expand(len(image_index), -1, -1), sets[-1]
+        prompts_NPD, queries_NQC = self.prompts.repeat(len(image_index), 1, 1), sets[-1]
         for block in self.prompt_blocks:
             prompts_NPD, queries_NQC, image_NVC = block(
                 prompts_NPD, self.prompt_position, queries_NQC, positions[-1], image_NVC, self.image_position
