@@ -11,26 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.clip import Clip
-from models.config import Encoder
-from models.encoders import encoding, set_up
-from models.lora import add_adapters, freeze, merge_adapters
-from models.rsrefseg import check_prompts, native_logits
+from models.lora import add_adapters, freeze
+from models.prompted_sam import PromptedSam
 from models.rsrefseg2.config import RSRefSeg2Config, Sam2Config
 from models.rsrefseg2.losses import cell_weights, contrast_loss, orthogonality_loss, region_vectors
 from models.rsrefseg2.prompter import CascadedPrompter
 from models.rsrefseg2.sam2 import Sam2
 from models.rsrefseg2.tuning import adapter_targets, trains
 from models.sam import Sam
+from models.system import check_prompts
 from models.weights.foundation import load_clip, load_sam
 from models.weights.sam2 import load_sam2
 
@@ -47,7 +43,7 @@ class Outputs(NamedTuple):
     visual_BCHW: Tensor
 
 
-class RSRefSeg2(nn.Module):
+class RSRefSeg2(PromptedSam):
     """The whole model.
 
     Args:
@@ -72,7 +68,7 @@ class RSRefSeg2(nn.Module):
         if config.lora is not None:
             add_adapters(self, adapter_targets(config, config.lora), config.lora)
         freeze(self, trains)
-        set_up(self.encoders(), config.compute)
+        self._set_up_encoders()
 
     @classmethod
     def from_foundation(cls, config: RSRefSeg2Config, folder: Path) -> RSRefSeg2:
@@ -84,11 +80,6 @@ class RSRefSeg2(nn.Module):
         else:
             sam = load_sam(config.sam, folder, attention)
         return cls(config, clip=load_clip(config.clip, folder, attention), sam=sam)
-
-    def encoders(self) -> dict[Encoder, Any]:
-        """The three networks that do most of the work."""
-        clip = self.clip.model
-        return {"clip_vision": clip.vision_model, "clip_text": clip.text_model, "sam": self.sam.model.vision_encoder}
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
         """Mask logits: arguments, value and errors are those of models.rsrefseg.RSRefSeg.forward."""
@@ -129,36 +120,6 @@ class RSRefSeg2(nn.Module):
             total = total + weights.contrast * contrast_loss(region_NC, outputs.second_NC, scale, same_NN)
         return total
 
-    @torch.no_grad()
-    def predict_logits(
-        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
-    ) -> list[NDArray[np.float32]]:
-        """Mask logits: N float32 arrays (h, w), each at its image's own size. Arguments and errors as `forward`.
-
-        Raises:
-            RuntimeError: the model is in training mode, where a prediction would depend on its batch.
-        """
-        if self.training:
-            raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
-        return native_logits(self(images, texts, image_index), [images[index] for index in image_index])
-
-    def predict(
-        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
-    ) -> list[NDArray[np.bool_]]:
-        """Masks: N bool arrays (h, w), where `predict_logits`, with its errors, is above 0."""
-        return [logits > 0 for logits in self.predict_logits(images, texts, image_index)]
-
-    def merge_adapters(self) -> None:
-        """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
-        merge_adapters(self)
-        self.requires_grad_(False)
-
-    def trained_state(self) -> dict[str, Tensor]:
-        """What training changed: trained parameters, and the running statistics of the prompter's norms."""
-        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        trained |= {f"prompter.{name}" for name, _ in self.prompter.named_buffers()}
-        return {name: value for name, value in self.state_dict().items() if name in trained}
-
     def _decode(
         self, images: Sequence[Tensor], image_index: Sequence[int], sparse_NPD: Tensor, heat_NSS: Tensor
     ) -> Tensor:
@@ -173,6 +134,3 @@ class RSRefSeg2(nn.Module):
                 image_BChw = self.sam.encode(images)
             logits, _ = self.sam.decode(image_BChw[list(image_index)], sparse_NPD, dense)
         return logits
-
-    def _encoding(self, name: Encoder) -> AbstractContextManager[None]:
-        return encoding(self.encoders()[name], self.config.compute, self.sam.pixel_mean.device)

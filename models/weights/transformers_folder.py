@@ -57,7 +57,7 @@ def read_clip_folder(config: ClipConfig, folder: Path) -> tuple[dict[str, Tensor
     with torch.device("meta"):  # names and shapes, no memory
         ours = Clip(config, tokenizer).model
     check_settings(ours.config, config, folder)
-    _check_numbers(ours.config.text_config, config.family, tokenizer, folder)
+    check_numbers(ours.config.text_config, config.family, tokenizer, folder)
     kind = _HeadlessSiglip if isinstance(ours, SiglipModel) else type(ours)
     return read_weights(kind, ours.config, set(ours.state_dict()), folder), tokenizer
 
@@ -102,11 +102,10 @@ def part_names(index: Path) -> list[str]:
     return names
 
 
-def read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
+def read_tokenizer(family: str, folder: Path, setting: str = "clip.family") -> PreTrainedTokenizerFast:
     """The tokenizer of tokenizer.json, with the flags of tokenizer_config.json that say how it frames a text.
 
-    Raises:
-        FileNotFoundError, CheckpointError: as `read_clip_folder`.
+    `setting` is what says the family in a model's configuration. Raises as `read_clip_folder`.
     """
     file = folder / "tokenizer.json"
     read_json(file)  # the tokenizers library would raise a bare Exception that names no file
@@ -114,7 +113,7 @@ def read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
     said = read_json(extra) if extra.is_file() else {}
     flags = {key: said[key] for key in ("add_bos_token", "add_eos_token") if isinstance(said.get(key), bool)}
     names = SPECIAL_TOKENS[family]
-    remedy = "Take the tokenizer of the weights, or write their family into params.yaml, models.<name>.clip.family"
+    remedy = f"Take the tokenizer of the weights, or write their family into params.yaml, models.<name>.{setting}"
     known = PreTrainedTokenizerFast(tokenizer_file=str(file)).get_vocab()
     absent = sorted(set(names.values()) - known.keys())  # they would become new ones, which no weights know
     if absent:
@@ -131,7 +130,7 @@ def read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """The tokenizer's numbers are the text encoder's."""
     file, end = folder / "tokenizer.json", tokenizer.eos_token_id
     if len(tokenizer) > sizes.vocab_size:
@@ -147,16 +146,15 @@ def _check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, 
 
 
 def read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[str, Tensor]:
-    """The tensors `names` of a folder's weights, which hold these and no others but what `kind` of model ignores.
+    """The tensors `names` of a folder's weights, which hold these and no others but what `kind` passes over.
 
-    Raises:
-        FileNotFoundError, CheckpointError: as `read_clip_folder`.
+    Raises as `read_clip_folder`.
     """
     return {name: tensor for name, tensor in read_model(kind, config, folder).state_dict().items() if name in names}
 
 
 def read_model(kind: Any, config: Any, folder: Path) -> Any:
-    """A model of transformers with a folder's weights, as `read_weights`, in the files' precision."""
+    """A model of transformers with a folder's weights, in their precision. As `read_weights`."""
     file = weights_file(folder)
     parts = [folder / name for name in part_names(file)] if file.suffix == ".json" else [file]
     for part in parts:

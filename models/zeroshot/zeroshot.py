@@ -9,23 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.config import Rgb
 from models.pixels import prepare_images
-from models.rsrefseg import check_prompts, native_logits
+from models.system import System, check_prompts
 from models.tokens import Tokens
 from models.weights.transformers_folder import read_model, read_tokenizer
 
 
-class ZeroShot(nn.Module):
+class ZeroShot(System):
     """A frozen network of transformers behind the interface of a trained one.
 
     Args:
-        network: in evaluation mode from here on.
+        network: frozen and in evaluation mode from here on.
         tokens: its texts, at its fixed length.
         side: of its square input, in pixels.
         mean, std: of pixels in [0, 1].
@@ -36,11 +34,12 @@ class ZeroShot(nn.Module):
 
     def __init__(self, network: Any, tokens: Tokens, side: int, mean: Rgb, std: Rgb) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.requires_grad_(False)
         self.tokens = tokens
         self.side = side
         self.register_buffer("pixel_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.eval()
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
@@ -61,19 +60,6 @@ class ZeroShot(nn.Module):
         ids_NT, mask_NT = (values.to(self.pixel_mean.device) for values in self.tokens(texts))
         pixels_B3SS = prepare_images(images, self.side, self.pixel_mean, self.pixel_std)
         return self.logits(pixels_B3SS, ids_NT, mask_NT, image_index)
-
-    @torch.no_grad()
-    def predict_logits(
-        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
-    ) -> list[NDArray[np.float32]]:
-        """Mask logits: N float32 arrays (h, w), each at its image's own size. Arguments and errors as `forward`."""
-        return native_logits(self(images, texts, image_index), [images[index] for index in image_index])
-
-    def predict(
-        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
-    ) -> list[NDArray[np.bool_]]:
-        """Masks: N bool arrays (h, w), where `predict_logits` is above 0."""
-        return [logits > 0 for logits in self.predict_logits(images, texts, image_index)]
 
 
 def read_network(kind: Any, folder: Path) -> tuple[Any, Tokens]:
