@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.clip import Clip
@@ -22,7 +24,7 @@ from models.lora import add_adapters, freeze
 from models.prompted_sam import PromptedSam
 from models.rsrefseg2.config import RSRefSeg2Config, Sam2Config
 from models.rsrefseg2.losses import cell_weights, contrast_loss, orthogonality_loss, region_vectors
-from models.rsrefseg2.prompter import CascadedPrompter
+from models.rsrefseg2.prompter import Cascade, CascadedPrompter
 from models.rsrefseg2.sam2 import Sam2
 from models.rsrefseg2.tuning import adapter_targets, trains
 from models.sam import Sam
@@ -85,18 +87,45 @@ class RSRefSeg2(PromptedSam):
         """Mask logits: arguments, value and errors are those of models.rsrefseg.RSRefSeg.forward."""
         return self.outputs(images, texts, image_index).logits_NSS
 
-    def outputs(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Outputs:
-        """Mask logits, and what `side_loss` needs. Arguments and errors as `forward`."""
+    def prompt(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> tuple[Cascade, Tensor]:
+        """What SAM is prompted with, and CLIP's map of each image (B, C, H, W). Arguments and errors as `forward`."""
         check_prompts(images, texts, image_index)
         with self._encoding("clip_vision"):
             visual_BCHW = self.clip.encode_images(images)
         with self._encoding("clip_text"):
             text = self.clip.encode_texts(texts)
         index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
-        cascade = self.prompter(self.clip.features(visual_BCHW, text), index_N)
-        logits_NSS = self._decode(images, image_index, cascade.sparse_NPD, cascade.heat_NSS)
+        cascade: Cascade = self.prompter(self.clip.features(visual_BCHW, text), index_N)
+        return cascade, visual_BCHW
+
+    def outputs(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Outputs:
+        """Mask logits, and what `side_loss` needs. Arguments and errors as `forward`."""
+        cascade, visual_BCHW = self.prompt(images, texts, image_index)
+        dense = self.sam.embed_masks(cascade.heat_NSS)
+        if isinstance(self.sam, Sam2):
+            with self._encoding("sam"):
+                pyramid = self.sam.encode(images)
+            logits_NSS, _ = self.sam.decode(self.sam.embed(pyramid).of(image_index), cascade.sparse_NPD, dense)
+        else:
+            with self._encoding("sam"):
+                image_BChw = self.sam.encode(images)
+            logits_NSS, _ = self.sam.decode(image_BChw[list(image_index)], cascade.sparse_NPD, dense)
         first_NC, second_NC = (cascade.queries[place].mean(1) for place in (0, -1))
         return Outputs(logits_NSS, first_NC, second_NC, visual_BCHW)
+
+    @torch.no_grad()
+    def activations(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[dict[str, NDArray[np.float32]]]:
+        """What each expression lights up, for looking at: N dicts of `dense`, the sigmoid of the dense prompt (S, S).
+
+        Arguments and errors as `predict_logits`.
+        """
+        self._check_evaluating()
+        cascade, _ = self.prompt(images, texts, image_index)
+        return [{"dense": heat_SS} for heat_SS in cascade.heat_NSS.sigmoid().float().cpu().numpy()]
 
     def side_loss(
         self, outputs: Outputs, texts: Sequence[str], image_index: Sequence[int], masks: Sequence[Tensor]
@@ -119,18 +148,3 @@ class RSRefSeg2(PromptedSam):
             region_NC, scale = region_vectors(visual_NCHW, cells), self.contrast_scale.exp()
             total = total + weights.contrast * contrast_loss(region_NC, outputs.second_NC, scale, same_NN)
         return total
-
-    def _decode(
-        self, images: Sequence[Tensor], image_index: Sequence[int], sparse_NPD: Tensor, heat_NSS: Tensor
-    ) -> Tensor:
-        """Masks of SAM's own embedding of each expression's image -> (N, S, S)."""
-        dense = self.sam.embed_masks(heat_NSS)
-        if isinstance(self.sam, Sam2):
-            with self._encoding("sam"):
-                pyramid = self.sam.encode(images)
-            logits, _ = self.sam.decode(self.sam.embed(pyramid).of(image_index), sparse_NPD, dense)
-        else:
-            with self._encoding("sam"):
-                image_BChw = self.sam.encode(images)
-            logits, _ = self.sam.decode(image_BChw[list(image_index)], sparse_NPD, dense)
-        return logits

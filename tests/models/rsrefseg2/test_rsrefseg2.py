@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.rsrefseg2.losses import mask_loss
 from models.rsrefseg2.rsrefseg2 import RSRefSeg2
 from tests.models.rsrefseg2.tiny import VARIANTS, tiny2_config, tiny2_model
-from tests.tiny import draw_weights, random_image
+from tests.tiny import draw_weights, random_image, tiny_config
 
 pytestmark = pytest.mark.filterwarnings("ignore::models.tokens.TruncationWarning")  # one expression is long on purpose
 SIZES = ((40, 72), (64, 64), (90, 51))
@@ -84,6 +84,15 @@ def test_masks_come_at_each_image_s_own_size(ready: Ready) -> None:
     for values, mask in zip(logits, masks, strict=True):
         assert values.dtype == np.float32
         np.testing.assert_array_equal(mask, values > 0)
+
+
+def test_what_can_be_looked_at_is_the_dense_prompt(ready: Ready) -> None:
+    model = ready()
+    with torch.no_grad():
+        heat = model.prompt(IMAGES, TEXTS, IMAGE_INDEX)[0].heat_NSS
+    for found, expected in zip(model.activations(IMAGES, TEXTS, IMAGE_INDEX), heat.sigmoid().numpy(), strict=True):
+        np.testing.assert_allclose(found["dense"], expected)
+        assert 0 < expected.min() < expected.max() < 1
 
 
 def test_a_model_that_trains_predicts_nothing(tmp_path: Path) -> None:
@@ -183,7 +192,5 @@ def test_what_a_side_loss_of_weight_zero_needs_is_not_built_and_costs_nothing(re
 
 
 def test_a_clip_without_a_learnt_zero_is_refused() -> None:
-    from tests.tiny import tiny_config
-
     with pytest.raises(ValueError, match=r"clip\.family is 'clip': .* take a SigLIP"):
         tiny2_config({"clip": tiny_config(family="clip").clip})
