@@ -65,6 +65,7 @@ class Sam2(nn.Module):
         )
         whole._attn_implementation = attention
         self.model = Sam2Model(whole)
+        self.model.vision_encoder.supports_gradient_checkpointing = True  # its blocks do, and do not say so
         self.model.prompt_encoder.shared_embedding = self.model.shared_image_embedding
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)

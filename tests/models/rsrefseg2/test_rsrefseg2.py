@@ -129,6 +129,20 @@ def test_every_trained_parameter_gets_a_gradient_and_no_frozen_one_does(
                     assert parameter.grad.abs().max() > 1e-9, name
 
 
+def test_only_encoders_are_computed_again_and_in_half_precision(tmp_path: Path, ready: Ready) -> None:
+    model = tiny2_model(tmp_path, "light").train()
+    parts = {"hiera": model.sam.model.vision_encoder.backbone.blocks[0].attn.qkv, "prompter": model.prompter.sparse}
+    seen: list[tuple[str, torch.dtype]] = []
+    for name, part in parts.items():
+        part.register_forward_hook(lambda _, __, output, name=name: seen.append((name, output.dtype)))
+    whole_loss(model).backward()
+    assert sorted(seen, key=str) == [("hiera", torch.bfloat16)] * 2 + [("prompter", torch.float32)]
+    with torch.no_grad():
+        found, expected = (one(IMAGES, TEXTS, IMAGE_INDEX) for one in (model.eval(), ready()))
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).std() < 0.1 * expected.std()
+
+
 def test_what_is_trained_is_the_released_set_less_what_is_dead(ready: Ready, subtests: pytest.Subtests) -> None:
     layers = {"clip.model.vision_model": 2, "clip.model.text_model": 2}
     adapted = {

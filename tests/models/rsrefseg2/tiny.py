@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_lora": {"lora": None},
     "no_contrast": {"side_losses": {"contrast": 0}},
     "corrected": {"side_losses": {"rule": "corrected"}},
+    "light": {"compute": {"precision": "bfloat16", "gradient_checkpointing": ["clip_vision", "clip_text", "sam"]}},
 }
 
 
