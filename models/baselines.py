@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 from models.clip import Clip
 from models.config import ModelConfig
 from models.prompter import similarity
-from models.rsrefseg import check_prompts, native_logits
 from models.sam import Sam
+from models.system import check_prompts, native_logits
 from models.weights.foundation import load_clip, load_sam
 from models.zoo import CONTROLS
 

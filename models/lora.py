@@ -14,12 +14,13 @@ code lets the optimiser hold the rest too, where it never gets a gradient). Ever
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import peft
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from models.config import LoraConfig, ModelConfig, PrompterConfig
+from models.config import ClipConfig, LoraConfig, ModelConfig, PrompterConfig
 
 SAM_TARGETS = r"sam\.model\.vision_encoder\.(layers\.\d+\.(attn\.(qkv|proj)|mlp\.lin[12])|neck\.conv[12])"
 _PROJECTIONS = r"self_attn\.(q|k|v|out)_proj"
@@ -29,29 +30,43 @@ TEXT_HEADS = {
     "siglip2": r"clip\.model\.text_model\.head",
     "clip": r"clip\.model\.text_projection",
 }
+# What the mask depends on of SAM's decoder, and of SAM 2's: not its estimates, nor its second to fourth mask.
+MASK_DECODER = re.compile(
+    r"sam\.model\.mask_decoder\.(?!iou_prediction_head|pred_obj_score_head)(?!output_hypernetworks_mlps\.[1-9]).*"
+)
 
 
 def adapter_targets(config: ModelConfig, lora: LoraConfig) -> str:
-    """One regular expression for the whole name of every adapted module."""
-    targets = [SAM_TARGETS, VISION_TARGETS]
+    """One regular expression for the whole name of every adapted module of RSRefSeg."""
+    sentence_read = config.prompter.global_ and config.prompter.formulation == "released"
+    return any_of([SAM_TARGETS, *clip_targets(config.clip, lora, head=sentence_read or config.clip.family == "clip")])
+
+
+def clip_targets(clip: ClipConfig, lora: LoraConfig, *, head: bool) -> list[str]:
+    """Those of CLIP. head: something reads what the text encoder's output head makes."""
+    targets = [VISION_TARGETS]
     if lora.text != "frozen":
-        layers = int(config.clip.text["num_hidden_layers"])
+        layers = int(clip.text["num_hidden_layers"])
         first = layers // 2 if lora.text == "upper_half" else 0  # of an odd number, the middle one is tuned
         chosen = "|".join(str(layer) for layer in range(first, layers))
         targets.append(rf"clip\.model\.text_model\.encoder\.layers\.({chosen})\.{_PROJECTIONS}")
-        sentence_read = config.prompter.global_ and config.prompter.formulation == "released"
-        if sentence_read or config.clip.family == "clip":
-            targets.append(TEXT_HEADS[config.clip.family])
+        if head:
+            targets.append(TEXT_HEADS[clip.family])
+    return targets
+
+
+def any_of(targets: list[str]) -> str:
+    """One regular expression for several."""
     return "|".join(f"({target})" for target in targets)
 
 
-def add_adapters(model: nn.Module, config: ModelConfig, lora: LoraConfig) -> None:
-    """Put LoRA layers into an RSRefSeg, in place. They start as the identity."""
+def add_adapters(model: nn.Module, targets: str, lora: LoraConfig) -> None:
+    """Put LoRA layers into a model, in place, on the modules whose whole name fits. They start as the identity."""
     settings = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=adapter_targets(config, lora),
+        target_modules=targets,
     )
     peft.inject_adapter_in_model(settings, model)
 
@@ -70,13 +85,11 @@ def trains(name: str, prompter: PrompterConfig) -> bool:
     return bool(
         ".lora_" in name
         or name.startswith(("prompter.", f"sam.model.prompt_encoder.{used_of_prompt_encoder}."))
-        or re.fullmatch(
-            r"sam\.model\.mask_decoder\.(?!iou_prediction_head)(?!output_hypernetworks_mlps\.[1-9]).*", name
-        )
+        or MASK_DECODER.fullmatch(name)
     )
 
 
-def freeze(model: nn.Module, prompter: PrompterConfig) -> None:
-    """Set requires_grad of every parameter to what `trains` says."""
+def freeze(model: nn.Module, trains: Callable[[str], bool]) -> None:
+    """Set requires_grad of every parameter to what `trains` says of its name."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trains(name, prompter))
+        parameter.requires_grad_(trains(name))

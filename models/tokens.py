@@ -26,6 +26,7 @@ SPECIAL_TOKENS = {
         "unk_token": "<|endoftext|>",
         "bos_token": "<|startoftext|>",
     },
+    "bert": {"pad_token": "[PAD]", "eos_token": "[SEP]", "unk_token": "[UNK]", "bos_token": "[CLS]"},
 }
 
 
@@ -43,8 +44,10 @@ def _letters_only(text: str) -> str:
 
 
 # What a text becomes before it is cut into tokens. SigLIP: transformers' SiglipTokenizer.canonicalize_text; SigLIP 2:
-# Siglip2Tokenizer; done here, for their tokenizer.json may or may not do it. CLIP's tokenizer lower-cases by itself.
-CANONICAL: dict[str, Callable[[str], str]] = {"siglip": _letters_only, "siglip2": str.lower, "clip": str}
+# Siglip2Tokenizer; done here, for their tokenizer.json may or may not do it. CLIP's and BERT's do so.
+CANONICAL: dict[str, Callable[[str], str]] = {"siglip": _letters_only, "siglip2": str.lower, "clip": str, "bert": str}
+
+LOSES_END = {"bert"}  # cut where they stand, as LAVT does: a text that is too long has no end token
 
 
 class Tokens:
@@ -52,7 +55,7 @@ class Tokens:
 
     Args:
         tokenizer: pads on the right.
-        family: of CLIP.
+        family: whose rules: CLIP's families, or BERT.
         length: T, in tokens, the end token included.
     """
 
@@ -60,20 +63,24 @@ class Tokens:
         self.tokenizer = tokenizer
         self.canonical = CANONICAL[family]
         self.length = length
+        self._reader = "BERT" if family == "bert" else "CLIP"
+        self._beyond = int(family in LOSES_END)  # tokens read to be left out: the end token of a text that is cut
         self.cut: set[str] = set()
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids (N, T) and which of them are the text's (N, T), its end token included.
 
-        A text that is too long is cut before its end token; each is counted in one TruncationWarning.
+        A text that is too long is cut before its end token (BERT's: and has none then); each is counted in one
+        TruncationWarning.
 
         Raises:
             ExpressionError: no token is left of an expression (SigLIP reads no punctuation).
         """
+        read = self.length + self._beyond
         tokens = self.tokenizer(
             [self.canonical(text) for text in texts],
             padding="max_length",
-            max_length=self.length,
+            max_length=read,
             truncation=True,
             return_special_tokens_mask=True,
             return_tensors="pt",
@@ -81,9 +88,17 @@ class Tokens:
         words_N = (tokens["special_tokens_mask"] == 0).sum(1)
         if not words_N.all():
             empty = texts[int(words_N.argmin())]
-            raise ExpressionError(f"expression {empty!r} holds nothing that CLIP reads: use words")
-        self._count([text for text, one in zip(texts, tokens.encodings, strict=True) if one.overflowing])
-        return tokens["input_ids"], tokens["attention_mask"].bool()
+            raise ExpressionError(f"expression {empty!r} holds nothing that {self._reader} reads: use words")
+        ids_NT, mask_NT = tokens["input_ids"][:, : self.length], tokens["attention_mask"].bool()
+        beyond_N = mask_NT[:, self.length :].any(1).tolist()
+        self._count(
+            [
+                text
+                for text, one, beyond in zip(texts, tokens.encodings, beyond_N, strict=True)
+                if one.overflowing or beyond
+            ]
+        )
+        return ids_NT, mask_NT[:, : self.length]
 
     def _count(self, cut: Sequence[str]) -> None:
         new = set(cut) - self.cut

@@ -32,8 +32,10 @@ READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what fo
 READS_DATASETS = "reports/audit/"  # the page of an audit shows a dataset itself
 FENCES = {  # a third party -> the only places that import it
     "transformers": {
-        *("models/clip.py", "models/sam.py", "models/tokens.py"),
+        *("models/clip.py", "models/sam.py", "models/tokens.py", "models/rsrefseg2/sam2.py"),
         *("models/weights/foundation.py", "models/weights/transformers_folder.py"),
+        *("models/zeroshot/clipseg.py", "models/zeroshot/sam3.py"),
+        *("models/lavt/backbone.py", "models/lavt/text.py", "models/weights/swin_bert_folder.py"),
         "experiments/pretraining/tokenizer.py",  # mini's own
     },
     "tokenizers": {"experiments/pretraining/tokenizer.py"},

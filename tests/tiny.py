@@ -42,10 +42,11 @@ VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experi
 FAMILIES = ("siglip", "siglip2", "clip")
 
 WORDS = "the red green small large ship harbor road tank left right of near in upper corner".split()
-SPECIAL = {  # the first tokens of each family's vocabulary; the first is for words that are not in it
+SPECIAL = {  # the first tokens of each family's vocabulary
     "siglip": ["<unk>", "</s>"],
     "siglip2": ["<unk>", "<eos>", "<pad>"],
     "clip": ["<|endoftext|>", "<|startoftext|>"],
+    "bert": ["[PAD]", "[UNK]", "[CLS]", "[SEP]"],
 }
 
 _VISION = {
@@ -111,7 +112,7 @@ def tiny_tokenizer_file(file: Path, family: str = "siglip") -> Path:
     """Write a tokenizer of whole words that ends an expression as its family does, and begins it."""
     special = SPECIAL[family]
     vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=special[0]))
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=SPECIAL_TOKENS[family]["unk_token"]))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     names = SPECIAL_TOKENS[family]

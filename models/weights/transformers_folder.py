@@ -53,13 +53,13 @@ def read_clip_folder(config: ClipConfig, folder: Path) -> tuple[dict[str, Tensor
         FileNotFoundError: a file is missing.
         CheckpointError: a file is damaged or could execute; the folder holds another model than `config`.
     """
-    tokenizer = _read_tokenizer(config.family, folder)
+    tokenizer = read_tokenizer(config.family, folder)
     with torch.device("meta"):  # names and shapes, no memory
         ours = Clip(config, tokenizer).model
     check_settings(ours.config, config, folder)
-    _check_numbers(ours.config.text_config, config.family, tokenizer, folder)
+    check_numbers(ours.config.text_config, config.family, tokenizer, folder)
     kind = _HeadlessSiglip if isinstance(ours, SiglipModel) else type(ours)
-    return _read_weights(kind, ours.config, set(ours.state_dict()), folder), tokenizer
+    return read_weights(kind, ours.config, set(ours.state_dict()), folder), tokenizer
 
 
 def read_sam_folder(config: SamConfig, folder: Path) -> dict[str, Tensor]:
@@ -74,7 +74,7 @@ def read_sam_folder(config: SamConfig, folder: Path) -> dict[str, Tensor]:
     with torch.device("meta"):
         ours = Sam(config)
     check_settings(ours.model.config, config, folder)
-    return _read_weights(type(ours.model), ours.model.config, set(ours.distinct_state()), folder)
+    return read_weights(type(ours.model), ours.model.config, set(ours.distinct_state()), folder)
 
 
 def weights_file(folder: Path) -> Path:
@@ -102,15 +102,18 @@ def part_names(index: Path) -> list[str]:
     return names
 
 
-def _read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of tokenizer.json, with the flags of tokenizer_config.json that say how it frames a text."""
+def read_tokenizer(family: str, folder: Path, setting: str = "clip.family") -> PreTrainedTokenizerFast:
+    """The tokenizer of tokenizer.json, with the flags of tokenizer_config.json that say how it frames a text.
+
+    `setting` is what says the family in a model's configuration. Raises as `read_clip_folder`.
+    """
     file = folder / "tokenizer.json"
     read_json(file)  # the tokenizers library would raise a bare Exception that names no file
     extra = folder / "tokenizer_config.json"
     said = read_json(extra) if extra.is_file() else {}
     flags = {key: said[key] for key in ("add_bos_token", "add_eos_token") if isinstance(said.get(key), bool)}
     names = SPECIAL_TOKENS[family]
-    remedy = "Take the tokenizer of the weights, or write their family into params.yaml, models.<name>.clip.family"
+    remedy = f"Take the tokenizer of the weights, or write their family into params.yaml, models.<name>.{setting}"
     known = PreTrainedTokenizerFast(tokenizer_file=str(file)).get_vocab()
     absent = sorted(set(names.values()) - known.keys())  # they would become new ones, which no weights know
     if absent:
@@ -127,7 +130,7 @@ def _read_tokenizer(family: str, folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """The tokenizer's numbers are the text encoder's."""
     file, end = folder / "tokenizer.json", tokenizer.eos_token_id
     if len(tokenizer) > sizes.vocab_size:
@@ -142,8 +145,16 @@ def _check_numbers(sizes: Any, family: str, tokenizer: PreTrainedTokenizerFast, 
         )
 
 
-def _read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[str, Tensor]:
-    """The tensors `names` of a folder's weights, which hold these and no others."""
+def read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict[str, Tensor]:
+    """The tensors `names` of a folder's weights, which hold these and no others but what `kind` passes over.
+
+    Raises as `read_clip_folder`.
+    """
+    return {name: tensor for name, tensor in read_model(kind, config, folder).state_dict().items() if name in names}
+
+
+def read_model(kind: Any, config: Any, folder: Path) -> Any:
+    """A model of transformers with a folder's weights, in their precision. As `read_weights`."""
     file = weights_file(folder)
     parts = [folder / name for name in part_names(file)] if file.suffix == ".json" else [file]
     for part in parts:
@@ -181,7 +192,7 @@ def _read_weights(kind: Any, config: Any, names: set[str], folder: Path) -> dict
     ]
     if faults:
         raise CheckpointError(f"{file}: does not fit this model: {'; '.join(faults)}. {REMEDY}")
-    return {name: tensor for name, tensor in model.state_dict().items() if name in names}
+    return model
 
 
 def _precision(parts: list[Path]) -> torch.dtype:

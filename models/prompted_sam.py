@@ -1,0 +1,65 @@
+"""What RSRefSeg and RSRefSeg 2 share: a CLIP, a prompter that turns its features into prompts, a SAM; how they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.clip import Clip
+from models.config import Encoder
+from models.lora import merge_adapters
+from models.system import System
+
+
+class PromptedSam(System):
+    """A system of three parts.
+
+    Attributes:
+        config: `config.compute` says how the encoders are run.
+        clip, sam, prompter: the parts; `sam.model.vision_encoder` encodes images.
+    """
+
+    config: Any
+    clip: Clip
+    sam: Any
+    prompter: Any
+
+    def encoders(self) -> dict[Encoder, Any]:
+        """The three networks that do most of the work."""
+        clip = self.clip.model
+        return {"clip_vision": clip.vision_model, "clip_text": clip.text_model, "sam": self.sam.model.vision_encoder}
+
+    def merge_adapters(self) -> None:
+        """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
+        merge_adapters(self)
+        super().merge_adapters()
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """What training changed: trained parameters, and the running statistics of the prompter's norms."""
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        trained |= {f"prompter.{name}" for name, _ in self.prompter.named_buffers()}
+        return {name: value for name, value in self.state_dict().items() if name in trained}
+
+    def _set_up_encoders(self) -> None:
+        """Gradient checkpointing and compilation, where the configuration names them."""
+        encoders = self.encoders()
+        for name in self.config.compute.gradient_checkpointing:
+            encoders[name].activation_checkpointing_enable({"use_reentrant": False})
+        if self.config.compute.compile:
+            for encoder in encoders.values():
+                encoder.compile()
+
+    @contextmanager
+    def _encoding(self, name: Encoder) -> Iterator[None]:
+        """How an encoder is run: in the configured precision, and keeping no activations where nothing in it trains."""
+        half = self.config.compute.precision == "bfloat16"
+        trained = any(parameter.requires_grad for parameter in self.encoders()[name].parameters())
+        with (
+            torch.autocast(self.sam.pixel_mean.device.type, torch.bfloat16, enabled=half),
+            torch.set_grad_enabled(torch.is_grad_enabled() and trained),
+        ):
+            yield

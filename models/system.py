@@ -1,0 +1,75 @@
+"""What every segmentation system here does: expressions about images in, masks of the images' own sizes out.
+
+B images, N expressions; `image_index` says which image each expression is about. A system's forward gives logits
+(N, S, S) on a grid of its own, above 0 where a cell is the expression's; the rest is the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from models.tokens import ExpressionError
+
+
+class System(nn.Module):
+    """Base of the systems. One has `forward(images, texts, image_index)` -> logits (N, S, S), with the arguments and
+    errors of `predict_logits`."""
+
+    @torch.no_grad()
+    def predict_logits(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Mask logits: N float32 arrays (h, w), each at its image's own size. Arguments and errors as `forward`.
+
+        Raises:
+            RuntimeError: the model is in training mode, where a prediction would depend on its batch.
+        """
+        self._check_evaluating()
+        logits = self(images, texts, image_index)
+        return native_logits(logits, [images[index] for index in image_index])
+
+    def predict(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[NDArray[np.bool_]]:
+        """Masks: N bool arrays (h, w), where `predict_logits`, with its errors, is above 0."""
+        return [logits > 0 for logits in self.predict_logits(images, texts, image_index)]
+
+    def merge_adapters(self) -> None:
+        """For inference: nothing trains afterwards. A system with adapters folds them into the weights under them."""
+        self.requires_grad_(False)
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """What training changed: trained parameters, and the running statistics of norms."""
+        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        return {name: value for name, value in self.state_dict().items() if name not in frozen}
+
+    def _check_evaluating(self) -> None:
+        if self.training:
+            raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
+
+
+def native_logits(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """Logits (N, S, S), each resized (bilinear) to its image (3, h, w) -> N float32 arrays (h, w)."""
+    return [
+        interpolate(logits[None, None].float(), size=image.shape[1:], mode="bilinear", align_corners=False)[0, 0]
+        .cpu()
+        .numpy()
+        for logits, image in zip(logits_NSS, images, strict=True)
+    ]
+
+
+def check_prompts(images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> None:
+    """Raise ValueError for no text or an image index that is out of range, ExpressionError for a blank text."""
+    if not texts or len(texts) != len(image_index):
+        raise ValueError(f"{len(texts)} expressions and {len(image_index)} image indices: give one of each at least")
+    for position, (text, index) in enumerate(zip(texts, image_index, strict=True)):
+        if not text.strip():
+            raise ExpressionError(f"expression {position} is blank: say what to segment")
+        if not 0 <= index < len(images):
+            raise ValueError(f"expression {position} is about image {index}, but there are {len(images)} images")
