@@ -31,6 +31,9 @@ class RSRefSeg(nn.Module):
     Args:
         config: which parts it has.
         clip, sam: the foundation models, pretrained; they are adapted and frozen in place.
+
+    Attributes:
+        frozen: the encoders that stay as pretrained.
     """
 
     def __init__(self, config: ModelConfig, *, clip: Clip, sam: Sam) -> None:
@@ -45,6 +48,11 @@ class RSRefSeg(nn.Module):
             add_adapters(self, config, config.lora)
         freeze(self, config.prompter)
         encoders = self.encoders()
+        self.frozen = {
+            name
+            for name, encoder in encoders.items()
+            if not any(parameter.requires_grad for parameter in encoder.parameters())
+        }
         for name in config.compute.gradient_checkpointing:
             encoders[name].activation_checkpointing_enable({"use_reentrant": False})
         if config.compute.compile:

@@ -1,0 +1,74 @@
+"""Frozen encoders asked once (experiments/frozen/), against encoders that compute in every epoch."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.data.samples import load_dataset
+from benchmark.datasets.synthetic import SyntheticConfig, build
+from experiments.config import load_params, resolve
+from experiments.cost import random_weights
+from experiments.frozen.attach import KEPT_AS, TEXT_MEMORY, recall_images, recall_in_training
+from experiments.frozen.recall import AskedOnce, TextMemory
+from experiments.repeatable import make_repeatable
+from experiments.runs import foundation_hashes
+from experiments.settings import ExperimentConfig, FeaturesConfig, Params
+from experiments.speed.pairs import Pair, in_turns
+from experiments.training.launched import make_accelerator
+from experiments.training.loop import fit
+from models.rsrefseg import RSRefSeg
+
+SCENES = SyntheticConfig(train=38, val=4, test=1)  # a twentieth of `synthetic`
+QUIET = Console(quiet=True)
+MINI, PAPER = "mini", "rsrefseg-b"
+
+
+def measure() -> list[Pair]:
+    """Both sizes, with the encoders of `no_lora`."""
+    params = load_params()
+    with tempfile.TemporaryDirectory() as folder:
+        return [_epoch(params, Path(folder)), _image(params, Path(folder))]
+
+
+def _epoch(params: Params, folder: Path) -> Pair:
+    """An epoch of `mini` with its validation, as a training makes it."""
+    config = resolve(params, "synthetic", MINI, "no_lora", seed=0)
+    config = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})})
+    build(folder / "synthetic", SCENES)
+    dataset, weights = load_dataset(folder / "synthetic"), Path("weights") / MINI
+    make_repeatable(0, config.train.threads)
+    accelerator, keep = make_accelerator(config.model.compute.precision), FeaturesConfig(gigabytes=1)
+    plain, ours = (RSRefSeg.from_foundation(config.model, weights).to(accelerator.device) for _ in range(2))
+    foundation = foundation_hashes(weights)
+    recall_in_training(ours, config, foundation, dataset, keep, QUIET, sharded=False, folder=folder / MINI)
+    epochs = (
+        partial(fit, model, dataset, config, accelerator, QUIET, params.loader.workers) for model in (plain, ours)
+    )
+    reference, seconds, ratio = in_turns(*epochs, turns=3)
+    case = f"no_lora, {MINI}, an epoch from the second on"
+    return Pair("training", case, reference, seconds, ratio, goal=5)
+
+
+def _image(params: Params, folder: Path) -> Pair:
+    """Mask logits of one image and one expression, on random weights."""
+    anywhere = params.model_copy(update={"datasets": {"": {}}})
+    config: ExperimentConfig = resolve(anywhere, "", PAPER, "no_lora", seed=0)
+    accelerator = make_accelerator(config.model.compute.precision)
+    model = random_weights.build(config.model).eval().to(accelerator.device)
+    batch = random_weights.make_batch(config.model.sam.image_side, 1, 1)
+    plain = model.clip.recall, model.clip.recall_texts, model.sam.recall
+    weights = {"clip": "random", "sam": "random"}
+    recall_images(model, ("clip", "sam"), config.model, weights, 1, FeaturesConfig(gigabytes=1), print, folder / PAPER)
+    model.clip.recall_texts = AskedOnce(KEPT_AS[config.model.compute.precision], TextMemory(TEXT_MEMORY))
+    recalling = model.clip.recall, model.clip.recall_texts, model.sam.recall
+
+    def forward(ways: tuple) -> None:
+        model.clip.recall, model.clip.recall_texts, model.sam.recall = ways
+        random_weights.forward(model, batch)
+
+    reference, seconds, ratio = in_turns(partial(forward, plain), partial(forward, recalling), turns=2)
+    return Pair("training", f"no_lora, shape of {PAPER}, one image", reference, seconds, ratio, goal=50)
