@@ -33,7 +33,7 @@ class RSRefSeg(nn.Module):
         clip, sam: the foundation models, pretrained; they are adapted and frozen in place.
 
     Attributes:
-        frozen: the encoders that stay as pretrained.
+        frozen: the encoders that nothing trains, which stay as pretrained.
     """
 
     def __init__(self, config: ModelConfig, *, clip: Clip, sam: Sam) -> None:
@@ -154,10 +154,9 @@ class RSRefSeg(nn.Module):
     def _encoding(self, name: Encoder) -> Iterator[None]:
         """How an encoder is run: in the configured precision, and keeping no activations where nothing in it trains."""
         half = self.config.compute.precision == "bfloat16"
-        trained = any(parameter.requires_grad for parameter in self.encoders()[name].parameters())
         with (
             torch.autocast(self.sam.pixel_mean.device.type, torch.bfloat16, enabled=half),
-            torch.set_grad_enabled(torch.is_grad_enabled() and trained),
+            torch.set_grad_enabled(torch.is_grad_enabled() and name not in self.frozen),
         ):
             yield
 

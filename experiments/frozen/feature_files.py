@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.data.files import replacing
@@ -111,7 +112,7 @@ class FeatureFiles:
         """The features of the image with this key, mapped from the disk; None where there are none."""
         file = self._file(key)
         try:
-            content = np.memmap(file, mode="c")
+            content: NDArray[np.uint8] = np.memmap(file, mode="c")
         except FileNotFoundError:
             return None
         except (OSError, ValueError):  # it cannot be read, or is empty
