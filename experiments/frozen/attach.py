@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 import torch
-import transformers
 from rich.console import Console
 from torch import nn
 
@@ -26,7 +26,7 @@ from experiments.frozen.recall import AskedOnce, TextMemory
 from experiments.repeatable import device_name
 from experiments.runs import WORK
 from experiments.settings import ExperimentConfig, FeaturesConfig
-from models import clip, pixels, sam
+from models import clip, pixels, rsrefseg, sam
 from models.config import ClipConfig, ComputeConfig, ModelConfig, SamConfig
 from models.rsrefseg import RSRefSeg
 
@@ -35,7 +35,7 @@ KEPT_AS = {"float32": torch.float32, "bfloat16": torch.float16}  # compute.preci
 TEXT_MEMORY = 2 * 2**30  # bytes: 14,000 texts of SigLIP, as many as RRSIS-D trains and validates on
 GB = 1e9
 Part = Literal["clip", "sam"]
-CODE: dict[Part, tuple[ModuleType, ...]] = {"clip": (clip, pixels), "sam": (sam, pixels)}
+CODE: dict[Part, tuple[ModuleType, ...]] = {"clip": (clip, pixels, rsrefseg), "sam": (sam, pixels, rsrefseg)}
 Tell = Callable[[str], None]
 
 
@@ -105,10 +105,12 @@ def recall_images(
         return
     kept_as, device = KEPT_AS[config.compute.precision], next(model.parameters()).device.type
     room = Room(folder, settings.gigabytes * GB, tell)
+    # SAM's last convolution: so a float32 training has the bytes that it had before features were kept
+    alone = {part: part == "clip" or device != "cpu" or kept_as != torch.float32 for part in parts}
     files = {}
     for part in parts:
         own: ClipConfig | SamConfig = getattr(config, part)
-        about = _about(part, own, config.compute, foundation[part], device)
+        about = {**_about(part, own, config.compute, foundation[part], device), "alone": alone[part]}
         shape = (own.grid**2, own.width) if part == "clip" else (own.grid, own.grid, own.width)
         files[part] = FeatureFiles(folder / part, about, shape, kept_as, room, tell)
     needed = sum(max(0, images - kept.count()) * kept.size for kept in files.values())
@@ -119,9 +121,7 @@ def recall_images(
     else:
         tell(f"note: {said}, are not kept: {room.why(needed)}")
     for part, kept in files.items():
-        # SAM's last convolution: with it, float32 trainings have the bytes they had before features were kept
-        alone = part == "clip" or device != "cpu" or kept_as != torch.float32
-        getattr(model, part).recall = AskedOnce(kept_as, kept if keep else None, alone=alone)
+        getattr(model, part).recall = AskedOnce(kept_as, kept if keep else None, alone=alone[part])
 
 
 def _about(
@@ -135,7 +135,7 @@ def _about(
         "config": config.model_dump(mode="json"),
         "compute": compute.model_dump(mode="json", exclude={"gradient_checkpointing"}),  # which changes no number
         "device": device_name(device, 1),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "versions": {name: metadata.version(name) for name in ("torch", "transformers")},
         "code": code,
     }
 

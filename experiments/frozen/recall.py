@@ -39,8 +39,8 @@ class AskedOnce:
     Args:
         kept_as: the precision of features.
         kept: where they are kept; None: nowhere.
-        alone: False shows an encoder each image twice at once and takes the first answer, for one whose sums for one
-            image are ordered otherwise than for several.
+        alone: False shows an encoder each image twice at once and takes the first answer, where its sums for one image
+            are ordered otherwise than for several (on a CPU, oneDNN's convolutions).
     """
 
     def __init__(self, kept_as: torch.dtype, kept: Kept | None, *, alone: bool = True) -> None:

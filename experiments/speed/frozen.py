@@ -6,11 +6,11 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
+import torch
 
 from benchmark.data.samples import load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
-from benchmark.output.terminal import say
+from benchmark.output.terminal import say, terminal
 from experiments.config import load_params, resolve
 from experiments.cost import random_weights
 from experiments.frozen.attach import KEPT_AS, TEXT_MEMORY, recall_images, recall_in_training
@@ -25,7 +25,8 @@ from models.pixels import Recall
 from models.rsrefseg import RSRefSeg
 
 SCENES = SyntheticConfig(train=38, val=4, test=1)  # a twentieth of `synthetic`
-QUIET = Console(quiet=True)
+QUIET = terminal()
+QUIET.quiet = True
 MINI, PAPER = "mini", "rsrefseg-b"
 WHY_NOT_MORE = (
     "frozen encoders take half of mini's step; the other half is AttnPrompter, SAM's decoder, their backward pass and "
@@ -35,9 +36,13 @@ WHY_NOT_MORE = (
 
 def measure() -> list[Pair]:
     """Both sizes, with the encoders of `no_lora`."""
-    params = load_params()
-    with tempfile.TemporaryDirectory() as folder:
-        return [_epoch(params, Path(folder)), _image(params, Path(folder))]
+    params, threads, ordered = load_params(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return [_epoch(params, Path(folder)), _image(params, Path(folder))]
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(ordered)
 
 
 def _epoch(params: Params, folder: Path) -> Pair:
@@ -64,6 +69,7 @@ def _image(params: Params, folder: Path) -> Pair:
     """Mask logits of one image and one expression, on random weights."""
     anywhere = params.model_copy(update={"datasets": {"": {}}})
     config: ExperimentConfig = resolve(anywhere, "", PAPER, "no_lora", seed=0)
+    make_repeatable(0, config.train.threads)
     accelerator = make_accelerator(config.model.compute.precision)
     model = random_weights.build(config.model).eval().to(accelerator.device)
     batch = random_weights.make_batch(config.model.sam.image_side, 1, 1)
