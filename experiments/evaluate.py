@@ -10,7 +10,9 @@ what): every mask, and what was measured of them. Stopped or killed, the same co
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,14 +35,15 @@ from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.frozen.attach import CODE, Tell, count_images, frozen_parts, recall_images
 from experiments.locks import only_one
 from experiments.ranks import Ranks, spread
 from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import WORK, foundation_hash, foundation_hashes, load_model, run_folder
-from experiments.settings import EvaluateConfig, ExperimentConfig
+from experiments.settings import EvaluateConfig, ExperimentConfig, FeaturesConfig
 from experiments.stopping import Stop, Stopped, stoppable
 from models.baselines import build_control
-from models.config import ModelConfig
+from models.config import ComputeConfig, ModelConfig
 from models.zoo import CONTROLS
 
 RESULTS = Path("results")
@@ -48,10 +51,18 @@ WEIGHTS = Path("weights")
 
 
 def measure_run(
-    config: ExperimentConfig, dataset: Dataset, settings: EvaluateConfig, workers: int = 0, stop: Stop | None = None
+    config: ExperimentConfig,
+    dataset: Dataset,
+    settings: EvaluateConfig,
+    features: FeaturesConfig,
+    workers: int = 0,
+    stop: Stop | None = None,
 ) -> Path:
     """Evaluate a trained run -> its result folder."""
-    model, found = load_model(config, WEIGHTS / config.model_name)
+    foundation = WEIGHTS / config.model_name
+    model, found = load_model(config, foundation)
+    parts, hashes, images = frozen_parts(model), foundation_hashes(foundation), count_images(dataset, TEST_SPLIT)
+    recall = partial(recall_images, model, parts, config.model, hashes, images, features)
     folder = run_folder(config)
     training = Training.model_validate_json((folder / "train.json").read_text(encoding="utf-8"))
     run = Run(
@@ -64,7 +75,8 @@ def measure_run(
         fingerprint=found,
     )
     weights = sha256(folder / "model.safetensors")
-    return _measure(model, run, weights, training, load_curve(folder / "curve.csv"), dataset, settings, workers, stop)
+    curve = load_curve(folder / "curve.csv")
+    return _measure(model, recall, run, weights, training, curve, dataset, settings, workers, stop)
 
 
 def measure_control(
@@ -73,14 +85,18 @@ def measure_control(
     model_name: str,
     dataset: Dataset,
     settings: EvaluateConfig,
+    features: FeaturesConfig,
     workers: int = 0,
     stop: Stop | None = None,
 ) -> Path:
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
     weights = WEIGHTS / model_name
-    model = build_control(name, config, weights)
+    model, hashes = build_control(name, config, weights), foundation_hashes(weights)
+    as_run = config.model_copy(update={"compute": ComputeConfig()})  # controls have no settings of this
+    parts, images = [part for part in CODE if hasattr(model, part)], count_images(dataset, TEST_SPLIT)
+    recall = partial(recall_images, model, parts, as_run, hashes, images, features)
     plain = config.model_dump(mode="json", by_alias=True, include={"clip", "sam"})
-    foundation = foundation_hash(foundation_hashes(weights))
+    foundation = foundation_hash(hashes)
     run = Run(
         dataset=dataset.folder.name,
         model=model_name,
@@ -93,11 +109,12 @@ def measure_control(
     total = sum(parameter.numel() for parameter in model.parameters())
     costs = {"seconds": 0, "parameters_total": total, "parameters_trained": 0, "peak_memory_mb": 0}
     training = NOT_TRAINED.model_copy(update=costs)
-    return _measure(model, run, foundation, training, None, dataset, settings, workers, stop)
+    return _measure(model, recall, run, foundation, training, None, dataset, settings, workers, stop)
 
 
 def _measure(
     model: torch.nn.Module,
+    recall: Callable[[Tell], None],
     run: Run,
     weights: str,
     training: Training,
@@ -107,7 +124,7 @@ def _measure(
     workers: int,
     stop: Stop | None,
 ) -> Path:
-    """weights: SHA-256 of what predicts."""
+    """recall: lets frozen encoders be asked once, and tells whether. weights: SHA-256 of what predicts."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     started, ranks = time.perf_counter(), Ranks()
     meta = provenance(device_name(device.type, ranks.of))
@@ -121,6 +138,8 @@ def _measure(
             say(progress.console, f"note: {journal.dropped}")
         if journal.entries:
             say(progress.console, f"goes on after {len(journal.entries):,} batches, from {work}")
+        model = model.to(device)
+        recall(partial(say, progress.console))
         task = progress.add_task(f"{run.variant} test")
 
         def pause(done: int, total: int) -> None:
@@ -129,7 +148,7 @@ def _measure(
                 raise Stopped(f"{done:,} of {total:,} batches are kept in {work}; the same command goes on")
 
         measured = evaluate(
-            model.to(device),  # type: ignore[arg-type]
+            model,  # type: ignore[arg-type]
             dataset,
             TEST_SPLIT,
             batch_images=settings.batch_images,
@@ -185,9 +204,11 @@ def main(
         make_repeatable(seed, run.train.threads)
         if control:
             config = model_config(params, model)
-            measure_control(variant, config, model, samples, params.evaluate, params.loader.workers, stop)
+            measure_control(
+                variant, config, model, samples, params.evaluate, params.features, params.loader.workers, stop
+            )
         else:
-            measure_run(run, samples, params.evaluate, params.loader.workers, stop)
+            measure_run(run, samples, params.evaluate, params.features, params.loader.workers, stop)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,13 @@ class LoaderConfig(Part):
     workers: Annotated[int, Field(ge=0)]
 
 
+class FeaturesConfig(Part):
+    """Gigabytes of disk that features of frozen encoders may take, for all runs together; 0 keeps none. A matter of
+    speed, never of the result."""
+
+    gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class CheckpointConfig(Part):
     """Minutes between two states of a training: what a kill costs at most, never the result."""
 
@@ -177,7 +184,8 @@ class Params(Part):
     train: TrainConfig
     evaluate: EvaluateConfig
     loader: LoaderConfig
-    checkpoint: CheckpointConfig = CheckpointConfig(minutes=5)  # older files lack it
+    features: FeaturesConfig = FeaturesConfig(gigabytes=80)  # older files lack it
+    checkpoint: CheckpointConfig = CheckpointConfig(minutes=5)  # the same
     cluster: ClusterConfig = ClusterConfig()  # the same
     foundation: dict[Name, FoundationConfig]
 

@@ -28,6 +28,7 @@ from benchmark.data.samples import Dataset
 from benchmark.results.provenance import provenance
 from experiments.config import load_params, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.frozen.attach import recall_in_training
 from experiments.live.stream import streaming
 from experiments.locks import only_one
 from experiments.ranks import Ranks, rank_of_environment, spread
@@ -36,7 +37,7 @@ from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import foundation_hash, foundation_hashes, run_folder, save_run, work_folder
 from experiments.settings import ConfigError, ExperimentConfig, check_batch
 from experiments.stopping import stoppable
-from experiments.training.launched import make_accelerator
+from experiments.training.launched import make_accelerator, splits_weights
 from experiments.training.loop import fit
 from experiments.training.state import Keeper
 from models.rsrefseg import RSRefSeg
@@ -73,6 +74,8 @@ def main(
         with only_one(work) if ranks.first else nullcontext(), live if ranks.first else nullcontext() as stream:
             keeper = Keeper(work, about, params.checkpoint.minutes, stop, console)
             network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
+            sharded = splits_weights(accelerator)
+            recall_in_training(network, config, foundation, samples, params.features, console, sharded=sharded)
             if not ranks.first:  # the same weights, other draws of dropout
                 make_repeatable(seed + ranks.rank, config.train.threads)
             run = fit(network, samples, config, accelerator, console, params.loader.workers, keeper, stream)

@@ -34,7 +34,7 @@ from transformers import (
 )
 
 from models.config import ClipConfig, check_keys
-from models.pixels import prepare_images
+from models.pixels import Recall, afresh, prepare_images
 from models.tokens import Tokens
 
 
@@ -73,6 +73,10 @@ class Clip(nn.Module):
         config: family, sizes and normalisation.
         tokenizer: a fast tokenizer whose vocabulary fits `config.text["vocab_size"]`; pads on the right.
         attention: "sdpa", or "eager" (the plain one, to compare with).
+
+    Attributes:
+        recall, recall_texts: where the features of patches, (L, C) an image, and the states of tokens, (T, C) a row of
+            ids, come from; set where their encoder is frozen.
     """
 
     pixel_mean: Tensor
@@ -91,6 +95,8 @@ class Clip(nn.Module):
         self.model = classes.model(whole)
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
+        self.recall: Recall = afresh
+        self.recall_texts: Recall | None = None
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str]) -> ClipFeatures:
         """Encode B uint8 CHW images of any size and N expressions."""
@@ -104,6 +110,11 @@ class Clip(nn.Module):
 
     def encode_images(self, images: Sequence[Tensor]) -> Tensor:
         """-> (B, C, H, W): the last hidden state after the final norm, as a map."""
+        map_BCL = self.recall(self._encode_patches, images).transpose(1, 2).to(self.pixel_mean)
+        return map_BCL.unflatten(2, (self.config.grid, self.config.grid))
+
+    def _encode_patches(self, images: Sequence[Tensor]) -> Tensor:
+        """-> (B, L, C)."""
         pixels_B3SS = prepare_images(
             images, self.config.image_side, self.pixel_mean, self.pixel_std, through=self.config.through_side
         )
@@ -111,8 +122,7 @@ class Clip(nn.Module):
         hidden_BLC = vision(pixels_B3SS).last_hidden_state
         if self.config.family == "clip":  # transformers norms and projects the pooled CLS alone
             hidden_BLC = self.model.visual_projection(vision.post_layernorm(hidden_BLC[:, 1:]))
-        map_BCL = hidden_BLC.transpose(1, 2).to(self.pixel_mean.dtype)
-        return map_BCL.unflatten(2, (self.config.grid, self.config.grid))
+        return hidden_BLC
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         """Encode N expressions, and the neutral caption if there is one.
@@ -125,14 +135,29 @@ class Clip(nn.Module):
         """
         captions = list(texts) if self.config.neutral is None else [*texts, self.config.neutral]
         ids, mask = self.tokens(captions)
-        output = self.model.text_model(ids.to(self.pixel_mean.device))
-        token_LTC, sentence_LC = output.last_hidden_state, output.pooler_output
+        token_LTC, sentence_LC = self._text_states(ids, mask)
         if self.config.family == "clip":
             token_LTC, sentence_LC = self.model.text_projection(token_LTC), self.model.text_projection(sentence_LC)
         token_LTC, sentence_LC = token_LTC.to(self.pixel_mean.dtype), sentence_LC.to(self.pixel_mean.dtype)
         count = len(texts)
         neutral_C = None if self.config.neutral is None else sentence_LC[count]
         return TextFeatures(token_LTC[:count], mask[:count].to(token_LTC.device), sentence_LC[:count], neutral_C)
+
+    def _text_states(self, ids_LT: Tensor, mask_LT: Tensor) -> tuple[Tensor, Tensor]:
+        """What the text encoder makes of every token (L, T, C), and of every text (L, C)."""
+        encoder, device = self.model.text_model, self.pixel_mean.device
+        if self.recall_texts is None:
+            output = encoder(ids_LT.to(device))
+            return output.last_hidden_state, output.pooler_output
+
+        def encode(rows: Sequence[Tensor]) -> Tensor:
+            states: Tensor = encoder(torch.stack(list(rows)).to(device)).last_hidden_state
+            return states
+
+        token_LTC = self.recall_texts(encode, ids_LT.unbind()).to(self.pixel_mean)
+        if self.config.family == "clip":  # the state of its end token
+            return token_LTC, token_LTC[range(len(ids_LT)), (mask_LT.sum(1) - 1).tolist()]
+        return token_LTC, encoder.head(token_LTC[:, -1])  # of its last token, which may be padding
 
 
 class _Classes(NamedTuple):

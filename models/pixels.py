@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+Encode = Callable[[Sequence[Tensor]], Tensor]  # B images (or rows of token ids) -> (B, ...) features
+Recall = Callable[[Encode, Sequence[Tensor]], Tensor]  # the same of a frozen encoder, computed or known from before
+
+
+def afresh(encode: Encode, images: Sequence[Tensor]) -> Tensor:
+    """The Recall that knows nothing: features are computed."""
+    return encode(images)
 
 
 def prepare_images(

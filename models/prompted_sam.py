@@ -21,12 +21,14 @@ class PromptedSam(System):
     Attributes:
         config: `config.compute` says how the encoders are run.
         clip, sam, prompter: the parts; `sam.model.vision_encoder` encodes images.
+        frozen: the encoders that nothing trains, which stay as pretrained.
     """
 
     config: Any
     clip: Clip
     sam: Any
     prompter: Any
+    frozen: set[Encoder]
 
     def encoders(self) -> dict[Encoder, Any]:
         """The three networks that do most of the work."""
@@ -45,8 +47,13 @@ class PromptedSam(System):
         return {name: value for name, value in self.state_dict().items() if name in trained}
 
     def _set_up_encoders(self) -> None:
-        """Gradient checkpointing and compilation, where the configuration names them."""
+        """Which of them train is set; gradient checkpointing and compilation, where the configuration names them."""
         encoders = self.encoders()
+        self.frozen = {
+            name
+            for name, encoder in encoders.items()
+            if not any(parameter.requires_grad for parameter in encoder.parameters())
+        }
         for name in self.config.compute.gradient_checkpointing:
             encoders[name].activation_checkpointing_enable({"use_reentrant": False})
         if self.config.compute.compile:
@@ -57,9 +64,8 @@ class PromptedSam(System):
     def _encoding(self, name: Encoder) -> Iterator[None]:
         """How an encoder is run: in the configured precision, and keeping no activations where nothing in it trains."""
         half = self.config.compute.precision == "bfloat16"
-        trained = any(parameter.requires_grad for parameter in self.encoders()[name].parameters())
         with (
             torch.autocast(self.sam.pixel_mean.device.type, torch.bfloat16, enabled=half),
-            torch.set_grad_enabled(torch.is_grad_enabled() and trained),
+            torch.set_grad_enabled(torch.is_grad_enabled() and name not in self.frozen),
         ):
             yield

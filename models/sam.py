@@ -14,7 +14,7 @@ from transformers import SamConfig as HfSamConfig
 from transformers import SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
 from models.config import SamConfig, check_keys
-from models.pixels import prepare_images
+from models.pixels import Recall, afresh, prepare_images
 
 
 class Sam(nn.Module):
@@ -26,6 +26,9 @@ class Sam(nn.Module):
     Args:
         config: sizes and normalisation.
         attention: of the image encoder: "sdpa", or "eager" (the plain one, to compare with).
+
+    Attributes:
+        recall: where image embeddings come from, (h, w, C) each; set where the encoder is frozen.
     """
 
     pixel_mean: Tensor
@@ -48,6 +51,7 @@ class Sam(nn.Module):
         self.model.prompt_encoder.shared_embedding = self.model.shared_image_embedding
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
+        self.recall: Recall = afresh
 
     def distinct_state(self) -> dict[str, Tensor]:
         """The weights, each once: the prompt encoder shares the image's positional frequencies."""
@@ -59,8 +63,12 @@ class Sam(nn.Module):
 
     def encode(self, images: Sequence[Tensor]) -> Tensor:
         """B uint8 CHW images of any size -> image embeddings (B, C, h, w), in the weights' precision."""
+        return self.recall(self._encode, images).to(self.pixel_mean).permute(0, 3, 1, 2)
+
+    def _encode(self, images: Sequence[Tensor]) -> Tensor:
+        """-> (B, h, w, C), which is how the encoder leaves them in memory."""
         pixels_B3SS = prepare_images(images, self.config.image_side, self.pixel_mean, self.pixel_std)
-        return self.model.vision_encoder(pixels_B3SS).last_hidden_state.to(self.pixel_mean.dtype)
+        return self.model.vision_encoder(pixels_B3SS).last_hidden_state.permute(0, 2, 3, 1)
 
     def positional_encoding(self, height: int, width: int) -> Tensor:
         """SAM's encoding of the cell centres of a grid -> (1, C, height, width)."""

@@ -73,6 +73,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "benchmark/augmentation/directions.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/repeatable.py": {*EACH_RUN, "control"},
+    "experiments/frozen/recall.py": {*EACH_RUN, "control"},
     "experiments/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
     "benchmark/data/images/rules.py": {"fetch", *EACH_RUN, "control"},
     "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},
@@ -84,6 +85,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
 CHANGED = {  # a parameter -> the same
     "evaluate.batch_images": set(),
     "loader.workers": set(),
+    "features.gigabytes": set(),
     "cluster.gpus": set(),
     "foundation.mini.pretrain.clip.steps": {"foundation"},
     "models.mini.clip.pixel_mean": {"foundation", "train@rsrefseg", "train@no_lora", "control", "report"},

@@ -48,3 +48,8 @@ def make_accelerator(precision: str) -> Accelerator:
         state, plugin = accelerator.state, FullyShardedDataParallelPlugin()
         state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, plugin
     return accelerator
+
+
+def splits_weights(accelerator: Accelerator) -> bool:
+    """Whether weights are split among the ranks, which must then compute together."""
+    return bool(accelerator.distributed_type == DistributedType.FSDP)

@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmark.data.loader import Batch
 from experiments.ranks import Ranks
 from experiments.settings import TrainConfig
+from experiments.training.launched import splits_weights
 from experiments.training.losses import batch_loss
 from experiments.training.norm import over_all_ranks
 from experiments.training.schedule import lr_ratio
@@ -63,7 +64,7 @@ class TrainStep:
         )
         self._settings, self._accelerator, self._ranks = settings, accelerator, Ranks()
         self._plain, self._norms = model, over_all_ranks(model) if self._ranks.of > 1 else []
-        self.sharded = accelerator.distributed_type == DistributedType.FSDP
+        self.sharded = splits_weights(accelerator)
         self._zero = accelerator.distributed_type == DistributedType.DEEPSPEED
         if self.sharded:
             ready_for_fsdp(model, accelerator.state.fsdp_plugin)
