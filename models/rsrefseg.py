@@ -22,7 +22,13 @@ from models.lora import add_adapters, freeze, merge_adapters
 from models.prompter import AttnPrompter, Prompts
 from models.sam import Sam
 from models.tokens import ExpressionError
+from models.transfer import to_device
 from models.weights.foundation import load_clip, load_sam
+
+# What layers of all encoders may be compiled for, since transformers runs them through one function: whose they are,
+# windows or not, in training or not, a first layer, another batch. 26 were seen; past the limit torch compiles no more
+# and says nothing, and its own is 8.
+KINDS_OF_LAYERS = 64
 
 
 class RSRefSeg(nn.Module):
@@ -49,7 +55,8 @@ class RSRefSeg(nn.Module):
             encoders[name].activation_checkpointing_enable({"use_reentrant": False})
         if config.compute.compile:
             for encoder in encoders.values():
-                encoder.compile()
+                for layer in layers_of(encoder):  # one by one: they are alike, and only the first of a kind is compiled
+                    layer.compile(recompile_limit=KINDS_OF_LAYERS)
 
     @classmethod
     def from_foundation(cls, config: ModelConfig, folder: Path) -> RSRefSeg:
@@ -87,7 +94,7 @@ class RSRefSeg(nn.Module):
             side = self.config.sam.mask_side
             heat = interpolate(prompts.heat_NHW.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False)
             dense = self.sam.embed_masks(heat.squeeze(1))
-        logits, _ = self.sam.decode(image_BChw[list(image_index)], prompts.sparse_NMC, dense)
+        logits, _ = self.sam.decode(image_BChw[self._index(image_index)], prompts.sparse_NMC, dense)
         return logits
 
     def prompt(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Prompts:
@@ -98,9 +105,9 @@ class RSRefSeg(nn.Module):
         with self._encoding("clip_text"):
             text = self.clip.encode_texts(texts)
         side = self.config.prompter_grid
-        index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
         features = self.clip.features(visual_BCHW, text)
-        prompts: Prompts = self.prompter(features, index_N, self.sam.positional_encoding(side, side))
+        position = self.sam.positional_encoding(side, side)
+        prompts: Prompts = self.prompter(features, self._index(image_index), position)
         return prompts
 
     @torch.no_grad()
@@ -138,6 +145,9 @@ class RSRefSeg(nn.Module):
         found = {name: values.float().cpu().numpy() for name, values in maps.items() if values is not None}
         return [{name: values[place] for name, values in found.items()} for place in range(len(texts))]
 
+    def _index(self, image_index: Sequence[int]) -> Tensor:
+        return to_device(torch.tensor(image_index), self.sam.pixel_mean.device)
+
     def _check_evaluating(self) -> None:
         if self.training:
             raise RuntimeError("call eval() before predict(): dropout and batch statistics are on")
@@ -163,6 +173,11 @@ class RSRefSeg(nn.Module):
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         trained |= {f"prompter.{name}" for name, _ in self.prompter.named_buffers()}
         return {name: value for name, value in self.state_dict().items() if name in trained}
+
+
+def layers_of(encoder: Any) -> Any:
+    """The layers of one of RSRefSeg.encoders(), in order."""
+    return getattr(encoder, "encoder", encoder).layers
 
 
 def native_logits(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[np.float32]]:

@@ -32,7 +32,7 @@ READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what fo
 READS_DATASETS = "reports/audit/"  # the page of an audit shows a dataset itself
 FENCES = {  # a third party -> the only places that import it
     "transformers": {
-        *("models/clip.py", "models/sam.py", "models/tokens.py"),
+        *("models/clip.py", "models/sam.py", "models/sam_attention.py", "models/tokens.py"),
         *("models/weights/foundation.py", "models/weights/transformers_folder.py"),
         "experiments/pretraining/tokenizer.py",  # mini's own
     },
