@@ -40,7 +40,7 @@ FENCES = {  # a third party -> the only places that import it
     "segment_anything": {"models/weights/sam_official.py"},
     "peft": {"models/lora.py"},
     "accelerate": {
-        *("experiments/training/", "experiments/cost/"),
+        *("experiments/training/", "experiments/cost/", "experiments/speed/encoder.py"),
         *("experiments/ranks.py", "experiments/repeatable.py"),
     },
     "mlflow": {"experiments/tracking.py"},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from experiments.config import load_params
 from experiments.inspect import chosen
+from experiments.speed import encoder
 from experiments.speed.encoder import encoder_pairs, flops, layer_pairs, model_pairs, widened_step
 from models.sam import Sam
 from tests.tiny import tiny_config
@@ -13,7 +15,9 @@ from tests.tiny import tiny_config
 CPU = torch.device("cpu")
 
 
-def test_both_ways_run_on_one_set_of_shapes() -> None:
+def test_both_ways_run_on_one_set_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    monkeypatch.setattr(encoder, "matrix_rate", lambda *_: 1e15)
     config = chosen(load_params(), None, "mini", "rsrefseg").model_copy(update={"model": tiny_config()})
     sam = config.model.sam
     pairs = [
