@@ -158,7 +158,9 @@ def main(
     dataset: Annotated[str | None, typer.Option(help="a dataset of params.yaml, for what it changes")] = None,
     batch_images: Annotated[int, typer.Option(min=1, help="images at once")] = 1,
     expressions: Annotated[int, typer.Option(min=1, help="expressions of each image")] = 1,
-    attention: Annotated[Literal["sdpa", "eager"] | None, typer.Option(help="instead of the configured")] = None,
+    attention: Annotated[
+        Literal["sdpa", "widened", "eager"] | None, typer.Option(help="instead of the configured")
+    ] = None,
     precision: Annotated[Literal["float32", "bfloat16"] | None, typer.Option(help="instead of the configured")] = None,
     gradient_checkpointing: Annotated[bool | None, typer.Option(help="of all encoders, or none")] = None,
     measured: Annotated[Work | None, typer.Option("--measure", help="run it here, on random weights")] = None,

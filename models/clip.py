@@ -36,6 +36,7 @@ from transformers import (
 from models.config import ClipConfig, check_keys
 from models.pixels import Recall, afresh, prepare_images
 from models.tokens import Tokens
+from models.transfer import to_device
 
 
 class TextFeatures(NamedTuple):
@@ -72,7 +73,8 @@ class Clip(nn.Module):
     Args:
         config: family, sizes and normalisation.
         tokenizer: a fast tokenizer whose vocabulary fits `config.text["vocab_size"]`; pads on the right.
-        attention: "sdpa", or "eager" (the plain one, to compare with).
+        attention: "sdpa" (so is "widened": there are no relative positions here), or "eager" (the plain one, to compare
+            with).
 
     Attributes:
         recall, recall_texts: where the features of patches, (L, C) an image, and the states of tokens, (T, C) a row of
@@ -91,7 +93,7 @@ class Clip(nn.Module):
         check_keys("clip.text", config.text, classes.text)
         space = {} if config.projection is None else {"projection_dim": config.projection}
         whole = classes.config(vision_config=config.vision, text_config=config.text, **space)
-        whole._attn_implementation = attention
+        whole._attn_implementation = "sdpa" if attention == "widened" else attention
         self.model = classes.model(whole)
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
@@ -141,13 +143,14 @@ class Clip(nn.Module):
         token_LTC, sentence_LC = token_LTC.to(self.pixel_mean.dtype), sentence_LC.to(self.pixel_mean.dtype)
         count = len(texts)
         neutral_C = None if self.config.neutral is None else sentence_LC[count]
-        return TextFeatures(token_LTC[:count], mask[:count].to(token_LTC.device), sentence_LC[:count], neutral_C)
+        mask_NT = to_device(mask[:count], token_LTC.device)
+        return TextFeatures(token_LTC[:count], mask_NT, sentence_LC[:count], neutral_C)
 
     def _text_states(self, ids_LT: Tensor, mask_LT: Tensor) -> tuple[Tensor, Tensor]:
         """What the text encoder makes of every token (L, T, C), and of every text (L, C)."""
         encoder, device = self.model.text_model, self.pixel_mean.device
         if self.recall_texts is None:
-            output = encoder(ids_LT.to(device))
+            output = encoder(to_device(ids_LT, device))
             return output.last_hidden_state, output.pooler_output
 
         def encode(rows: Sequence[Tensor]) -> Tensor:

@@ -139,10 +139,12 @@ Encoder = Literal["clip_vision", "clip_text", "sam"]
 class ComputeConfig(Part):
     """How the encoders are run. `precision` is theirs (autocast); AttnPrompter and SAM's decoder stay in float32.
 
+    `attention` is how, never what is computed: fused, fused with SAM's relative positions inside the heads (for a GPU:
+    models/sam_attention.py), or plain. `compile` is of every layer.
     `gradient_checkpointing` names the encoders whose layers are computed again in the backward pass instead of kept.
     """
 
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    attention: Literal["sdpa", "widened", "eager"] = "sdpa"
     precision: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: tuple[Encoder, ...] = ()
     compile: StrictBool = False

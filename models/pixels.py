@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from models.transfer import to_device
+
 Encode = Callable[[Sequence[Tensor]], Tensor]  # B images (or rows of token ids) -> (B, ...) features
 Recall = Callable[[Encode, Sequence[Tensor]], Tensor]  # the same of a frozen encoder, computed or known from before
 
@@ -43,7 +45,7 @@ def prepare_images(
             raise ValueError(
                 f"image {position} is {image.dtype} of shape {tuple(image.shape)}: give uint8 of shape (3, h, w)"
             )
-        pixels = image.to(mean.device, torch.float32).unsqueeze(0)
+        pixels = to_device(image, mean.device).to(torch.float32).unsqueeze(0)
         if through is not None:
             pixels = _resized(pixels, through, antialias=False).round()
         prepared.append(_resized(pixels / 255, side, antialias=through is None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,12 @@ from models.clip import Clip
 from models.config import Encoder
 from models.lora import merge_adapters
 from models.system import System
+from models.transfer import to_device
+
+# What layers of all encoders may be compiled for, since transformers runs them through one function: whose they are,
+# windows or not, in training or not, a first layer, another batch. 26 were seen; past the limit torch compiles no more
+# and says nothing, and its own is 8.
+KINDS_OF_LAYERS = 64
 
 
 class PromptedSam(System):
@@ -58,7 +64,11 @@ class PromptedSam(System):
             encoders[name].activation_checkpointing_enable({"use_reentrant": False})
         if self.config.compute.compile:
             for encoder in encoders.values():
-                encoder.compile()
+                for layer in layers_of(encoder):  # one by one: they are alike, and only the first of a kind is compiled
+                    layer.compile(recompile_limit=KINDS_OF_LAYERS)
+
+    def _index(self, image_index: Sequence[int]) -> Tensor:
+        return to_device(torch.tensor(image_index), self.sam.pixel_mean.device)
 
     @contextmanager
     def _encoding(self, name: Encoder) -> Iterator[None]:
@@ -69,3 +79,10 @@ class PromptedSam(System):
             torch.set_grad_enabled(torch.is_grad_enabled() and name not in self.frozen),
         ):
             yield
+
+
+def layers_of(encoder: Any) -> Any:
+    """The layers of one of PromptedSam.encoders(), in order."""
+    if hasattr(encoder, "backbone"):  # SAM 2's
+        return encoder.backbone.blocks
+    return getattr(encoder, "encoder", encoder).layers

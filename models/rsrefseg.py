@@ -78,7 +78,7 @@ class RSRefSeg(PromptedSam):
             side = self.config.sam.mask_side
             heat = interpolate(prompts.heat_NHW.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False)
             dense = self.sam.embed_masks(heat.squeeze(1))
-        logits, _ = self.sam.decode(image_BChw[list(image_index)], prompts.sparse_NMC, dense)
+        logits, _ = self.sam.decode(image_BChw[self._index(image_index)], prompts.sparse_NMC, dense)
         return logits
 
     def prompt(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Prompts:
@@ -89,9 +89,9 @@ class RSRefSeg(PromptedSam):
         with self._encoding("clip_text"):
             text = self.clip.encode_texts(texts)
         side = self.config.prompter_grid
-        index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
         features = self.clip.features(visual_BCHW, text)
-        prompts: Prompts = self.prompter(features, index_N, self.sam.positional_encoding(side, side))
+        position = self.sam.positional_encoding(side, side)
+        prompts: Prompts = self.prompter(features, self._index(image_index), position)
         return prompts
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from transformers import SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig,
 
 from models.config import SamConfig, check_keys
 from models.pixels import Recall, afresh, prepare_images
+from models.sam_attention import widen
 
 
 class Sam(nn.Module):
@@ -25,7 +26,8 @@ class Sam(nn.Module):
 
     Args:
         config: sizes and normalisation.
-        attention: of the image encoder: "sdpa", or "eager" (the plain one, to compare with).
+        attention: of the image encoder: "sdpa", "widened" (models/sam_attention.py), or "eager" (the plain one, to
+            compare with).
 
     Attributes:
         recall: where image embeddings come from, (h, w, C) each; set where the encoder is frozen.
@@ -45,8 +47,10 @@ class Sam(nn.Module):
             prompt_encoder_config=SamPromptEncoderConfig(**config.prompt_encoder).to_dict(),
             mask_decoder_config=SamMaskDecoderConfig(**config.mask_decoder).to_dict(),
         )
-        whole._attn_implementation = attention
+        whole._attn_implementation = "sdpa" if attention == "widened" else attention
         self.model = SamModel(whole)
+        if attention == "widened":
+            widen(self.model.vision_encoder)
         nn.init.normal_(self.model.shared_image_embedding.positional_embedding, std=1.0)
         self.model.prompt_encoder.shared_embedding = self.model.shared_image_embedding
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)

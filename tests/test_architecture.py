@@ -32,7 +32,8 @@ READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what fo
 READS_DATASETS = "reports/audit/"  # the page of an audit shows a dataset itself
 FENCES = {  # a third party -> the only places that import it
     "transformers": {
-        *("models/clip.py", "models/sam.py", "models/tokens.py", "models/rsrefseg2/sam2.py"),
+        *("models/clip.py", "models/sam.py", "models/sam_attention.py", "models/tokens.py"),
+        "models/rsrefseg2/sam2.py",
         *("models/weights/foundation.py", "models/weights/transformers_folder.py"),
         *("models/zeroshot/clipseg.py", "models/zeroshot/sam3.py"),
         *("models/lavt/backbone.py", "models/lavt/text.py", "models/weights/swin_bert_folder.py"),
@@ -42,7 +43,7 @@ FENCES = {  # a third party -> the only places that import it
     "segment_anything": {"models/weights/sam_official.py"},
     "peft": {"models/lora.py"},
     "accelerate": {
-        *("experiments/training/", "experiments/cost/"),
+        *("experiments/training/", "experiments/cost/", "experiments/speed/encoder.py"),
         *("experiments/ranks.py", "experiments/repeatable.py"),
     },
     "mlflow": {"experiments/tracking.py"},

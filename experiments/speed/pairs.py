@@ -15,10 +15,10 @@ class Pair:
     """One line of reports/generated/speed.csv.
 
     path: what users wait for ("evaluation") · case: of which ("mini, 16 expressions an image") · reference, ours: median
-    seconds · ratio: the median of reference / ours over the turns · share: of `limit`, the rate that the machine reached
-    in the same run (a matrix multiplication, a decoder, the disk), in [0, 1]; None where nothing limits it that can be
-    measured · goal: the ratio that was asked for, None where none was · peak_mb: what the process has held at most, in
-    MiB · note: what a reader must know, for example why a goal is not reached.
+    seconds · ratio: the median of reference / ours over the turns · share: of `limit`, the rate that the machine
+    reached in the same run (a matrix multiplication, a decoder, the disk), in [0, 1]; None where nothing limits it that
+    can be measured · goal: the ratio that was asked for, None where none was · peak_mb: what the process has held at
+    most, in MiB · note: what a reader must know, for example why a goal is not reached.
     """
 
     path: str

@@ -28,6 +28,7 @@ from experiments.live.stream import Stream
 from experiments.ranks import Ranks
 from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig
+from experiments.training.feed import Feed
 from experiments.training.history import History
 from experiments.training.state import Keeper
 from experiments.training.step import TrainStep
@@ -84,7 +85,8 @@ def fit(
         while history.epoch <= settings.epochs:
             epoch = history.epoch
             step.model.train()
-            for parts in _steps(dataset, config, epoch, history.done, workers, ranks):
+            feed = Feed(_steps(dataset, config, epoch, history.done, workers, ranks))
+            for parts in feed:
                 lr = step.lr
                 history.step, history.done = history.step + 1, history.done + 1
                 history.recent.append(_learn(step, parts, history.step, ranks))
@@ -95,7 +97,7 @@ def fit(
                     history.recent.clear()
                 pause()
             collapse = _validate(model, step, dataset, config, history, workers, pause, ranks)
-            said = f", collapsed: {collapse.title}" if collapse else ""
+            said = (f", collapsed: {collapse.title}" if collapse else "") + feed.said()
             console.print(f"{config.variant} epoch {epoch}: val mIoU {history.curve[-1]['val_miou']:.4f}{said}")
             if collapse and not history.warned:
                 console.print(collapse_warning(collapse, epoch, settings.epochs), style="bold yellow", highlight=False)

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from benchmark.data.loader import Batch
 from experiments.settings import LossConfig
+from models.transfer import to_device
 
 
 def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -44,10 +45,10 @@ def batch_loss(logits_NSS: Tensor, batch: Batch, weights: LossConfig, label_side
     sizes = [mask.shape if label_side is None else (label_side, label_side) for mask in batch.masks]
     for size in dict.fromkeys(sizes):
         chosen = [position for position, other in enumerate(sizes) if other == size]
-        logits = interpolate(logits_NSS[chosen].unsqueeze(1), size=size, mode="bilinear", align_corners=False).squeeze(
-            1
-        )
-        truth = torch.stack([_label(batch.masks[position], size) for position in chosen]).to(logits)
+        here = logits_NSS[to_device(torch.tensor(chosen), logits_NSS.device)]
+        logits = interpolate(here.unsqueeze(1), size=size, mode="bilinear", align_corners=False).squeeze(1)
+        labels = torch.stack([_label(batch.masks[position], size) for position in chosen])
+        truth = to_device(labels, logits.device).to(logits.dtype)  # a byte a pixel travels, not four
         total = total + len(chosen) * weighted_loss(logits, truth, weights.model_dump())
     return total / len(sizes)
 

@@ -96,7 +96,7 @@ class RSRefSeg2(PromptedSam):
             visual_BCHW = self.clip.encode_images(images)
         with self._encoding("clip_text"):
             text = self.clip.encode_texts(texts)
-        index_N = torch.tensor(image_index, device=self.sam.pixel_mean.device)
+        index_N = self._index(image_index)
         cascade: Cascade = self.prompter(self.clip.features(visual_BCHW, text), index_N)
         return cascade, visual_BCHW
 

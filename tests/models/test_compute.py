@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.prompted_sam import layers_of
 from models.rsrefseg import RSRefSeg
 from tests.tiny import FAMILIES, random_image, tiny_model
 
@@ -161,7 +163,28 @@ def test_a_compiled_model_predicts_the_same_and_trains(weights: Path) -> None:
         assert (found[name] - gradient).norm() <= 1e-2 * gradient.norm() + 1e-6, name
 
 
-def test_compile_is_asked_for_of_every_encoder(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda call: call)  # to be asked is enough: the real one costs seconds
-    assert all(encoder._compiled_call_impl is not None for encoder in build(weights, compile=True).encoders().values())
-    assert all(encoder._compiled_call_impl is None for encoder in build(weights).encoders().values())
+def test_every_layer_is_compiled_where_asked_for_and_none_elsewhere(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)  # to be asked is enough: the real one costs seconds
+    for asked in (True, False):
+        for encoder in build(weights, compile=asked).encoders().values():
+            assert all((layer._compiled_call_impl is not None) == asked for layer in layers_of(encoder))
+
+
+@pytest.mark.slow
+def test_a_layer_is_one_graph_which_those_of_its_kind_share(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[Any] = []
+    whole = torch.compile
+
+    def note(graph: Any, _: Any) -> Any:  # all of it but a compiler's work
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(whole, backend=note, fullgraph=True))
+    model, plain = build(weights, compile=True, gradient_checkpointing=ENCODERS), build(weights)
+    torch.testing.assert_close(logits_of(model), logits_of(plain), rtol=0, atol=1e-4)
+    assert len(graphs) == 4  # of six layers: CLIP's of images, of text; SAM's of windows, of the map
+    found, expected = gradients(model), gradients(plain)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
