@@ -200,7 +200,7 @@ def native_logits(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[
 def expressions_at_once(*maps: tuple[int, int]) -> int:
     """How many expressions an image's maps, (channels, side) each, may be repeated for within EXPANDED; 1 at least.
 
-    What prompter and decoder make of them is some ten times as much: at the paper's sizes 2 to 3 GB for 35 expressions.
+    Prompter and decoder make some five times as much of them: at the paper's sizes 1.4 GB for 35 expressions.
     """
     return max(1, EXPANDED // sum(channels * side**2 for channels, side in maps))
 

@@ -20,10 +20,11 @@ import typer
 
 from benchmark.data.errors import ends_with
 from benchmark.data.files import write_all
+from benchmark.output.escaping import markdown
 from benchmark.output.terminal import say, terminal
 from reports.figures.speed import draw
 from reports.figures.style import save
-from reports.tables.rendering import MISSING, Cell, Table, markdown
+from reports.tables.rendering import MISSING
 
 GENERATED, PAGE = Path("reports/generated"), Path("docs/speed.md")
 PAIRS = {  # column -> whether it is a number; experiments/bench.py writes them
@@ -43,7 +44,7 @@ HEAD = """# Speed
 Made by `make bench`, which measures each thing that users wait for in turns with the plain way of doing it, in one
 process, so that a machine that slows down slows both. **Ratio**: how many times as long the plain way takes, the median
 over the turns. **Share**: of what limits it, measured in the same run: the rate of a matrix product, of a decoder, of
-the disk. **Memory**: the most that the measuring process held, of both ways.
+the disk. **Memory**: the most that the measuring process held by then, of both ways, libraries (0.9 GB) included.
 
 The plain way (`benchmark/speed/reference.py`) is written from the equations: eager attention, an image encoded for each
 of its expressions, nothing cached, adapters beside their weights, texts padded to the longest of a batch, metrics from
@@ -51,13 +52,14 @@ counts of pixels, images decoded by Pillow one after another. Loss, optimiser an
 """
 TAIL = """## What was not measured
 
-{gpu}A disk slower than the one here, a network file system, more than one process, and foundation weights other than
-random ones at the paper's sizes, whose speed does not depend on them. Absolute times are of the machine named above;
-ratios carry over to others better, and not exactly.
+{gpu}A network file system. Several processes or runs at once ([scale](scale.md)). At the paper's sizes, weights other
+than random ones, on which speed does not depend. Times are of the machine named above; ratios carry over to others
+better, not exactly.
 
 How to add a measurement: [CONTRIBUTING](../CONTRIBUTING.md#add-a-measurement-of-speed).
 """
-NO_GPU = "A GPU: there was none, so no ratio here says anything of one. "
+NO_GPU = "A GPU: there was none, so nothing here says anything of one.\n"
+SLOPE = "Slope: of the cost's logarithm over the size's, by least squares; 1 is proportional, 2 quadratic."
 
 
 class SpeedError(ValueError):
@@ -98,21 +100,24 @@ def page(pairs: pd.DataFrame, growths: pd.DataFrame, figure: str) -> str:
     parts = [HEAD]
     if len(pairs):
         parts += ["## Against the plain way\n", f"![Ratios and goals; growth of costs]({figure})\n"]
-        parts += [markdown(_pairs(pairs))]
+        parts += [_pairs(pairs)]
     if len(growths):
-        parts += ["## How costs grow\n", markdown(_growths(growths))]
-    where = pd.concat([pairs, growths])[["module", *WHERE]].drop_duplicates()
-    parts += ["## Where\n", markdown(_table(("measurement", *WHERE), where.values.tolist()))]
-    gpu = where["machine"].str.contains("no GPU").all()
+        parts += ["## How costs grow\n", _growths(growths)]
+    lines = pd.concat([pairs, growths])[["module", *WHERE]].drop_duplicates()
+    where = [(", ".join(each["module"]), *place) for place, each in lines.groupby(WHERE, sort=False)]
+    parts += ["## Where\n", _table(("measurements", *WHERE), where)]
+    gpu = lines["machine"].str.contains("no GPU").all()
     return "\n".join([*parts, TAIL.format(gpu=NO_GPU if gpu else "")])
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], notes: tuple[str, ...] = ()) -> Table:
-    cells = tuple(tuple(Cell(text or MISSING) for text in row) for row in rows)
-    return Table("speed", Path(), "Speed", tuple(header), cells, notes, pd.DataFrame())
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A pipe table of other people's texts, most of them words: aligned to the left."""
+    cells = [header, *([markdown(text or MISSING) for text in row] for row in rows)]
+    first, *lines = (f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([first, "|---" * len(header) + "|", *lines, ""])
 
 
-def _pairs(pairs: pd.DataFrame) -> Table:
+def _pairs(pairs: pd.DataFrame) -> str:
     header = ("path", "case", "plain", "ours", "ratio", "goal", "reached", "share", "of", "memory", "note")
     return _table(header, [_pair(row) for row in pairs.to_dict("records")])
 
@@ -126,7 +131,7 @@ def _pair(row: dict[Any, Any]) -> list[str]:
     return [row["path"], row["case"], *numbers, share, row["limit"], memory, row["note"]]
 
 
-def _growths(growths: pd.DataFrame) -> Table:
+def _growths(growths: pd.DataFrame) -> str:
     rows = []
     for (path, over), lines in growths.groupby(["path", "over"], sort=False):
         slopes = [slope(lines["size"].tolist(), lines[name].tolist()) for name in ("seconds", "peak_mb")]
@@ -138,10 +143,7 @@ def _growths(growths: pd.DataFrame) -> Table:
         memory = MISSING if lines["peak_mb"].isna().any() else memory
         rows.append([str(path), str(over), sizes, seconds, said[0], memory, said[1], str(first["note"])])
     header = ("path", "over", "sizes", "time", "slope of time", "memory", "slope of memory", "note")
-    note = (
-        "Slope: of the logarithm of the cost over that of the size, by least squares; 1 is proportional, 2 quadratic."
-    )
-    return _table(header, rows, (note,))
+    return f"{_table(header, rows)}\n{SLOPE}\n"
 
 
 def _some(value: float, text: Callable[[float], str]) -> str:

@@ -17,7 +17,7 @@ from benchmark.speed.reference import predict_pairs
 from experiments.cost.estimate import memory_of_forward, shapes_of
 from experiments.cost.random_weights import build, forward, make_batch
 from experiments.repeatable import make_repeatable
-from experiments.speed.inputs import configuration, device, drawn, mini, plain_mini
+from experiments.speed.inputs import configuration, counted, device, drawn, mini, plain_mini
 from experiments.speed.limits import flops, share_of_matmul
 from experiments.speed.pairs import Growth, Pair, in_turns, seconds
 from experiments.training.loop import peak_memory_mb
@@ -50,7 +50,7 @@ def _mini() -> list[Pair]:
         share, limit = share_of_matmul(work, took)
         same = np.mean([np.mean(one == other) for one, other in zip(quick(), slow(), strict=True)])
         note = f"{same:.2%} of pixels are the same; they differ by how texts are padded"
-        case = f"mini, {expressions} expressions an image"
+        case = f"mini, {counted(expressions)} an image"
         pairs.append(Pair("prediction", case, reference, took, ratio, share, limit, None, peak_memory_mb(), note))
     return pairs
 

@@ -43,6 +43,11 @@ def plain_mini() -> RSRefSeg:
     return model
 
 
+def counted(expressions: int) -> str:
+    """For a case: "1 expression", "4 expressions"."""
+    return f"{expressions} expression{'s' * (expressions != 1)}"
+
+
 def drawn(images: int, expressions: int, side: int = 256) -> Batch:
     """So many drawn scenes of side x side, each with so many of its sentences; with few of them, some again."""
     batch = Batch([], [], [], [], [], [], [])

@@ -41,8 +41,7 @@ def share_of_matmul(work: float, took: float, dtype: torch.dtype = torch.float32
     """The share of `matmul_rate` that `work` FLOPs in `took` seconds are, at most 1, and its name: share and limit of a
     Pair."""
     rate = matmul_rate(dtype)
-    threads = "" if torch.cuda.is_available() else f", {torch.get_num_threads()} threads"
-    return min(1.0, work / took / rate), f"{NAMES[dtype]} matrix products, {rate / 1e9:,.0f} GFLOP/s{threads}"
+    return min(1.0, work / took / rate), f"{NAMES[dtype]} matrix products, {rate / 1e9:,.0f} GFLOP/s"
 
 
 def disk_rate(folder: Path) -> float:

@@ -21,7 +21,6 @@ from benchmark.data.samples import Dataset, load_dataset, make_sample, save_data
 from experiments.config import load_params
 from experiments.speed.limits import disk_rate
 from experiments.speed.pairs import Pair, in_turns, seconds
-from experiments.training.loop import peak_memory_mb
 
 IMAGES, BATCH, TURNS = 96, 16, 5
 KINDS: dict[str, tuple[int, Callable[[bytes], Any]]] = {  # the field's formats at their sizes, and who decodes them
@@ -56,7 +55,6 @@ def _pair(folder: Path, kind: str) -> Pair:
         ratio=ratio,
         share=min(1.0, limit / took),
         limit=f"the decoder alone, {workers} threads",
-        peak_mb=peak_memory_mb(),
         note=f"{IMAGES / took:,.0f} images/s, {mb / took:,.0f} MB/s; the disk reads {disk:,.0f} MB/s",
     )
 

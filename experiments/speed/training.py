@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from benchmark.data.loader import Batch
 from benchmark.speed.reference import as_pairs
 from experiments.repeatable import make_repeatable
-from experiments.speed.inputs import configuration, drawn, mini, plain_mini
+from experiments.speed.inputs import configuration, counted, drawn, mini, plain_mini
 from experiments.speed.limits import flops, share_of_matmul
 from experiments.speed.pairs import Pair, in_turns
 from experiments.training.loop import peak_memory_mb
@@ -32,7 +32,7 @@ def measure() -> list[Pair]:
         work = flops(ours)
         reference, took, ratio = in_turns(plain, ours, TURNS)
         share, limit = share_of_matmul(work, took)
-        case = f"mini, {settings.batch_size} images x {expressions} expressions"
+        case = f"mini, {settings.batch_size} images x {counted(expressions)}"
         pairs.append(Pair("train step", case, reference, took, ratio, share, limit, peak_mb=peak_memory_mb()))
     return pairs
 

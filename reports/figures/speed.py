@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmark.output.escaping import visible
-from reports.figures.style import FULL_WIDTH, MARKERS, set_theme
+from reports.figures.style import FULL_WIDTH, MARKERS, legend, set_theme
 
 LONGEST = 52  # signs of a label
 Slope = Callable[[Sequence[float], Sequence[float]], float | None]
@@ -29,6 +30,7 @@ def draw(pairs: pd.DataFrame, growths: pd.DataFrame, slope: Slope) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(FULL_WIDTH, height), layout="constrained")
     _ratios(left, pairs)
     _growth(right, growths, slope)
+    legend(figure, right)
     return figure
 
 
@@ -42,7 +44,7 @@ def _ratios(axis: Axes, pairs: pd.DataFrame) -> None:
     axis.set_yticks(y, [_label(f"{path}: {case}") for path, case in zip(pairs["path"], pairs["case"], strict=True)])
     axis.invert_yaxis()
     axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _plain_ticks(axis.xaxis)
     axis.set_xlabel("times as fast as the plain way (|: goal)")
 
 
@@ -51,19 +53,24 @@ def _growth(axis: Axes, growths: pd.DataFrame, slope: Slope) -> None:
     for place, ((path, over), lines) in enumerate(growths.groupby(["path", "over"], sort=False)):
         sizes, seconds = lines["size"].to_numpy(), lines["seconds"].to_numpy()
         found = slope(sizes.tolist(), seconds.tolist())
-        label = _label(f"{path}, {over}") + ("" if found is None else f": {found:.2f}")
+        label = _label(f"{path}, {over}") + ("" if found is None else f": slope {found:.2f}")
         axis.plot(
             sizes / sizes[0], seconds / seconds[0], label=label, color=palette[place % len(palette)],
             marker=MARKERS[place % len(MARKERS)], markersize=3.5, linewidth=1.2, markeredgewidth=0,
         )  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("log")
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _plain_ticks(axis.xaxis)
+    _plain_ticks(axis.yaxis)
     axis.set_xlabel("size, of the smallest")
     axis.set_ylabel("time, of the smallest's")
-    if len(growths):
-        axis.legend(title="slope", title_fontsize=7, frameon=False, fontsize=6, loc="upper left")
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """1, 2, 5, 10, ... as they are: formulas are not drawn."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _label(text: str) -> str:
