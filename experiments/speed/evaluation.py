@@ -74,7 +74,8 @@ def _paper() -> Pair:
         partial(_plainly, model, batch, 1), partial(_ours, model, batch), 1, warm_up=False
     )
     peak = peak_memory_mb()
-    work = flops(lambda: forward(model, batch))
+    with shapes_of(config.model) as shapes:
+        work = flops(partial(forward, shapes, make_batch(config.model.sam.image_side, 1, PAPER_EXPRESSIONS)))
     share, limit = share_of_matmul(work, took, torch.bfloat16)
     bounded, free = _dense_memory(config.model)
     images, each = DENSE
