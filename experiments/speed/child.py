@@ -33,7 +33,7 @@ def run(module: ModuleType) -> dict[str, list[dict[str, Any]]]:
         if not isinstance(one, Pair | Growth):
             raise TypeError(f"{module.__name__} gave {one!r}; measure() gives Pairs or Growths, growth() Growths")
     if not found:
-        raise TypeError(f"{module.__name__} measured nothing; take it out of experiments.bench.MODULES")
+        raise TypeError(f"{module.__name__} measured nothing; take it out of MODULES in experiments/commands/bench.py")
     pairs, growths = ([asdict(one) for one in found if isinstance(one, kind)] for kind in (Pair, Growth))
     return {"pairs": pairs, "growths": growths}
 

@@ -32,8 +32,8 @@ def measure() -> list[Pair]:
         work = flops(ours)
         reference, took, ratio = in_turns(plain, ours, TURNS)
         share, limit = share_of_matmul(work, took)
-        case = f"mini, {settings.batch_size} images x {counted(expressions)}"
-        pairs.append(Pair("train step", case, reference, took, ratio, share, limit, peak_mb=peak_memory_mb()))
+        case = f"mini, a step of {settings.batch_size} images x {counted(expressions)}"
+        pairs.append(Pair("training", case, reference, took, ratio, share, limit, peak_mb=peak_memory_mb()))
     return pairs
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from experiments import bench
+from experiments.commands import bench
 from experiments.speed import child
 
 PAIR = "Pair('{path}', 'a, | case', 2.0, 0.5, {ratio}, note='=1+1')"
@@ -63,7 +63,7 @@ def test_both_tables_are_written_and_a_part_measured_again_leaves_the_others(
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(bench, "measured", _measured_here)
-        bench.main(out=out)
+        bench.main([], out)
     rows = _rows(out / "speed.csv")
     assert [(row["module"], row["ratio"], row["goal"]) for row in rows] == [
         ("first", "4", ""), ("second", "2", ""), ("third", "3", ""),
@@ -75,7 +75,7 @@ def test_both_tables_are_written_and_a_part_measured_again_leaves_the_others(
     ]  # fmt: skip
     assert "first, a, | case: 4.00" in capfd.readouterr().out
     _write(stubs, "second", 5.0)
-    bench.main(only=["second"], out=out)
+    bench.main(["second"], out)
     again = _rows(out / "speed.csv")
     assert [row["ratio"] for row in again] == ["4", "5", "3"]
     assert again[0] == rows[0]
@@ -99,7 +99,7 @@ def test_a_measurement_that_fails_leaves_the_tables_as_they_were(
     out.mkdir()
     (stubs / "first.py").write_text(module)
     with pytest.raises(SystemExit):
-        bench.main(out=out)
+        bench.main([], out)
     error = capfd.readouterr().err
     assert said in error
     assert "'first' ended with status 1" in error
@@ -112,6 +112,6 @@ def test_an_unknown_or_missing_measurement_is_refused_before_any_is_made(
     monkeypatch.setattr(bench, "MODULES", (*bench.MODULES, "absent"))
     for name, said in (("secnd", "did you mean 'second'?"), ("absent", "stub_measurements.absent is not there")):
         with pytest.raises(SystemExit):
-            bench.main(only=[name], out=tmp_path / "out")
+            bench.main([name], tmp_path / "out")
         assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from benchmark.output.escaping import csv_table, visible
-from experiments import bench
-from reports import speed
+from experiments.commands import bench
+from reports import measured
 from tests.hostile import HOSTILE, MARKDOWN
 
 WHERE = {"machine": "two cores, no GPU", "versions": "torch 2", "commit": "abc", "date": "2026-12-01", "busy": ""}
@@ -35,12 +35,15 @@ def pair(ratio: float, **more: Any) -> dict[str, Any]:
 
 
 def build(place: Path) -> str:
-    speed.build(place, place / "docs" / "speed.md")
+    measured.build(place, place / "docs" / "speed.md")
     return (place / "docs" / "speed.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_are_those_that_bench_writes() -> None:
-    assert (tuple(speed.PAIRS), tuple(speed.GROWTHS)) == (bench.COLUMNS[bench.PAIRS], bench.COLUMNS[bench.GROWTHS])
+    assert (tuple(measured.PAIRS), tuple(measured.GROWTHS)) == (
+        bench.COLUMNS[bench.PAIRS],
+        bench.COLUMNS[bench.GROWTHS],
+    )
 
 
 def test_the_page_says_which_goals_are_reached_and_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
@@ -76,12 +79,12 @@ def test_a_text_stays_in_its_cell_whatever_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
 def test_the_slope_of_a_power_law_is_its_power(power: float) -> None:
     sizes = [64, 128, 256, 512]
-    assert speed.slope(sizes, [3e-4 * size**power for size in sizes]) == pytest.approx(power, abs=1e-9)
+    assert measured.slope(sizes, [3e-4 * size**power for size in sizes]) == pytest.approx(power, abs=1e-9)
 
 
 def test_what_has_no_slope_gets_none() -> None:
     for costs in ([1.0, 2.0], [1.0, 0.0, 3.0], [1.0, float("nan"), 3.0]):
-        assert speed.slope(range(1, len(costs) + 1), costs) is None
+        assert measured.slope(range(1, len(costs) + 1), costs) is None
 
 
 def test_another_table_is_refused_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +99,6 @@ def test_another_table_is_refused_and_nothing_is_written(tmp_path: Path, capsys:
         assert text != whole
         (tmp_path / bench.PAIRS).write_text(text)
         with pytest.raises(SystemExit):
-            speed.main(generated=tmp_path, document=tmp_path / "speed.md")
+            measured.main(tmp_path, tmp_path / "speed.md")
         assert said in capsys.readouterr().err.replace("\n", " "), text
     assert {file.name for file in tmp_path.iterdir()} == {bench.PAIRS, bench.GROWTHS}
