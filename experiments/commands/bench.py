@@ -52,10 +52,7 @@ def chosen(only: Sequence[str]) -> list[str]:
     names = [name for name in MODULES if not only or name in only]
     for name in names:
         if find_spec(f"{PACKAGE}.{name}") is None:
-            place = f"{PACKAGE}.{name}"
-            raise ConfigError(
-                f"{place} is not there, but MODULES of experiments/commands/bench.py names it; write it, or not"
-            )
+            raise ConfigError(f"{PACKAGE}.{name} is not there: write it, or take its name out of MODULES ({__file__})")
     return names
 
 
