@@ -55,8 +55,9 @@ test-slow: $(READY)
 chaos: $(READY) ## kills, faults and damaged files, into docs/chaos.md; full disks are mounted, as root
 	python -m tests.chaos.page
 
-bench: $(READY) ## speed, measured side by side with the plain reference
-	pytest benchmark/speed --benchmark-only --benchmark-sort=name
+bench: $(READY) ## speed, measured side by side with the plain way, into docs/speed.md; on a quiet machine
+	python -m experiments.bench
+	python -m reports.speed
 
 clean: ## everything that was made and is not in git, but for the environment
 	git clean -fdX --exclude '!$(VENV)'

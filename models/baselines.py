@@ -16,7 +16,7 @@ from models.clip import Clip
 from models.config import ModelConfig
 from models.prompter import similarity
 from models.sam import Sam
-from models.system import check_prompts, native_logits
+from models.system import check_prompts, expressions_at_once, native_logits, slices
 from models.weights.foundation import load_clip, load_sam
 from models.zoo import CONTROLS
 
@@ -44,8 +44,11 @@ class ClipHeatMap(nn.Module):
         """G of every expression on its image -> (N, H, W)."""
         check_prompts(images, texts, image_index)
         features = self.clip(images, texts)
-        unit_NCHW = normalize(features.visual_BCHW, dim=1)[list(image_index)]
-        return similarity(features, unit_NCHW, features.sentence_NC[:, None]).squeeze(1)
+        unit_BCHW, found = normalize(features.visual_BCHW, dim=1), []
+        for part in slices(len(texts), expressions_at_once((self.clip.config.width, self.clip.config.grid))):
+            sentence_N1C = features.sentence_NC[part, None]
+            found.append(similarity(features, unit_BCHW[list(image_index[part])], sentence_N1C).squeeze(1))
+        return torch.cat(found)
 
     @torch.no_grad()
     def predict_logits(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Logits:
@@ -74,8 +77,12 @@ class HeatMapPoint(ClipHeatMap):
         cell_2 = self.sam.config.image_side / torch.tensor([width, height], device=cells_N2.device)
         points_N2 = cells_N2 * cell_2 - 0.5  # pixel k covers [k, k + 1): SAM adds the half itself
         sparse = self.sam.embed_points(points_N2.unsqueeze(1), torch.ones(len(texts), 1, device=points_N2.device))
-        logits, _ = self.sam.decode(self.sam.encode(images)[list(image_index)], sparse, self.sam.no_mask())
-        return native_logits(logits, [images[index] for index in image_index])
+        image_BChw, config = self.sam.encode(images), self.sam.config
+        logits = [
+            self.sam.decode(image_BChw[list(image_index[part])], sparse[part], self.sam.no_mask())[0]
+            for part in slices(len(texts), expressions_at_once((config.width, config.grid)))
+        ]
+        return native_logits(torch.cat(logits), [images[index] for index in image_index])
 
 
 def build_control(name: str, config: ModelConfig, folder: Path) -> nn.Module:

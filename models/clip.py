@@ -16,7 +16,7 @@ logit of text t at patch v is s (v^ . t^ - v^ . n^), whose sigmoid is CLIP's own
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -65,6 +65,12 @@ class ClipFeatures:
     scale: Tensor
     bias: Tensor
     neutral_C: Tensor | None
+
+    def of(self, part: slice) -> ClipFeatures:
+        """Those of some of the expressions, on all images."""
+        return replace(
+            self, text_NTC=self.text_NTC[part], mask_NT=self.mask_NT[part], sentence_NC=self.sentence_NC[part]
+        )
 
 
 class Clip(nn.Module):

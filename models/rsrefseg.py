@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from models.clip import Clip
+from models.clip import Clip, ClipFeatures
 from models.config import ModelConfig
 from models.lora import adapter_targets, add_adapters, freeze, trains
 from models.prompted_sam import PromptedSam
 from models.prompter import AttnPrompter, Prompts
 from models.sam import Sam
-from models.system import check_prompts, native_logits
+from models.system import check_prompts, expressions_at_once, native_logits, slices
 from models.weights.foundation import load_clip, load_sam
 
 __all__ = ["RSRefSeg", "check_prompts", "native_logits"]
@@ -32,6 +32,9 @@ class RSRefSeg(PromptedSam):
     Args:
         config: which parts it has.
         clip, sam: the foundation models, pretrained; they are adapted and frozen in place.
+
+    Attributes:
+        at_once: expressions that a prediction prompts and decodes at once, whatever their number: a bound on memory.
     """
 
     def __init__(self, config: ModelConfig, *, clip: Clip, sam: Sam) -> None:
@@ -39,6 +42,9 @@ class RSRefSeg(PromptedSam):
         self.config = config
         self.clip = clip
         self.sam = sam
+        self.at_once = expressions_at_once(
+            (config.clip.width, config.prompter_grid), (config.sam.width, config.sam.grid)
+        )
         self.prompter = AttnPrompter(config.prompter, clip_width=config.clip.width, sam_width=config.sam.width)
         if config.prompter.start == "silent":
             self.prompter.silence(sam.no_point())
@@ -55,7 +61,7 @@ class RSRefSeg(PromptedSam):
         return cls(config, clip=clip, sam=sam)
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
-        """Mask logits.
+        """Mask logits. Outside training, expressions go through in parts of `at_once`: norms in training mode see all.
 
         Args:
             images: B uint8 tensors (3, h, w), each of any size.
@@ -69,30 +75,44 @@ class RSRefSeg(PromptedSam):
             ValueError: no text, or an index that is out of range.
             ExpressionError: a text that is blank or holds nothing CLIP reads.
         """
-        prompts = self.prompt(images, texts, image_index)
+        check_prompts(images, texts, image_index)
+        features = self._features(images, texts)  # of all, whose texts are small: FSDP's ranks call encoders alike
+        parts = slices(len(texts), len(texts) if self.training else self.at_once)
+        prompts = [self._prompt(features, part, image_index) for part in parts]
         with self._encoding("sam"):
             image_BChw = self.sam.encode(images)
+        logits = [self._decode(image_BChw[self._index(image_index[part])], prompts.pop(0)) for part in parts]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
+
+    def prompt(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Prompts:
+        """What SAM is prompted with: CLIP's features of each image, filtered by the text. As `forward`, all at once."""
+        check_prompts(images, texts, image_index)
+        return self._prompt(self._features(images, texts), slice(None), image_index)
+
+    def _features(self, images: Sequence[Tensor], texts: Sequence[str]) -> ClipFeatures:
+        with self._encoding("clip_vision"):
+            visual_BCHW = self.clip.encode_images(images)
+        with self._encoding("clip_text"):
+            text = self.clip.encode_texts(texts)
+        return self.clip.features(visual_BCHW, text)
+
+    def _prompt(self, features: ClipFeatures, part: slice, image_index: Sequence[int]) -> Prompts:
+        """The prompts of some of the expressions."""
+        side = self.config.prompter_grid
+        index_N = self._index(image_index[part])
+        prompts: Prompts = self.prompter(features.of(part), index_N, self.sam.positional_encoding(side, side))
+        return prompts
+
+    def _decode(self, image_NChw: Tensor, prompts: Prompts) -> Tensor:
+        """SAM's mask logits (N, S, S) of each expression's image and prompts."""
         if prompts.heat_NHW is None:
             dense = self.sam.no_mask()
         else:
             side = self.config.sam.mask_side
             heat = interpolate(prompts.heat_NHW.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False)
             dense = self.sam.embed_masks(heat.squeeze(1))
-        logits, _ = self.sam.decode(image_BChw[self._index(image_index)], prompts.sparse_NMC, dense)
+        logits, _ = self.sam.decode(image_NChw, prompts.sparse_NMC, dense)
         return logits
-
-    def prompt(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Prompts:
-        """What SAM is prompted with: CLIP's features of each image, filtered by the text. As `forward`."""
-        check_prompts(images, texts, image_index)
-        with self._encoding("clip_vision"):
-            visual_BCHW = self.clip.encode_images(images)
-        with self._encoding("clip_text"):
-            text = self.clip.encode_texts(texts)
-        side = self.config.prompter_grid
-        features = self.clip.features(visual_BCHW, text)
-        position = self.sam.positional_encoding(side, side)
-        prompts: Prompts = self.prompter(features, self._index(image_index), position)
-        return prompts
 
     @torch.no_grad()
     def activations(

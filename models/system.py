@@ -16,6 +16,8 @@ from torch.nn.functional import interpolate
 
 from models.tokens import ExpressionError
 
+EXPANDED = 2**26  # floats (256 MiB) that images' maps may take at once in a prediction, repeated for each expression
+
 
 class System(nn.Module):
     """Base of the systems. One has `forward(images, texts, image_index)` -> logits (N, S, S), with the arguments and
@@ -62,6 +64,19 @@ def native_logits(logits_NSS: Tensor, images: Sequence[Tensor]) -> list[NDArray[
         .numpy()
         for logits, image in zip(logits_NSS, images, strict=True)
     ]
+
+
+def expressions_at_once(*maps: tuple[int, int]) -> int:
+    """How many expressions an image's maps, (channels, side) each, may be repeated for within EXPANDED; 1 at least.
+
+    Prompter and decoder make some five times as much of them: at the paper's sizes 1.4 GB for 35 expressions.
+    """
+    return max(1, EXPANDED // sum(channels * side**2 for channels, side in maps))
+
+
+def slices(count: int, size: int) -> list[slice]:
+    """`count` places in parts of `size`, the last of which may be smaller."""
+    return [slice(first, first + size) for first in range(0, count, size)]
 
 
 def check_prompts(images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> None:

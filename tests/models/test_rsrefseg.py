@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from models.rsrefseg import RSRefSeg, native_logits
+from experiments.cost.memory import LiveBytes
+from models.config import ModelConfig
+from models.rsrefseg import RSRefSeg, expressions_at_once, native_logits
 from models.weights.foundation import load_clip, load_sam
+from models.zoo import MODELS
 from tests.tiny import FAMILIES, VARIANTS, adapted_modules, random_image, tiny_config, tiny_model
 
 PATHS = [  # variant and family: the pairs that predict in ways of their own
@@ -151,6 +154,54 @@ def test_each_image_and_each_expression_is_encoded_once(ready: Ready, subtests: 
                 hook.remove()
             neutral = family == "clip"  # its zero is one more caption
             assert sorted(calls) == [("clip image", 3), ("clip text", 5 + neutral), ("sam image", 3)]
+
+
+def test_a_prediction_does_not_depend_on_how_many_expressions_go_at_once(
+    ready: Ready, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    for variant, family in PATHS:
+        model = ready(variant, family, exact=True)
+        together = logits_of(model, IMAGES, TEXTS, IMAGE_INDEX)
+        for at_once in (1, 2):
+            with subtests.test(variant=variant, family=family, at_once=at_once), monkeypatch.context() as patch:
+                patch.setattr(model, "at_once", at_once)
+                close(logits_of(model, IMAGES, TEXTS, IMAGE_INDEX), together)
+
+
+def test_training_takes_all_expressions_at_once_for_its_norms(weights: Path) -> None:
+    found = []
+    for at_once in (1, 100):
+        model = tiny_model(weights, "no_lora").train()
+        model.at_once = at_once
+        found.append(model(IMAGES, TEXTS, IMAGE_INDEX))
+    assert torch.equal(*found)
+
+
+def test_the_memory_of_a_prediction_hardly_grows_with_the_expressions(
+    ready: Ready, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def peak(at_once: int, count: int) -> int:
+        with monkeypatch.context() as patch, LiveBytes() as live:
+            patch.setattr(model, "at_once", at_once)
+            logits_of(model, IMAGES[:1], ["the red ship"] * count, [0] * count)
+        return live.peak.activations
+
+    model = ready()
+    assert peak(64, 64) > 2 * peak(8, 64)
+    assert peak(8, 64) < 2 * peak(8, 16)
+
+
+def test_what_mini_evaluates_goes_at_once_and_the_paper_s_sizes_are_bounded(
+    ready: Ready, subtests: pytest.Subtests
+) -> None:
+    assert ready().at_once == 2**26 // (32 * 8**2 + 32 * 8**2)
+    for name, plain in MODELS.items():
+        config = ModelConfig.model_validate(plain)
+        with subtests.test(name):
+            at_once = expressions_at_once(
+                (config.clip.width, config.prompter_grid), (config.sam.width, config.sam.grid)
+            )
+            assert 800 < at_once < 2000 if name == "mini" else 16 <= at_once <= 64
 
 
 # ---------------------------------------------------------------------------------------------------- masks and logits
