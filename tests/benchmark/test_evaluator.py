@@ -15,7 +15,7 @@ from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_samp
 from benchmark.evaluator import Measured, Share, evaluate
 from benchmark.journal import Journal
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
-from benchmark.metrics.measure import Details, compare, measure
+from benchmark.metrics.measure import Details, measure
 
 MaskArray = npt.NDArray[np.bool_]
 
@@ -257,9 +257,3 @@ def test_an_unreadable_image_is_an_error_not_another_sample(dataset: Dataset, tm
 def test_a_split_without_samples_is_an_error(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="'val' names no samples"):
         evaluate(Oracle(dataset), dataset, "val")
-
-
-def test_compare_counts_empty_predictions() -> None:
-    truth = np.ones((2, 3), dtype=bool)
-    expected = {"mask_area": 6, "predicted_area": 0, "intersection": 0, "union": 6}
-    assert compare(truth, np.zeros((2, 3), dtype=bool)) == expected

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -11,32 +10,10 @@ from benchmark.metrics.iou import METRIC_NAMES, miou, oiou, summary
 from benchmark.metrics.statistics import (
     bootstrap_interval,
     bootstrap_intervals,
-    holm,
     paired_difference,
     paired_differences,
-    permutation_p,
 )
-
-
-def draw_lines(
-    rng: np.random.Generator, images: int, per_image: int = 1, spread: float = 0.25, mean: float = 0.5
-) -> pd.DataFrame:
-    """Samples whose IoU is the same throughout an image: truth and prediction are equal in area and overlap."""
-    quality = np.clip(rng.normal(mean, spread, size=images), 0, 1).repeat(per_image)
-    union = np.full(images * per_image, 10_000)
-    intersection = (quality * union).round().astype(int)
-    image = np.arange(images).repeat(per_image)
-    return pd.DataFrame(
-        {
-            "sample_id": [f"s{number}" for number in range(len(union))],
-            "image_id": [f"i{number}" for number in image],
-            "category": "disc",
-            "mask_area": union,
-            "predicted_area": intersection,
-            "intersection": intersection,
-            "union": union,
-        }
-    )
+from tests.lines import draw_lines
 
 
 def plain_interval(lines: pd.DataFrame, resamples: int, seed: int) -> tuple[float, float]:
@@ -204,50 +181,3 @@ def test_over_seeds_agrees_with_drawing_by_hand() -> None:
     assert bootstrap_interval(tables, over_seeds=True) == pytest.approx(
         tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.01
     )
-
-
-def exact_p(difference: np.ndarray) -> float:
-    """All 2^G exchanges."""
-    signs = np.array(list(itertools.product([-1, 1], repeat=len(difference))))
-    return float((np.abs(signs @ difference) >= abs(difference.sum()) - 1e-9).mean())
-
-
-def test_permutation_p_is_that_of_all_exchanges_of_images() -> None:
-    rng = np.random.default_rng(4)
-    a = draw_lines(rng, images=10, per_image=2, mean=0.6)
-    b = draw_lines(rng, images=10, per_image=2, mean=0.5)
-    iou = [(lines["intersection"] / lines["union"]).groupby(lines["image_id"]).sum() for lines in (a, b)]
-    p = permutation_p(a, b)
-    assert p == pytest.approx(exact_p((iou[0] - iou[1]).to_numpy()), abs=0.02)
-    assert permutation_p(b, a) == p
-    assert permutation_p(a, a) == 1.0
-    assert permutation_p(a, b, permutations=500) == permutation_p(a, b, permutations=500)
-
-
-def test_permutation_p_is_seldom_small_where_nothing_differs() -> None:
-    rng = np.random.default_rng(0)
-    small = 0
-    for _ in range(200):
-        a, b = draw_lines(rng, images=30, per_image=2), draw_lines(rng, images=30, per_image=2)
-        small += permutation_p(a, b, permutations=400) <= 0.05
-    assert 3 <= small <= 20
-
-
-def test_permutation_p_finds_what_is_there_and_refuses_what_it_cannot_do() -> None:
-    rng = np.random.default_rng(0)
-    a = draw_lines(rng, images=60, mean=0.4)
-    b = a.assign(intersection=a["intersection"] // 2, predicted_area=a["intersection"] // 2)
-    assert permutation_p(a, b) == pytest.approx(1 / 10_001)
-    assert permutation_p([a, a], b, "precision_0.5") < 0.01
-    with pytest.raises(ValueError, match="oiou"):
-        permutation_p(a, b, "oiou")
-    with pytest.raises(ValueError, match="permutations is 0"):
-        permutation_p(a, b, permutations=0)
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
-    with pytest.raises(ValueError, match=r"p is 1.2"):
-        holm([0.1, 1.2])
