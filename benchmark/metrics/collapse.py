@@ -78,10 +78,10 @@ def find_collapse(lines: pd.DataFrame, masks: pd.DataFrame | None) -> Collapse |
 def _pairs(lines: pd.DataFrame, pixels: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Places of samples whose masks should differ: two of each image, or where too few images have such a pair, of two
     images of as many pixels."""
-    truth = lines["mask_area"].reset_index(drop=True)
-    by_image = truth.groupby(lines["image_id"].to_numpy(), sort=False)
+    area = lines["mask_area"].reset_index(drop=True)
+    truth, by_image = area.tolist(), area.groupby(lines["image_id"].to_numpy(), sort=False)
     within = list(zip(by_image.idxmin(), by_image.idxmax(), strict=True))
-    order = np.argsort(truth.to_numpy(), kind="stable").tolist()
+    order = np.argsort(area.to_numpy(), kind="stable").tolist()
     half = len(order) // 2
     across = [(one, other) for one, other in zip(order, order[half:], strict=False) if pixels[one] == pixels[other]]
     for pairs in (within, across):
@@ -97,7 +97,7 @@ def _ious(codes: Sequence[str], pairs: Sequence[tuple[int, int]], pixels: NDArra
     sizes = pixels[[one for one, _ in pairs]]
     for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
-        chosen = [tuple(codes[place] for place in pairs[row]) for row in rows]
+        chosen = [(codes[one], codes[other]) for one, other in (pairs[row] for row in rows.tolist())]
         for part in together([len(one) + len(other) for one, other in chosen]):
             ones, others = zip(*chosen[part], strict=True)
             # what is shared does not depend on how long a column is

@@ -112,9 +112,12 @@ def _parts(
     """Rows of images of one size whose masks are measured together."""
     characters = samples["mask"].str.len().to_numpy() + predictions["prediction"].str.len().to_numpy()[at]
     sizes = characters + samples["width"].to_numpy()  # a span may go through every column
-    for (height, width), rows in samples.groupby(["height", "width"], sort=False).indices.items():
+    shapes, kind = np.unique(samples[["height", "width"]].to_numpy(np.int64), axis=0, return_inverse=True)
+    order = np.argsort(kind, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
+        height, width = shapes[kind[rows[0]]].tolist()
         for part in together(sizes[rows].tolist()):
-            yield rows[part], (int(height), int(width))
+            yield rows[part], (height, width)
 
 
 def _check_each(names: list[str], truth: list[str], predicted: list[str], height: int, width: int) -> None:

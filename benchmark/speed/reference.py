@@ -56,9 +56,14 @@ def pixel_details(truth: Mask, prediction: Mask, depth: int, sides: Sequence[int
     return [value for pair in pairs for value in pixel_areas(*pair)[2:]]
 
 
-def plain_interval(values: NDArray[np.float64], resamples: int, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of the mean of one value an image: draw, gather, take the mean, and again."""
+def plain_interval(
+    numerator: NDArray[np.float64], denominator: NDArray[np.float64], resamples: int, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of a ratio of sums over images: draw them, gather, add up, and again."""
     rng = np.random.default_rng(seed)
-    means = [values[rng.integers(0, len(values), size=len(values))].mean() for _ in range(resamples)]
-    low, high = np.quantile(means, [0.025, 0.975])
+    values = []
+    for _ in range(resamples):
+        drawn = rng.integers(0, len(numerator), size=len(numerator))
+        values.append(numerator[drawn].sum() / denominator[drawn].sum())
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
