@@ -137,6 +137,8 @@ def evaluate(
     parts = share.gather(found)
     predict_seconds = max(sum(entry["seconds"] for entry in part) for part in parts)
     masks, sweep = _joined([entry for part in parts for entry in part], samples["sample_id"], where)
+    for kept in (found, parts):  # measuring needs room too
+        kept.clear()
     return Measured(measure(samples, masks, details), masks, sweep, predict_seconds)
 
 

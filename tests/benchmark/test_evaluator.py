@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from benchmark.evaluator import Measured, Share, evaluate
 from benchmark.journal import Journal
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
 from benchmark.metrics.measure import Details, measure
+from experiments.speed.samples import Guess, write_dataset
 
 MaskArray = npt.NDArray[np.bool_]
 
@@ -207,6 +209,21 @@ def test_an_evaluation_that_was_killed_goes_on_after_the_last_whole_batch(
             assert measured.sweep is not None
             assert measured.sweep.equals(whole.sweep)
             file.unlink()
+
+
+def test_memory_grows_by_little_more_than_the_codes_of_a_sample(tmp_path: Path) -> None:
+    peaks = []
+    for samples in (200, 800):
+        data = write_dataset(tmp_path / str(samples), samples, per_image=1)
+        journal = Journal(tmp_path / "work" / str(samples), "a")
+        predictor = Guess(data)
+        tracemalloc.start()
+        measured = evaluate(predictor, data, "test", batch_images=16, details=Details(), journal=journal)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert measured.sweep is not None
+        assert len(measured.sweep) == len(measured.masks) == samples
+    assert (peaks[1] - peaks[0]) / 600 < 2_000  # bytes; a table for each image took 6,000
 
 
 def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, subtests: pytest.Subtests) -> None:

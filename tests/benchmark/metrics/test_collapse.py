@@ -145,3 +145,10 @@ def test_the_iou_of_codes_is_that_of_the_masks_whatever_their_sizes() -> None:
     pairs = [(place, place + 1) for place in range(0, len(masks), 2)]
     codes, pixels = [encode_mask(mask) for mask in masks], np.array([mask.size for mask in masks])
     assert _ious(codes, pairs, pixels).tolist() == expected
+
+
+def test_masks_of_one_image_that_differ_in_size_are_an_error() -> None:
+    lines, masks = tables(answers(small=square(2), large=square(6, 4)))
+    larger = encode_mask(np.pad(square(6, 4), ((0, 1), (0, 1))))
+    with pytest.raises(ValueError, match="its runs cover 121 of 100 pixels"):
+        find_collapse(lines, masks.assign(prediction=masks["prediction"].where(lines["mask_area"] == 4, larger)))

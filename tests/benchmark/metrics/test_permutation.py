@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmark.metrics.permutation import holm, permutation_p
+from benchmark.metrics.permutation import holm, many_permutation_p, permutation_p
 from tests.lines import draw_lines
 
 
@@ -54,3 +54,13 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
     with pytest.raises(ValueError, match=r"p is 1.2"):
         holm([0.1, 1.2])
+
+
+def test_several_at_once_have_each_the_p_that_it_has_alone() -> None:
+    rng = np.random.default_rng(1)
+    pairs = {
+        (images, place): (draw_lines(rng, images), draw_lines(rng, images, mean=0.48))
+        for images in (30, 9) for place in range(2)
+    }  # fmt: skip
+    together = many_permutation_p(iter(pairs.items()), permutations=500)
+    assert together == {name: permutation_p(*pair, permutations=500) for name, pair in pairs.items()}

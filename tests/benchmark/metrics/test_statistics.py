@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 from benchmark.metrics.iou import METRIC_NAMES, miou, oiou, summary
+from benchmark.metrics.permutation import permutation_p
 from benchmark.metrics.statistics import (
     bootstrap_interval,
     bootstrap_intervals,
+    many_differences,
+    many_intervals,
     paired_difference,
     paired_differences,
 )
@@ -181,3 +184,31 @@ def test_over_seeds_agrees_with_drawing_by_hand() -> None:
     assert bootstrap_interval(tables, over_seeds=True) == pytest.approx(
         tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.01
     )
+
+
+def test_several_at_once_have_each_the_numbers_that_it_has_alone_to_the_bit() -> None:
+    rng = np.random.default_rng(6)
+    tables = {
+        (images, place): [draw_lines(rng, images, 2) for _ in range(3)] for images in (40, 7, 60) for place in range(2)
+    }
+    together = many_intervals(iter(tables.items()), resamples=700, over_seeds=True)
+    assert list(together) == list(tables)
+    for name, lines in tables.items():
+        assert together[name] == bootstrap_intervals(lines, resamples=700, over_seeds=True)
+    pairs = {name: (lines, tables[name[0], 0][:2]) for name, lines in tables.items()}
+    differences = many_differences(pairs.items(), ("miou", "oiou"), resamples=700, over_seeds=True)
+    assert list(differences) == list(pairs)
+    for name, pair in pairs.items():
+        assert differences[name] == paired_differences(*pair, ("miou", "oiou"), resamples=700, over_seeds=True)
+
+
+def test_the_draws_are_those_that_the_committed_tables_were_made_with() -> None:
+    rng = np.random.default_rng(7)
+    a = [draw_lines(rng, 300, 2) for _ in range(3)]
+    b = [draw_lines(rng, 300, 2, mean=0.45) for _ in range(2)]
+    found = bootstrap_intervals(a, ("miou", "precision_0.7"), over_seeds=True)
+    assert found["miou"] == pytest.approx((0.45300995, 0.49993588333333333), rel=1e-12)
+    assert found["precision_0.7"] == pytest.approx((0.13555555555555554, 0.19999999999999998), rel=1e-12)
+    difference = paired_difference(a, b, over_seeds=True)
+    assert difference == pytest.approx((0.02274572222222243, -0.01046232777777779, 0.05615695555555542), rel=1e-10)
+    assert permutation_p(a, b) == pytest.approx(0.05909409059094091, rel=1e-12)
