@@ -213,7 +213,7 @@ def test_an_evaluation_that_was_killed_goes_on_after_the_last_whole_batch(
 
 def test_memory_grows_by_little_more_than_the_codes_of_a_sample(tmp_path: Path) -> None:
     peaks = []
-    for samples in (200, 800):
+    for samples in (50, 250):
         data = write_dataset(tmp_path / str(samples), samples, per_image=1)
         journal = Journal(tmp_path / "work" / str(samples), "a")
         predictor = Guess(data)
@@ -223,7 +223,7 @@ def test_memory_grows_by_little_more_than_the_codes_of_a_sample(tmp_path: Path) 
         tracemalloc.stop()
         assert measured.sweep is not None
         assert len(measured.sweep) == len(measured.masks) == samples
-    assert (peaks[1] - peaks[0]) / 600 < 2_000  # bytes; a table for each image took 6,000
+    assert (peaks[1] - peaks[0]) / 200 < 4_000  # bytes; a table for each image took 9,000 more
 
 
 def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, subtests: pytest.Subtests) -> None:
