@@ -17,6 +17,7 @@ from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets import DATASETS, KINDS, DatasetEntry
 from benchmark.datasets.spec import DatasetConfig
 from benchmark.output.secrets import mask
+from experiments.places import DATA
 from experiments.preflight.paths import check_path
 from experiments.settings import (
     PLAIN_NAME,
@@ -32,7 +33,6 @@ from models.config import ModelConfig
 from models.zoo import CONTROLS, MODELS
 
 PARAMS = Path("params.yaml")
-DATA = Path("data")
 MODEL_PARTS = ("clip", "sam", "prompter", "lora", "compute")
 OVERLAY = (*MODEL_PARTS, "train")
 

@@ -22,13 +22,11 @@ from benchmark.data.files import replacing, sha256
 from benchmark.results.schema import Training
 from benchmark.results.store import save_curve
 from experiments.config import fingerprint
+from experiments.places import RUNS, WORK
 from experiments.settings import ExperimentConfig, parse
 from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors
 from models.rsrefseg import RSRefSeg
 from models.weights.foundation import foundation_files, undrawn
-
-RUNS = Path("runs")
-WORK = Path("work")  # what is not done yet, by fingerprint
 
 
 @dataclass(frozen=True)

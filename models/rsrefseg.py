@@ -18,10 +18,10 @@ from torch.nn.functional import interpolate
 
 from models.clip import Clip
 from models.config import Encoder, ModelConfig
+from models.errors import ExpressionError
 from models.lora import add_adapters, freeze, merge_adapters
 from models.prompter import AttnPrompter, Prompts
 from models.sam import Sam
-from models.tokens import ExpressionError
 from models.weights.foundation import load_clip, load_sam
 
 

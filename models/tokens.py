@@ -14,7 +14,8 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from models.checkpoint import REMEDY, CheckpointError
+from models.checkpoint import REMEDY
+from models.errors import CheckpointError, ExpressionError
 
 # What ends, fills and begins a text. SigLIP pads with its end token and CLIP with its own, as they were trained.
 SPECIAL_TOKENS = {
@@ -27,10 +28,6 @@ SPECIAL_TOKENS = {
         "bos_token": "<|startoftext|>",
     },
 }
-
-
-class ExpressionError(ValueError):
-    """An expression that says nothing."""
 
 
 class TruncationWarning(UserWarning):

@@ -12,8 +12,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from models.checkpoint import CheckpointError
 from models.config import ClipConfig, SamConfig
+from models.errors import CheckpointError
 
 REMEDY = "Get the folder again, or write it with transformers' save_pretrained"
 SECTIONS = {  # of transformers' configuration, and what holds the same settings here
