@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
@@ -23,7 +25,8 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="threads; they change nothing but the speed")] = 4,
 ) -> None:
     """Audit one dataset."""
-    from experiments.commands import audit
+    with importing():
+        from experiments.commands import audit
 
     audit.main(dataset, out, workers)
 

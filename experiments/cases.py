@@ -14,13 +14,16 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
 ) -> None:
     """Choose and keep the cases of one dataset and model."""
-    from experiments.commands import cases
+    with importing():
+        from experiments.commands import cases
 
     cases.main(dataset, model)
 

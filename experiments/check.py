@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import typer
 
+from experiments.starters import importing
+
 
 def main() -> None:
     """Look at everything; name all that is wrong."""
-    from experiments.commands import check
+    with importing():
+        from experiments.commands import check
 
     check.main()
 

@@ -16,13 +16,16 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     results: Annotated[Path, typer.Option(help="Folder of result files.")] = Path("results"),
     table: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("reports/generated/runs.csv"),
 ) -> None:
     """Fill MLflow from the result files and write the table read back out of it."""
-    from experiments.commands import collect
+    with importing():
+        from experiments.commands import collect
 
     collect.main(results, table)
 

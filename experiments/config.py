@@ -240,3 +240,12 @@ def resolve(params: Params, dataset: str, model: str, variant: str | None, seed:
         },
         f"{PARAMS}: {dataset} x {model} x {variant}",
     )
+
+
+def differences(there: Any, now: Any, place: str = "") -> Iterator[str]:
+    """Every setting in which two plain configurations differ, with both values."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        for key in sorted(there.keys() | now.keys()):
+            yield from differences(there.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif there != now:
+        yield f"{place} was {there!r} and is {now!r}"

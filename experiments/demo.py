@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from experiments.places import PUBLISHED
+from experiments.starters import importing
 
 
 def main(
@@ -22,7 +23,8 @@ def main(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 0,
 ) -> None:
     """Serve the page until Ctrl-C."""
-    from experiments.commands import demo
+    with importing():
+        from experiments.commands import demo
 
     demo.main(run, port)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.starters import spread
+from experiments.starters import importing, spread
 
 
 def main(
@@ -24,7 +24,8 @@ def main(
 ) -> None:
     """Evaluate one run or control."""
     spread()
-    from experiments.commands import evaluate
+    with importing():
+        from experiments.commands import evaluate
 
     evaluate.main(dataset, model, variant, seed)
 

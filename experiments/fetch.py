@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
@@ -24,7 +26,8 @@ def main(
     ] = False,
 ) -> None:
     """Build one dataset."""
-    from experiments.commands import fetch
+    with importing():
+        from experiments.commands import fetch
 
     fetch.main(dataset, offline, allow_count_mismatch)
 

@@ -16,6 +16,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
@@ -23,7 +25,8 @@ def main(
     weights: Annotated[Path, typer.Option(help="where the weights go")] = Path("weights"),
 ) -> None:
     """Pretrain or download the foundation models of one size."""
-    from experiments.commands import foundation
+    with importing():
+        from experiments.commands import foundation
 
     foundation.main(model, only, weights)
 

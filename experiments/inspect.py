@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
@@ -30,7 +32,8 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="write all numbers to this file")] = None,
 ) -> None:
     """Say what a model costs."""
-    from experiments.commands import inspect
+    with importing():
+        from experiments.commands import inspect
 
     inspect.main(
         model,

@@ -15,13 +15,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     executor: Annotated[Literal["slurm", "local"], typer.Option(help="where the jobs run")] = "slurm",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be submitted, and end")] = False,
 ) -> None:
     """Submit what is missing."""
-    from experiments.commands import launch
+    with importing():
+        from experiments.commands import launch
 
     launch.main(executor, dry_run)
 

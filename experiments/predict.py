@@ -22,6 +22,7 @@ from typing import Annotated
 import typer
 
 from experiments.places import PUBLISHED
+from experiments.starters import importing
 
 
 def main(
@@ -50,7 +51,8 @@ def main(
     probability: Annotated[bool, typer.Option("--probability", help="write probabilities of a scene, too")] = False,
 ) -> None:
     """Segment what each expression refers to."""
-    from experiments.commands import predict
+    with importing():
+        from experiments.commands import predict
 
     predict.main(image, expressions, run, out, window, overlap, bands, pixel_size, probability)
 

@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
@@ -21,7 +23,8 @@ def main(
     seed: Annotated[int, typer.Option(help="the run's seed")] = 0,
 ) -> None:
     """Publish one trained run."""
-    from experiments.commands import publish
+    with importing():
+        from experiments.commands import publish
 
     publish.main(dataset, model, variant, seed)
 

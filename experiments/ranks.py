@@ -14,7 +14,7 @@ import torch.distributed
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from experiments.runs import differences
+from experiments.config import differences
 from experiments.settings import ConfigError
 
 T = TypeVar("T")

@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
+
 
 def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml that was fetched")],
@@ -22,7 +24,8 @@ def main(
     split: Annotated[str, typer.Option(help="train, val or test; only test is recorded")] = "test",
 ) -> None:
     """Score one external submission."""
-    from experiments.commands import score
+    with importing():
+        from experiments.commands import score
 
     score.main(dataset, predictions, name, split)
 

@@ -1,13 +1,16 @@
-"""How a command came to be one of several processes: started by torchrun or `accelerate launch`, or by itself as these.
+"""How a command starts: alone or as one of several processes, and with its imports.
 
-Known from the environment alone, before torch is imported; experiments/ranks.py joins the processes.
+Which of them it is, is known from the environment alone, before torch is imported; experiments/ranks.py joins them.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 STARTERS = {"TORCHRUN": "torch.distributed.run", "ACCELERATE": "accelerate.commands.launch"}
 
@@ -34,3 +37,14 @@ def spread() -> None:
 def rank_of_environment() -> int:
     """The rank that torchrun gave this process, known before it has joined the others; 0 if it was started alone."""
     return int(os.environ.get("RANK", "0"))
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """For a command's imports: nothing of them is garbage, and looking for some among all that torch makes would take a
+    fifth of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.starters import spread
+from experiments.starters import importing, spread
 
 
 def main(
@@ -31,7 +31,8 @@ def main(
 ) -> None:
     """Train one run."""
     spread()
-    from experiments.commands import train
+    with importing():
+        from experiments.commands import train
 
     train.main(dataset, model, variant, seed)
 

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.starters import importing
 from experiments.tolerances import TOLERANCE_TRAINED
 
 
@@ -31,7 +32,8 @@ def main(
     all_numbers: Annotated[bool, typer.Option("--all", help="print what is the same as well")] = False,
 ) -> None:
     """Verify a fresh run."""
-    from experiments.commands import verify
+    with importing():
+        from experiments.commands import verify
 
     verify.main(results, against, commit, tolerance, all_numbers)
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import re
 
-import peft
-from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from models.config import LoraConfig, ModelConfig, PrompterConfig
@@ -47,6 +45,8 @@ def adapter_targets(config: ModelConfig, lora: LoraConfig) -> str:
 
 def add_adapters(model: nn.Module, config: ModelConfig, lora: LoraConfig) -> None:
     """Put LoRA layers into an RSRefSeg, in place. They start as the identity."""
+    import peft  # which takes its time, and a model without adapters never needs it
+
     settings = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -58,6 +58,8 @@ def add_adapters(model: nn.Module, config: ModelConfig, lora: LoraConfig) -> Non
 
 def merge_adapters(model: nn.Module) -> None:
     """Add every adapter to the weights under it and take it away, in place: the same function, without its cost."""
+    from peft.tuners.lora import LoraLayer
+
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()

@@ -155,7 +155,8 @@ class RSRefSeg(nn.Module):
 
     def merge_adapters(self) -> None:
         """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
-        merge_adapters(self)
+        if self.config.lora is not None:
+            merge_adapters(self)
         self.requires_grad_(False)
 
     def trained_state(self) -> dict[str, Tensor]:

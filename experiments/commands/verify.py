@@ -22,8 +22,8 @@ from rich.text import Text
 from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.schema import METRICS
 from benchmark.results.store import UNKNOWN, StoredResult, find_results, run_key
+from experiments.config import differences
 from experiments.errors import InputError, clear_errors
-from experiments.runs import differences
 from experiments.tolerances import TOLERANCE_CONTROL, TOLERANCE_TRAINED
 
 STEADY = ("miou", "boundary_iou")  # over seeds, the other metrics spread twice as much: reports/LOG.md, 2026-11-30
