@@ -11,47 +11,12 @@ gone stay there, for whoever wants them, and are not in runs.csv.
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import pandas as pd
 import typer
-import yaml
-from PIL import Image
 
-from benchmark.data.files import replacing
-from benchmark.metrics.iou import METRIC_NAMES
-from benchmark.output.escaping import csv_table, markdown
-from benchmark.output.secrets import mask, masked
-from benchmark.output.terminal import say, terminal
-from benchmark.results.pictures import read_examples, strip
-from benchmark.results.schema import METRICS, TEST_SPLIT
-from benchmark.results.store import ResultError, StoredResult, find_results
-from benchmark.results.truth import load_examples
-from experiments.errors import clear_errors
-from experiments.records import DESCRIPTION_TAG, Record, curves_of, record_of, title
-from experiments.tracking import TrackedRun, TrackingError, TrackingStore
-
-LAYOUT = "4"  # of what is logged; a new one replaces every run
-FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
-TAG_COLUMNS = (
-    "dataset",
-    "model",
-    "variant",
-    "seed",
-    "control",
-    "collapsed",
-    "protocol_version",
-    "fingerprint",
-    "git_commit",
-)
-COLLAPSE_SHARE = f"{TEST_SPLIT}/collapse_share"  # of collapsed runs
-METRIC_COLUMNS = (*(f"{TEST_SPLIT}/{name}" for name in METRICS), COLLAPSE_SHARE, "val/best_miou", "train/seconds")
-COUNT_COLUMNS = ("parameters/trained", "parameters/total")
+from experiments.starters import importing
 
 
 def main(
@@ -59,132 +24,10 @@ def main(
     table: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("reports/generated/runs.csv"),
 ) -> None:
     """Fill MLflow from the result files and write the table read back out of it."""
-    with clear_errors(TrackingError):
-        outcome = collect(results, table)
-    counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
-    say(terminal(soft_wrap=True), f"MLflow: {counts}; read back into {table}")
+    with importing():
+        from experiments.commands import collect
 
-
-def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int]:
-    """Log every result under `results`, read the runs back, compare, and write `table`.
-
-    Returns:
-        How many runs were new, completed, replaced, unchanged.
-
-    Raises:
-        FileNotFoundError: if there is no result.
-        ResultError: if a result was made on other data than its dataset is now; nothing is logged then.
-        TrackingError: if the store does not answer or does not give back what was put in.
-    """
-    stored = find_results(results)
-    if not stored:
-        raise FileNotFoundError(f"no result.json under {results}; run `dvc repro` first")
-    for result in stored:
-        _check_data(result, results / result.result.run.dataset / "examples.parquet")
-    store = TrackingStore(uri)
-    outcome = Counter({"new": 0, "completed": 0, "replaced": 0, "unchanged": 0})
-    rows = []
-    for result in stored:
-        record = to_record(result, results / result.result.run.dataset / "examples.parquet")
-        outcome[store.put(record)] += 1
-        rows.append(_row(store.check(record)))
-    frame = pd.DataFrame(rows, columns=[*TAG_COLUMNS, *METRIC_COLUMNS, *COUNT_COLUMNS])
-    seldom = [*(f"{TEST_SPLIT}/{name}" for name in METRICS if name not in METRIC_NAMES), COLLAPSE_SHARE]
-    frame = frame.astype(dict.fromkeys(COUNT_COLUMNS, "Int64"))
-    frame = frame.drop(columns=[name for name in seldom if frame[name].isna().all()])
-    with replacing(table) as part:
-        part.write_text(csv_table(frame), encoding="utf-8")
-    return dict(outcome)
-
-
-def _check_data(stored: StoredResult, examples: Path) -> None:
-    """Raise ResultError if a run was evaluated on other data than the dataset that was fetched last."""
-    missing = set(load_examples(examples)["sample_id"]) - set(stored.predictions["sample_id"])
-    if missing:
-        raise ResultError(
-            f"{stored.folder}: made on other data than {examples} (example {min(missing)!r} was not predicted); "
-            "evaluate it again, or delete the folder if the run is not wanted any more"
-        )
-
-
-def to_record(stored: StoredResult, examples: Path) -> Record:
-    """What MLflow is told of a result."""
-    result = stored.result
-    known = record_of(
-        result.run,
-        result.meta,
-        {
-            DESCRIPTION_TAG: describe(stored),
-            "collapsed": stored.collapsed,
-            "protocol_version": result.protocol_version,
-        },
-    )
-    metrics = {f"{split}/{name}": value for split, part in result.eval.items() for name, value in part.metrics.items()}
-    costs = {
-        "test/seconds": result.eval[TEST_SPLIT].seconds,
-        "train/seconds": result.train.seconds,
-        "train/peak_memory_mb": result.train.peak_memory_mb,
-        "parameters/total": result.train.parameters_total,
-        "parameters/trained": result.train.parameters_trained,
-        "val/best_miou": result.train.best_value,
-        COLLAPSE_SHARE: None if result.collapse is None else result.collapse.share,
-    }
-    metrics |= {name: float(value) for name, value in costs.items() if value is not None}
-    digest = hashlib.sha256(LAYOUT.encode())
-    for path in (*(stored.folder / name for name in FILES), examples):
-        digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
-    return replace(
-        known,
-        metrics=metrics,
-        curves={} if stored.curve is None else curves_of(stored.curve.to_dict("records")),
-        artifacts={
-            "config.yaml": yaml.safe_dump(masked(result.run.config), sort_keys=True, allow_unicode=True).encode(),
-            "result.json": mask((stored.folder / "result.json").read_text(encoding="utf-8")).encode(),
-            "samples.csv": csv_table(stored.lines).encode(),
-            **_pictures(examples, stored.predictions),
-        },
-        sha256=digest.hexdigest(),
-    )
-
-
-def describe(stored: StoredResult) -> str:
-    """What MLflow shows beside a run, in Markdown."""
-    result, training = stored.result, stored.result.train
-    test = result.eval[TEST_SPLIT]
-    lines = [title(result.run)]
-    if (collapse := result.collapse) is not None:
-        lines.append(f"**Collapsed**: {collapse.title} ({collapse.share:.1%}); its metrics say little of the method")
-    lines.append(
-        f"{test.samples:,} test samples on {test.images:,} images; protocol {markdown(result.protocol_version)}"
-    )
-    if training.best_epoch is not None:
-        by = f"by {training.selection_metric} on {training.selection_split}" if training.selection_metric else "as last"
-        chosen = markdown(f"epoch {training.best_epoch} chosen {by}")
-        lines.append(f"{training.epochs} epochs, {training.steps:,} steps; {chosen}")
-    commit = markdown(result.meta.git_commit or "unknown")
-    lines.append(f"Code of commit {commit}{' with changes' * bool(result.meta.git_dirty)}")
-    return "\n\n".join(lines)
-
-
-def _pictures(examples: Path, predictions: pd.DataFrame) -> dict[str, bytes]:
-    """A picture of each example, image, truth and prediction side by side, and what the pictures are of."""
-    files, rows = {}, []
-    for number, example in enumerate(read_examples(examples, predictions), start=1):
-        stream, name = io.BytesIO(), f"predictions/{number}.png"
-        Image.fromarray(strip(example)).save(stream, format="PNG")
-        files[name] = stream.getvalue()
-        rows.append({"picture": name, "expression": example.expression, "iou": round(example.iou, 4)})
-    files["predictions/pictures.csv"] = csv_table(pd.DataFrame(rows)).encode()
-    return files
-
-
-def _row(run: TrackedRun) -> dict[str, Any]:
-    """One line of runs.csv, from MLflow alone."""
-    return {
-        **{name: run.tags[name] for name in TAG_COLUMNS},
-        **{name: run.metrics.get(name) for name in METRIC_COLUMNS},
-        **{name: int(run.metrics[name]) if name in run.metrics else None for name in COUNT_COLUMNS},
-    }
+    collect.main(results, table)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets import DATASETS, KINDS, DatasetEntry
 from benchmark.datasets.spec import DatasetConfig
 from benchmark.output.secrets import mask
+from experiments.places import DATA
 from experiments.preflight.paths import check_path
 from experiments.settings import (
     PLAIN_NAME,
@@ -32,7 +33,6 @@ from models.config import ModelConfig
 from models.zoo import CONTROLS, MODELS
 
 PARAMS = Path("params.yaml")
-DATA = Path("data")
 MODEL_PARTS = ("clip", "sam", "prompter", "lora", "compute")
 OVERLAY = (*MODEL_PARTS, "train")
 
@@ -240,3 +240,12 @@ def resolve(params: Params, dataset: str, model: str, variant: str | None, seed:
         },
         f"{PARAMS}: {dataset} x {model} x {variant}",
     )
+
+
+def differences(there: Any, now: Any, place: str = "") -> Iterator[str]:
+    """Every setting in which two plain configurations differ, with both values."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        for key in sorted(there.keys() | now.keys()):
+            yield from differences(there.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif there != now:
+        yield f"{place} was {there!r} and is {now!r}"

@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager
 from benchmark.data.errors import SampleError, ends_with
 from benchmark.results.store import ResultError
 from experiments.settings import ConfigError
-from models.checkpoint import CheckpointError
 from models.config import SettingError
-from models.tokens import ExpressionError
+from models.errors import CheckpointError, ExpressionError
 
 
 class InputError(ValueError):

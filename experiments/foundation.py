@@ -11,17 +11,12 @@ can run side by side.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmark.output.terminal import terminal
-from experiments.config import load_params, model_config, pick
-from experiments.download.weights import download_weights
-from experiments.errors import clear_errors
-from experiments.pretraining.pretrain import pretrain
+from experiments.starters import importing
 
 
 def main(
@@ -30,18 +25,10 @@ def main(
     weights: Annotated[Path, typer.Option(help="where the weights go")] = Path("weights"),
 ) -> None:
     """Pretrain or download the foundation models of one size."""
-    with clear_errors():
-        params = load_params()
-        plan = params.foundation[pick("foundation", model, params.foundation)]
-        config = model_config(params, model)
-        known = ("clip", "sam") if plan.pretrain is None else ("clip", "sam", "measure")
-        parts = known if only is None else (pick("part", only, known),)
-        started, console = time.perf_counter(), terminal()
-        if plan.source is not None:
-            console.print(download_weights(config, plan.source, weights / model, parts, model))
-        elif plan.pretrain is not None:
-            pretrain(config, plan.pretrain, weights / model, parts)
-        console.print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")
+    with importing():
+        from experiments.commands import foundation
+
+    foundation.main(model, only, weights)
 
 
 if __name__ == "__main__":

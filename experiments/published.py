@@ -16,13 +16,16 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.metrics.calibration import reliability
-from experiments.runs import restore, stored_config
+from benchmark.results.store import load_result
+from experiments.errors import InputError
+from experiments.places import PUBLISHED
+from experiments.runs import how_to_train, restore, stored_config
 from experiments.settings import ExperimentConfig
-from models.checkpoint import CheckpointError
+from models.errors import CheckpointError
 from models.rsrefseg import RSRefSeg
+from models.zoo import CONTROLS
 
 TRAINED = "trained"  # weights/<model>/trained/<dataset>
-DEFAULT = Path("weights/mini/trained/vhr10")
 FILE = "published.json"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -119,3 +122,36 @@ def load_published(folder: Path, weights: Path) -> tuple[RSRefSeg, ExperimentCon
     if about.fingerprint != fingerprint:
         raise CheckpointError(f"{folder / FILE}: not of the checkpoint beside it. {remedy}")
     return network, config, about
+
+
+def find_run(folder: Path = PUBLISHED) -> tuple[RSRefSeg, ExperimentConfig]:
+    """The trained model of results/<dataset>/<model>/<variant>/<seed>, of runs/<the same> or of
+    weights/<model>/trained/<dataset>, ready to predict.
+
+    Raises:
+        InputError: not such a folder, or a control's.
+        FileNotFoundError, CheckpointError: no checkpoint of it here, or not that of the result.
+    """
+    places = (folder if len(folder.parts) >= 5 else folder.absolute()).parts
+    if places[-4:-3] == ("weights",) and places[-2] == TRAINED:
+        network, config, _ = load_published(folder, folder.parents[1])
+        network.merge_adapters()
+        return network, config
+    if len(places) < 5 or places[-5] not in ("results", "runs") or not places[-1].isdecimal():
+        raise InputError(f"--run {folder}: not a run; give results/<dataset>/<model>/<variant>/<seed>")
+    root, point = Path(*places[:-5]), places[-4:]
+    dataset, model, variant, seed = point
+    if variant in CONTROLS:
+        raise InputError(f"--run {folder}: {variant} is a control, which was not trained; give a variant's run")
+    result, trained = root / "results" / Path(*point), root / "runs" / Path(*point)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--run {folder}: no such folder; it is made by dvc repro, or see what results/ holds")
+    remedy = f"Train it: dvc repro train@{dataset}-{model}-{variant}-{seed} (checkpoints are not in git)"
+    if not (trained / "model.safetensors").is_file():
+        raise FileNotFoundError(f"{trained / 'model.safetensors'}: the run's checkpoint is not here. {remedy}")
+    config = stored_config(trained, remedy)
+    network, fingerprint = restore(trained, config, root / "weights" / model, how_to_train(config))
+    if places[-5] == "results" and load_result(result).result.run.fingerprint != fingerprint:
+        raise CheckpointError(f"{trained}: not the training that {result} was measured with. {how_to_train(config)}")
+    network.merge_adapters()
+    return network, config

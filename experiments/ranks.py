@@ -6,9 +6,7 @@ A process that was started alone is the only rank, and nothing here costs it any
 from __future__ import annotations
 
 import os
-import shlex
 import socket
-import sys
 from typing import Any, Self, TypeVar
 
 import torch
@@ -16,7 +14,7 @@ import torch.distributed
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from experiments.runs import differences
+from experiments.config import differences
 from experiments.settings import ConfigError
 
 T = TypeVar("T")
@@ -94,30 +92,3 @@ def _check_torchrun() -> None:
         socket.create_connection(place, timeout=60).close()
     except OSError as error:
         raise ConfigError(f"torchrun, which started this process, does not answer ({error}); start it anew") from error
-
-
-STARTERS = {"TORCHRUN": "torch.distributed.run", "ACCELERATE": "accelerate.commands.launch"}
-
-
-def spread() -> None:
-    """Start this module's command anew as the processes that the environment asks for, in place of this one.
-
-    TORCHRUN holds options of torchrun, "--standalone --nproc-per-node 8", or ACCELERATE those of `accelerate launch`,
-    "--config_file experiments/training/accelerate/fsdp2.yaml": that is how stages of DVC, whose commands are the same
-    on every machine, come to use all GPUs of this one. Without them, and in such a process, nothing happens.
-    """
-    asked = {module: shlex.split(os.environ.pop(name, "")) for name, module in STARTERS.items()}
-    starters = [(module, options) for module, options in asked.items() if options]
-    if not starters or "RANK" in os.environ:
-        return
-    if len(starters) > 1:
-        sys.exit(f"error: {' and '.join(STARTERS)} are both set: unset one")
-    (starter, options), main = starters[0], sys.modules["__main__"].__spec__
-    assert main is not None
-    command = ["-m", starter, *options, "-m", main.name, *sys.argv[1:]]  # noqa: TID251  # when it is called
-    os.execv(sys.executable, [sys.executable, *command])
-
-
-def rank_of_environment() -> int:
-    """The rank that torchrun gave this process, known before it has joined the others; 0 if it was started alone."""
-    return int(os.environ.get("RANK", "0"))

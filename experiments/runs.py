@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -21,14 +20,12 @@ from torch import Tensor
 from benchmark.data.files import replacing, sha256
 from benchmark.results.schema import Training
 from benchmark.results.store import save_curve
-from experiments.config import fingerprint
+from experiments.config import differences, fingerprint
+from experiments.places import RUNS, WORK
 from experiments.settings import ExperimentConfig, parse
 from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors
 from models.rsrefseg import RSRefSeg
 from models.weights.foundation import foundation_files, undrawn
-
-RUNS = Path("runs")
-WORK = Path("work")  # what is not done yet, by fingerprint
 
 
 @dataclass(frozen=True)
@@ -167,12 +164,3 @@ def stored_config(folder: Path, remedy: str) -> ExperimentConfig:
 def how_to_train(config: ExperimentConfig) -> str:
     """The end of an error message about a run."""
     return f"Train it: dvc repro train@{config.dataset}-{config.model_name}-{config.variant}-{config.seed}"
-
-
-def differences(there: Any, now: Any, place: str = "") -> Iterator[str]:
-    """Every setting in which two plain configurations differ, with both values."""
-    if isinstance(there, dict) and isinstance(now, dict):
-        for key in sorted(there.keys() | now.keys()):
-            yield from differences(there.get(key), now.get(key), f"{place}.{key}" if place else key)
-    elif there != now:
-        yield f"{place} was {there!r} and is {now!r}"

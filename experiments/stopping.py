@@ -16,7 +16,7 @@ import psutil
 import typer
 
 from benchmark.output.terminal import say, terminal
-from experiments.ranks import rank_of_environment
+from experiments.starters import rank_of_environment
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: failed for now, try again
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

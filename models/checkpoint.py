@@ -11,12 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from models.errors import CheckpointError
+
 # How missing or damaged foundation weights are mended.
 REMEDY = "Make it: python -m experiments.foundation --model NAME (mini's is committed: git checkout weights)"
-
-
-class CheckpointError(ValueError):
-    """A weights file that is not the one that was asked for; the message names file, value and remedy."""
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

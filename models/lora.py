@@ -16,8 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import peft
-from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from models.config import ClipConfig, LoraConfig, ModelConfig, PrompterConfig
@@ -62,6 +60,8 @@ def any_of(targets: list[str]) -> str:
 
 def add_adapters(model: nn.Module, targets: str, lora: LoraConfig) -> None:
     """Put LoRA layers into a model, in place, on the modules whose whole name fits. They start as the identity."""
+    import peft  # which takes its time, and a model without adapters never needs it
+
     settings = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -73,6 +73,8 @@ def add_adapters(model: nn.Module, targets: str, lora: LoraConfig) -> None:
 
 def merge_adapters(model: nn.Module) -> None:
     """Add every adapter to the weights under it and take it away, in place: the same function, without its cost."""
+    from peft.tuners.lora import LoraLayer
+
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()

@@ -43,7 +43,8 @@ class PromptedSam(System):
 
     def merge_adapters(self) -> None:
         """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
-        merge_adapters(self)
+        if self.config.lora is not None:
+            merge_adapters(self)
         super().merge_adapters()
 
     def trained_state(self) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from models.tokens import ExpressionError
+from models.errors import ExpressionError
 
 EXPANDED = 2**26  # floats (256 MiB) that images' maps may take at once in a prediction, repeated for each expression
 

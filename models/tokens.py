@@ -14,7 +14,8 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from models.checkpoint import REMEDY, CheckpointError
+from models.checkpoint import REMEDY
+from models.errors import CheckpointError, ExpressionError
 
 # What ends, fills and begins a text. SigLIP pads with its end token and CLIP with its own, as they were trained.
 SPECIAL_TOKENS = {
@@ -28,10 +29,6 @@ SPECIAL_TOKENS = {
     },
     "bert": {"pad_token": "[PAD]", "eos_token": "[SEP]", "unk_token": "[UNK]", "bos_token": "[CLS]"},
 }
-
-
-class ExpressionError(ValueError):
-    """An expression that says nothing."""
 
 
 class TruncationWarning(UserWarning):

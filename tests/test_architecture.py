@@ -20,7 +20,7 @@ ARROWS = {  # a room -> the other rooms it may import
     "experiments": {"models", "benchmark"},
     "reports": {"benchmark"},
 }
-DOORS = {"experiments/audit.py": {"reports"}}  # the one command that also renders its page
+DOORS = {"experiments/commands/audit.py": {"reports"}}  # the one command that also renders its page
 READ_BY_REPORTS = {  # what of the benchmark a report reads: results and what follows from them
     "benchmark.data.errors",
     "benchmark.data.files",
@@ -69,15 +69,19 @@ FENCES = {  # a third party -> the only places that import it
         *("benchmark/datasets/geo_polygons.py", "benchmark/datasets/geo_blocks.py", "experiments/scene/ground.py"),
     },
     "gradio": {"experiments/webpage/page.py"},
-    "uvicorn": {"experiments/demo.py"},
+    "uvicorn": {"experiments/commands/demo.py"},
     "ruamel": {"benchmark/data/params_file.py"},
     "matplotlib": {"reports/figures/"},
     "seaborn": {"reports/figures/"},
 }
 CONSOLES = "benchmark/output/terminal.py"  # what prints other people's text as text
 PRINT_NAMES_ONLY = {  # print numbers, and what experiments/settings.py lets pass as a name
-    *("experiments/train.py", "experiments/evaluate.py", "experiments/cases.py", "experiments/pretraining/"),
-    *("experiments/training/", "benchmark/datasets/triplets.py"),
+    *("experiments/commands/train.py", "experiments/commands/evaluate.py", "experiments/commands/cases.py"),
+    *("experiments/pretraining/", "experiments/training/", "benchmark/datasets/triplets.py"),
+}
+OPTIONS = {  # what a command may import before it has read its options: --help is there at once
+    *("__future__", "pathlib", "typing", "typer"),
+    *("experiments.places", "experiments.starters", "experiments.tolerances"),
 }
 TALK = {"logging", "rich", "typer", "tqdm", "yaml", "pandas", "PIL"}  # not for models, which compute
 
@@ -136,6 +140,23 @@ def test_only_one_module_makes_consoles_and_it_reads_no_markup() -> None:
         assert allowed or not consoles(text), f"{path}: print with {CONSOLES}"
     for place in {CONSOLES, *PRINT_NAMES_ONLY}:
         assert any(consoles(text) for path, text in sources.items() if path.startswith(place)), place
+
+
+def commands() -> dict[str, str]:
+    """Path -> text of what `python -m` starts."""
+    return {path: text for path, text in real_sources().items() if "typer.run(main)" in text}
+
+
+def test_a_command_imports_its_work_when_its_options_are_read_and_nothing_else_before() -> None:
+    assert len(commands()) == 16
+    for path, text in commands().items():
+        top = "\n".join(
+            ast.unparse(node) for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)
+        )
+        assert [name for name in imports(top) if not within(name, OPTIONS)] == [], path
+        inside = [name for name in imports(text) if name not in set(imports(top))]
+        work = "reports.writing" if path == "reports/build.py" else path.removesuffix(".py").replace("/", ".commands.")
+        assert inside == [work], path
 
 
 def test_params_yaml_is_read_in_one_place() -> None:

@@ -59,6 +59,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "experiments/download/hub.py": set(),
     "experiments/cost/estimate.py": set(),
     "experiments/predict.py": set(),
+    "experiments/evaluate.py": set(),  # its options; a stage says them all
     "experiments/training/accelerate/one_gpu.yaml": set(),
     "experiments/live/stream.py": set(),  # changes no number
     "benchmark/audit/audit.py": set(),
@@ -74,7 +75,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/repeatable.py": {*EACH_RUN, "control"},
     "experiments/frozen/recall.py": {*EACH_RUN, "control"},
-    "experiments/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
+    "experiments/commands/evaluate.py": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
     "benchmark/data/images/rules.py": {"fetch", *EACH_RUN, "control"},
     "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},
     "benchmark/metrics/collapse.py": {*EACH_RUN, "control", "collect", "report"},

@@ -18,9 +18,9 @@ import pytest
 from benchmark.data.loader import Batch, batches
 from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets.synthetic import SyntheticConfig, build
+from experiments.commands.train import check_shares
 from experiments.ranks import Ranks
 from experiments.settings import ConfigError
-from experiments.train import check_shares
 from experiments.training import loop
 from models.tokens import TruncationWarning
 from tests.chaos.kills import POINT, make_study

@@ -44,7 +44,7 @@ from rich.progress import (
 
 from benchmark.data.files import sha256
 from benchmark.output.terminal import progress_bar, terminal
-from models.checkpoint import CheckpointError
+from models.errors import CheckpointError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")

@@ -23,8 +23,8 @@ from benchmark.data.samples import Dataset
 from benchmark.output.terminal import say
 from experiments.frozen.feature_files import FeatureFiles, Room
 from experiments.frozen.recall import AskedOnce, TextMemory
+from experiments.places import WORK
 from experiments.repeatable import device_name
-from experiments.runs import WORK
 from experiments.settings import ExperimentConfig, FeaturesConfig
 from models import clip, pixels, rsrefseg, sam
 from models.config import ClipConfig, ComputeConfig, ModelConfig, SamConfig

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.datasets.spec import File, Hub, Spec
-from experiments.config import DATA, PARAMS, dataset_config, source_of
+from experiments.config import PARAMS, dataset_config, source_of
 from experiments.foundation_settings import WeightsSource
+from experiments.places import DATA, WEIGHTS
 from experiments.preflight.machine import in_git
 from experiments.preflight.paths import check_path
 from experiments.settings import ConfigError, Params
 
-WEIGHTS = Path("weights")
 FILES = ("clip.safetensors", "sam.safetensors", "tokenizer.json")  # as models/weights/foundation.py names them
 
 

@@ -22,9 +22,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data.loader import Batch
+from experiments.commands.inspect import chosen, with_compute
 from experiments.config import load_params
 from experiments.cost.random_weights import build, make_batch
-from experiments.inspect import chosen, with_compute
 from experiments.settings import ExperimentConfig
 from experiments.speed.pairs import Pair, in_turns
 from experiments.training.loop import peak_memory_mb

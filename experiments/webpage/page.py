@@ -17,8 +17,8 @@ from benchmark.data.images import read_picture
 from benchmark.output.escaping import code_span
 from benchmark.output.secrets import mask
 from benchmark.results.pictures import ImageArray
+from experiments.commands.predict import outputs, write
 from experiments.errors import FAULTS, InputError
-from experiments.predict import outputs, write
 from experiments.published import Bin
 from experiments.settings import ExperimentConfig
 from experiments.webpage.answers import render, render_fault, segment, shrink

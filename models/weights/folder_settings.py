@@ -12,8 +12,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from models.checkpoint import CheckpointError
 from models.config import ClipConfig, Rgb, SamConfig
+from models.errors import CheckpointError
 from models.rsrefseg2.config import Sam2Config
 
 REMEDY = "Get the folder again, or write it with transformers' save_pretrained"

@@ -35,8 +35,8 @@ from segment_anything.modeling import (  # type: ignore[import-untyped]
 from segment_anything.modeling import Sam as OfficialSam
 from torch import Tensor, nn
 
-from models.checkpoint import CheckpointError
 from models.config import SamConfig, SettingError
+from models.errors import CheckpointError
 from models.sam import Sam
 
 PUBLISHED = {  # file -> name, width and layers of its image encoder (build_sam.py)

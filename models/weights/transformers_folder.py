@@ -21,9 +21,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, SiglipModel
 from transformers.modeling_utils import load_state_dict
 
-from models.checkpoint import CheckpointError
 from models.clip import Clip
 from models.config import ClipConfig, SamConfig
+from models.errors import CheckpointError
 from models.sam import Sam
 from models.tokens import SPECIAL_TOKENS
 from models.weights.folder_settings import REMEDY, check_settings, read_json

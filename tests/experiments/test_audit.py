@@ -17,6 +17,7 @@ from PIL import Image
 
 from benchmark.output.terminal import terminal
 from experiments import audit as command
+from experiments.commands import audit as work
 from reports.audit.pictures import heat_map, thumbnail
 from tests.conftest import make_fake_dataset
 from tests.many import make_many
@@ -72,18 +73,18 @@ def test_the_page_needs_nothing_else_and_shows_what_was_found(
 def test_words_of_a_dataset_are_text_on_the_page_and_never_markup(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, boxes, _ = command.opened("synthetic")
+    data, boxes, _ = work.opened("synthetic")
     data.samples.loc[0, "category"] = "<b>&"
     data.samples.loc[:, "expression"] = "<script>alert(1)</script> [red]"
     said = data.manifest.model_copy(update={"licence": "<i>own</i>", "source": "<script>alert(2)</script>"})
     data = replace(data, manifest=said)
-    found = command.audit(data, boxes=boxes)
-    page = command.write_audit(project / "out", found, data).read_text(encoding="utf-8")
+    found = work.audit(data, boxes=boxes)
+    page = work.write_audit(project / "out", found, data).read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "<td>&lt;b&gt;&amp;</td>" in page
     assert "&lt;i&gt;own&lt;/i&gt;" in page
-    command.print_summary(terminal(), replace(found, dataset="[/27L] [red] :ship:"))
+    work.print_summary(terminal(), replace(found, dataset="[/27L] [red] :ship:"))
     assert "[/27L] [red] :ship:: 72 samples" in " ".join(capsys.readouterr().out.split())
 
 
@@ -93,7 +94,7 @@ def test_a_place_that_cannot_be_written_is_named_without_a_traceback(
     def refuse(*arguments: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "out/index.html")
 
-    monkeypatch.setattr(command, "write_audit", refuse)
+    monkeypatch.setattr(work, "write_audit", refuse)
     with pytest.raises(SystemExit, match="1"):
         command.main("synthetic")
     assert "error: out/index.html: Permission denied; make it readable" in capsys.readouterr().err

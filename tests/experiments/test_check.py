@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import experiments
-from experiments import check
+from experiments.commands import check
 
 ROOT = Path(__file__).parents[2]
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -179,7 +179,7 @@ def test_a_variant_that_cannot_be_is_named_once_and_not_for_every_run(
 
 def test_it_takes_no_torch_and_less_than_three_seconds(project: Path) -> None:
     code = (
-        "import sys, time, experiments.check as check; check.main(); "
+        "import sys, time, experiments.commands.check as check; check.main(); "
         "print([name for name in ('torch', 'transformers', 'mlflow') if name in sys.modules], time.process_time() < 3)"
     )
     command = [sys.executable, "-c", code]

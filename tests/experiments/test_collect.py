@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmark.metrics.iou import METRIC_NAMES, metric_names
 from benchmark.results.store import ResultError, find_results, load_result, save_result
-from experiments.collect import FILES, collect, main, to_record
+from experiments.commands.collect import FILES, collect, main, to_record
 from experiments.records import Record, flatten
 from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
 

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page
 
-from experiments.predict import find_run
+from experiments.published import find_run
 from tests.browser import browse, needs_chromium, screenshot
 from tests.demo import ask, serve
 from tests.trained import RESULT, make_trained_project, picture

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from experiments.collect import collect
+from experiments.commands.collect import collect
 from tests.browser import browse, needs_chromium, screenshot
 
 

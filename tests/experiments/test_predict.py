@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from benchmark.data.images import read_image
 from benchmark.results.pictures import overlay
 from experiments import predict
+from experiments.commands.predict import GEO
+from experiments.published import find_run
 from experiments.runs import load_model
 from models.checkpoint import save_tensors
 from models.rsrefseg import RSRefSeg
@@ -173,7 +175,7 @@ def test_without_the_extras_images_are_predicted_and_scenes_say_what_to_install(
     write_scene(Path("placed.tif"), ground(51, 90))
     for name in [name for name in sys.modules if name.startswith("experiments.scene")]:
         monkeypatch.delitem(sys.modules, name)
-    for name in predict.GEO:
+    for name in GEO:
         monkeypatch.setitem(sys.modules, name, None)
     importlib.reload(predict)
     run("the red ship")
@@ -191,7 +193,7 @@ def test_the_published_run_predicts_a_scene_in_windows(tmp_path: Path, monkeypat
     words = [str(scene), "the ship at the bottom", "--window", "320", "--bands", "1,2,3"]
     done = CliRunner().invoke(command, [*words, "--out", str(tmp_path / "whole")])
     assert done.exit_code == 0, done.output
-    model, _ = predict.find_run()
+    model, _ = find_run()
     (mask,) = model.predict([torch.from_numpy(values.copy())], ["the ship at the bottom"], [0])
     found = np.array(Image.open(tmp_path / "whole" / "mask.tif"))
     assert 0 < mask.sum() < mask.size / 2

@@ -11,9 +11,9 @@ from PIL import Image
 
 from benchmark.data.samples import load_dataset
 from benchmark.results.store import load_result
-from experiments import predict, publish
-from experiments.predict import find_run
-from experiments.published import FILE, load_published, read_published
+from experiments import predict
+from experiments.commands import publish
+from experiments.published import FILE, find_run, load_published, read_published
 from models.checkpoint import CheckpointError, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
 from models.weights.foundation import load_clip

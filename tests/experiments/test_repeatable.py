@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from benchmark.datasets.synthetic import SyntheticConfig, build
-from experiments import evaluate, train
+from experiments.commands import evaluate, train
 from experiments.repeatable import make_repeatable
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,9 @@ from benchmark.metrics.collapse import Collapse
 from benchmark.metrics.iou import summary
 from benchmark.output.terminal import terminal
 from benchmark.results.store import StoredResult, find_results, run_key, save_result
-from experiments import verify
-from experiments.verify import TOLERANCE_CONTROL, compare_results
+from experiments.commands import verify
+from experiments.commands.verify import compare_results
+from experiments.tolerances import TOLERANCE_CONTROL
 
 Results = dict[tuple[str, str, str, int], StoredResult]
 

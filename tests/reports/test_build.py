@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmark.results.store import ResultError
-from reports.build import BEGIN, END, build, replace_block
 from reports.figures.plots import CAPTIONS
 from reports.groups import Report
 from reports.load import load_report
 from reports.tables.headline import headline_table, other_datasets
+from reports.writing import BEGIN, END, build, replace_block
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -32,7 +32,7 @@ def build_at(root: Path, readme: Path | None = None, document: Path | None = Non
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No figures: drawing takes seconds."""
-    monkeypatch.setattr("reports.build.save_all", lambda _, folder: folder.mkdir())
+    monkeypatch.setattr("reports.writing.save_all", lambda _, folder: folder.mkdir())
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_a_failed_build_keeps_the_old_report_and_the_readme(
         folder.mkdir()
         raise FileNotFoundError("examples.parquet")
 
-    monkeypatch.setattr("reports.build.save_all", broken)
+    monkeypatch.setattr("reports.writing.save_all", broken)
     with pytest.raises(FileNotFoundError, match=r"examples\.parquet"):
         build_at(root, readme)
     assert files(root / "reports/generated") == before

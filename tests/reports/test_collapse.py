@@ -9,7 +9,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from reports.build import build, make_tables, readme_block
 from reports.figures.plots import difference_plot, metric_bars
 from reports.figures.style import styles
 from reports.groups import Report
@@ -18,6 +17,7 @@ from reports.tables.comparisons import ablation_table
 from reports.tables.headline import headline_table, summary_table
 from reports.tables.main import controls_table, main_table, provenance_table
 from reports.tables.rendering import Table, latex
+from reports.writing import build, make_tables, readme_block
 
 LABEL = "no_lora (1 of 2 runs collapsed: empty masks)"
 NOTE = "Collapsed runs (benchmark/README.md): no_lora, seed 1 (empty masks)."
@@ -110,7 +110,7 @@ def test_summary_readme_and_provenance_count_and_name_them(root: Path) -> None:
 
 
 def test_the_page_says_so_above_the_figures_and_beside_each_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.build.save_all", lambda _, folder: folder.mkdir())
+    monkeypatch.setattr("reports.writing.save_all", lambda _, folder: folder.mkdir())
     build(root / "results", root / "out", root / "params.yaml")
     page = (root / "out/index.html").read_text()
     assert page.index(f'<p class="collapsed">{NOTE}') < page.index("Pictures and figures of fake_scenes")

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from benchmark.output.escaping import FORMULA, visible
-from reports import build
+from reports import build, writing
 from tests.hostile import HOSTILE, MARKDOWN, WRITTEN_TEX, Reader
 
 SEEN = [text for text in HOSTILE if text.strip() and text.isprintable()][::3]  # a category each, which cost time
@@ -51,8 +51,8 @@ def place(fake_place: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     cases["fingerprint"] += "|`x`"
     cases.to_parquet(results / "cases" / "tiny.parquet", index=False)
     for name in ("README.md", "results.md"):
-        (root / name).write_text(f"{build.BEGIN}\n{build.END}\n")
-    build.build(
+        (root / name).write_text(f"{writing.BEGIN}\n{writing.END}\n")
+    writing.build(
         root / "results", root / "generated", root / "params.yaml", root / "README.md", root / "results.md"
     )  # fmt: skip
     return root
@@ -140,9 +140,9 @@ def test_the_command_prints_the_names_as_they_are(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    made = build.load_report(place / "results", place / "params.yaml")
-    tables = build.make_tables(made)
-    monkeypatch.setattr(build, "build", lambda *arguments: (made, tables))
+    made = writing.load_report(place / "results", place / "params.yaml")
+    tables = writing.make_tables(made)
+    monkeypatch.setattr(writing, "build", lambda *arguments: (made, tables))
     build.main(generated=tmp_path / "[red]")
     printed = capsys.readouterr().out
     assert f"{NAME} †" in printed

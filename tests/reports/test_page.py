@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports.build import build
 from reports.page import from_markdown
+from reports.writing import build
 from tests.browser import browse, needs_chromium, screenshot
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.build import BEGIN, END, document_block, make_tables, readme_block
 from reports.load import load_report
+from reports.writing import BEGIN, END, document_block, make_tables, readme_block
 
 ROOT = Path(__file__).parents[2]
 

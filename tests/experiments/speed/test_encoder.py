@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from experiments.commands.inspect import chosen
 from experiments.config import load_params
-from experiments.inspect import chosen
 from experiments.speed import encoder
 from experiments.speed.encoder import encoder_pairs, flops, layer_pairs, model_pairs, widened_step
 from models.sam import Sam

@@ -14,8 +14,8 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
 import experiments.training
-from experiments.ranks import spread
 from experiments.settings import ConfigError
+from experiments.starters import spread
 from experiments.training.launched import make_accelerator
 
 FOLDER = Path(experiments.training.__file__).with_name("accelerate")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.build import make_tables
 from reports.load import load_report
 from reports.tables.main import provenance_table
 from reports.tables.published import published_table
 from reports.tables.rendering import latex
+from reports.writing import make_tables
 
 PDFLATEX = shutil.which("pdflatex")
 DOCUMENT = r"""\documentclass[twocolumn]{article}

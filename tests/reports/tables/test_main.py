@@ -11,11 +11,11 @@ import pytest
 from benchmark.metrics.iou import BOUNDARY, METRIC_NAMES
 from benchmark.metrics.statistics import bootstrap_interval, paired_difference
 from benchmark.output import escaping
-from reports.build import make_tables
 from reports.groups import Report
 from reports.load import load_report
 from reports.tables.main import controls_table, main_table, provenance_table
 from reports.tables.rendering import Table, latex, markdown, save
+from reports.writing import make_tables
 
 
 def read(root: Path) -> Report:
