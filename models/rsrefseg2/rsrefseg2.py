@@ -66,7 +66,7 @@ class RSRefSeg2(PromptedSam):
             mask_side=config.sam.mask_side,
         )
         if config.side_losses.contrast:
-            self.contrast_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # CLIP's start
+            self.contrast_scale = nn.Parameter(torch.tensor([math.log(1 / 0.07)]))  # (1,): FSDP splits no scalar
         if config.lora is not None:
             add_adapters(self, adapter_targets(config, config.lora), config.lora)
         freeze(self, trains)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.checkpoint import save_tensors
 from models.rsrefseg2.losses import mask_loss
 from models.rsrefseg2.rsrefseg2 import RSRefSeg2
+from models.weights.foundation import foundation_files
 from tests.models.rsrefseg2.tiny import VARIANTS, tiny2_config, tiny2_model
 from tests.tiny import draw_weights, random_image, tiny_config
 
@@ -183,6 +185,21 @@ def test_the_trained_state_makes_another_start_the_same_model(tmp_path: Path) ->
         state = {name: value for name, value in one.state_dict().items() if name in frozen} | one.trained_state()
         other.load_state_dict(state, strict=False)
         torch.testing.assert_close(other(IMAGES, TEXTS, IMAGE_INDEX), expected, rtol=0, atol=0)
+
+
+def test_a_foundation_folder_gives_the_same_model_as_its_parts(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for variant in ("sam2", "sam"):
+        with subtests.test(variant), torch.no_grad():
+            parts, files = tiny2_model(tmp_path, variant, trained=False), foundation_files(tmp_path)
+            base = {name.replace(".base_layer", ""): value for name, value in parts.state_dict().items()}
+            for name, whole in (("clip", parts.clip.model.state_dict()), ("sam", parts.sam.distinct_state())):
+                kept = {key.replace(".base_layer", "") for key in whole if ".lora_" not in key}
+                save_tensors(files[name], {key: base[f"{name}.model.{key}"] for key in kept})
+            torch.manual_seed(0)
+            built = RSRefSeg2.from_foundation(parts.config, tmp_path).eval()
+            built.load_state_dict(parts.trained_state(), strict=False)
+            found, expected = (model(IMAGES, TEXTS, IMAGE_INDEX) for model in (built, parts))
+            assert torch.equal(found, expected)
 
 
 def test_merging_keeps_the_function_and_takes_every_adapter_away(tmp_path: Path) -> None:
