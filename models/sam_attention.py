@@ -89,9 +89,8 @@ class WidenedAttention(SamVisionSdpaAttention):
         columns = pad(by_pair(self.rel_pos_w) * spread, (0, 0, 0, fill))
         by_row = torch.einsum("bnhwc,hkc->bnhwk", query, rows)
         by_column = torch.einsum("bnhwc,wkc->bnhwk", query, columns)
-        one = {"dtype": key.dtype, "device": key.device}
-        row = torch.eye(side, **one).unsqueeze(1).expand(side, side, side)
-        column = torch.eye(side, side + fill, **one).expand(side, side, side + fill)
+        ones = torch.eye(side, side + fill, dtype=key.dtype, device=key.device)
+        row, column = ones[:, None, :side].expand(side, side, side), ones.expand(side, side, side + fill)
         place = torch.cat([row, column], -1).expand(*key.shape[:-1], 2 * side + fill)
         return (
             torch.cat([query, by_row.to(query.dtype), by_column.to(query.dtype)], -1),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -70,7 +71,7 @@ def layer_pairs(config: SamConfig, turns: int) -> list[Pair]:
             ("eager against sdpa", plain[place], fused[place], NO_GPU),
             ("sdpa against widened", fused[place], widened[place], WIDENED),
         ):
-            found = in_turns(lambda run=reference: run(tokens), lambda run=ours: run(tokens), turns)
+            found = in_turns(partial(reference, tokens), partial(ours, tokens), turns)
             pairs.append(_pair(f"{kind}, {case}", found, useful, rate, note=note))
     return pairs
 
