@@ -9,7 +9,6 @@ configured. On a CPU, which takes minutes for that: one layer of each kind of SA
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -27,6 +26,7 @@ from experiments.commands.inspect import chosen, with_compute
 from experiments.config import load_params
 from experiments.cost.random_weights import build, make_batch
 from experiments.settings import ExperimentConfig
+from experiments.speed.limits import matmul_rate
 from experiments.speed.pairs import Pair, in_turns
 from experiments.training.loop import peak_memory_mb
 from experiments.training.step import TrainStep
@@ -41,17 +41,17 @@ WIDENED = "widened is for a GPU: off unless configured"
 
 
 def measure() -> list[Pair]:
-    """All of it, on the GPU if there is one: a minute and a half on two CPU cores."""
+    """All of it on a GPU; without one, SAM's layers on the CPU."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     params = load_params()
-    paper, mini = (chosen(params, None, name, "rsrefseg") for name in ("rsrefseg-b", "mini"))
+    paper = chosen(params, None, "rsrefseg-b", "rsrefseg")
     if device.type == "cuda":
         return [
             *encoder_pairs(paper.model.sam, device, images=8, turns=10),
             *model_pairs("rsrefseg-b", paper, device, 4, 4, turns=5, goals=(TRAIN_GOAL, PREDICT_GOAL)),
             widened_step("rsrefseg-b", paper, device, images=8, turns=5),
         ]
-    return [*layer_pairs(paper.model.sam, turns=3), *model_pairs("mini", mini, device, 2, 8, turns=5, note=NO_GPU)]
+    return layer_pairs(paper.model.sam, turns=3)
 
 
 def layer_pairs(config: SamConfig, turns: int) -> list[Pair]:
@@ -62,7 +62,7 @@ def layer_pairs(config: SamConfig, turns: int) -> list[Pair]:
         Sam(reduced, attention).eval().requires_grad_(False).model.vision_encoder.layers
         for attention in ("eager", "sdpa", "widened")
     )
-    rate = matrix_rate(torch.device("cpu"), torch.float32, 2048)
+    rate = matmul_rate()
     tokens = torch.randn(1, config.grid, config.grid, int(config.vision["hidden_size"]))
     pairs = []
     for place, kind in enumerate(("a global layer", "a layer of windows")):
@@ -79,7 +79,7 @@ def layer_pairs(config: SamConfig, turns: int) -> list[Pair]:
 def encoder_pairs(config: SamConfig, device: torch.device, images: int, turns: int) -> list[Pair]:
     """The forward pass of the whole encoder in bfloat16: plain attention image by image against sdpa at once; sdpa
     against widened; and that against the same with its layers compiled."""
-    rate = matrix_rate(device, torch.bfloat16, 8192 if device.type == "cuda" else 1024)
+    rate = matmul_rate(torch.bfloat16)
     pixels = torch.randn(images, 3, config.image_side, config.image_side, device=device)
     encoders = {
         name: Sam(config, name.partition(" ")[0]).eval().requires_grad_(False).model.vision_encoder.to(device)
@@ -112,7 +112,6 @@ def model_pairs(
     each: int,
     turns: int,
     goals: tuple[float, float] | None = None,
-    note: str = "",
 ) -> list[Pair]:
     """A training step and a prediction of RSRefSeg, `each` expressions an image; predictions with adapters merged,
     which the released code does not do. goals: of both."""
@@ -138,8 +137,8 @@ def model_pairs(
     plain.eval()
     predicted = in_turns(predict_one_by_one, lambda: model.predict(batch.images, batch.texts, batch.image_index), turns)
     return [
-        Pair("training", case, *trained, goal=train_goal, peak_mb=peak_memory_mb(), note=note),
-        Pair("prediction", case, *predicted, goal=predict_goal, peak_mb=peak_memory_mb(), note=note),
+        Pair("training", case, *trained, goal=train_goal, peak_mb=peak_memory_mb()),
+        Pair("prediction", case, *predicted, goal=predict_goal, peak_mb=peak_memory_mb()),
     ]
 
 
@@ -153,19 +152,6 @@ def widened_step(name: str, config: ExperimentConfig, device: torch.device, imag
     found = in_turns(lambda: plain.update(plain.loss(batch)), lambda: ours.update(ours.loss(batch)), turns)
     case = f"{name}, {images} pairs, sdpa against widened"
     return Pair("training", case, *found, peak_mb=peak_memory_mb(), note=WIDENED)
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """FLOP/s of the product of two square matrices, the best of several: what a network cannot pass."""
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    seconds = []
-    for _ in range(6):
-        started = time.perf_counter()
-        a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return 2 * side**3 / min(seconds)
 
 
 def flops(module: nn.Module, given: Tensor) -> int:

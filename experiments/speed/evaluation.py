@@ -80,10 +80,10 @@ def _paper() -> Pair:
     bounded, free = _dense_memory(config.model)
     images, each = DENSE
     note = (
-        "one turn; attention is the same on both sides. Activations of "
+        "1 image, one turn; attention and adapters are the same on both sides. Activations of "
         f"{images} images x {each} expressions, from shapes: {bounded:.1f} GB, without the bound {free:.1f} GB"
     )
-    case = f"{PAPER}, {PAPER_EXPRESSIONS} expressions an image, 1 image, bfloat16"
+    case = f"{PAPER}, {counted(PAPER_EXPRESSIONS)}, bfloat16"
     return Pair("prediction", case, reference, took, ratio, share, limit, None, peak, note)
 
 

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 def test_both_ways_run_on_one_set_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda call, **_: call)
-    monkeypatch.setattr(encoder, "matrix_rate", lambda *_: 1e15)
+    monkeypatch.setattr(encoder, "matmul_rate", lambda *_: 1e15)
     config = chosen(load_params(), None, "mini", "rsrefseg").model_copy(update={"model": tiny_config()})
     sam = config.model.sam
     pairs = [
