@@ -30,16 +30,10 @@ def sweep_row(sample_id: str, truth: npt.NDArray[np.bool_], logits: npt.NDArray[
     """
     if not np.isfinite(logits).all():
         raise ValueError(f"sample {sample_id!r}: the prediction has logits that are no numbers")
-    passed = np.searchsorted(_LOGITS, logits, side="left")  # thresholds that a pixel is above
     area, intersection = (
-        # pixels above the first threshold, above the second, ...
-        np.cumsum(np.bincount(some.ravel(), minlength=len(_LOGITS) + 1)[::-1])[::-1][1:]
-        for some in (passed, passed[truth])
+        [int(np.count_nonzero(some > threshold)) for threshold in _LOGITS] for some in (logits, logits[truth])
     )
-    return {
-        "sample_id": sample_id, "pixels": int(logits.size),
-        "area": area.astype(np.int64).tolist(), "intersection": intersection.astype(np.int64).tolist(),
-    }  # fmt: skip
+    return {"sample_id": sample_id, "pixels": int(logits.size), "area": area, "intersection": intersection}
 
 
 def check_sweep(sweep: pd.DataFrame, lines: pd.DataFrame) -> None:

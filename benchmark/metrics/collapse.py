@@ -13,7 +13,7 @@ Everything follows from a per-sample table and its masks (benchmark/README.md, "
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,7 +21,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from benchmark.data.rle import run_lengths
+from benchmark.data.rle import areas, together
+from benchmark.metrics.iou import FloatArray, ratio
+from benchmark.metrics.measure import count
 
 LEVEL = 0.95
 APART = 0.5  # true areas that far apart cannot have an IoU above it, so that a good model has no two equal masks there
@@ -56,6 +58,9 @@ def find_collapse(lines: pd.DataFrame, masks: pd.DataFrame | None) -> Collapse |
         lines: the per-sample table (benchmark/metrics/iou.py).
         masks: sample_id, prediction (COCO compressed RLE) of the same samples; None where they were not kept: only
             "empty" can be found then.
+
+    Raises:
+        ValueError: a mask that is none, or of another size than what it is compared with.
     """
     area = lines["predicted_area"].to_numpy()
     target = lines["mask_area"].to_numpy() > 0
@@ -63,9 +68,9 @@ def find_collapse(lines: pd.DataFrame, masks: pd.DataFrame | None) -> Collapse |
     if masks is not None:
         codes = masks.set_index("sample_id")["prediction"].loc[lines["sample_id"]].tolist()
         _, first, image = np.unique(lines["image_id"].to_numpy(str), return_index=True, return_inverse=True)
-        pixels = np.array([run_lengths(codes[place]).sum() for place in first])[image]
+        pixels = areas([codes[place] for place in first])[0][image]
         shares["full"] = float(np.mean(area / pixels >= LEVEL))
-        alike = [_iou(run_lengths(codes[one]), run_lengths(codes[other])) for one, other in _pairs(lines, pixels)]
+        alike = _ious(codes, _pairs(lines, pixels), pixels)
         shares["constant"] = float(np.mean(alike)) if len(alike) >= LEAST_PAIRS else 0.0
     return next((Collapse(kind=kind, share=share) for kind, share in shares.items() if share >= LEVEL), None)
 
@@ -73,10 +78,10 @@ def find_collapse(lines: pd.DataFrame, masks: pd.DataFrame | None) -> Collapse |
 def _pairs(lines: pd.DataFrame, pixels: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Places of samples whose masks should differ: two of each image, or where too few images have such a pair, of two
     images of as many pixels."""
-    truth = lines["mask_area"].reset_index(drop=True)
-    by_image = truth.groupby(lines["image_id"].to_numpy(), sort=False)
+    area = lines["mask_area"].reset_index(drop=True)
+    truth, by_image = area.tolist(), area.groupby(lines["image_id"].to_numpy(), sort=False)
     within = list(zip(by_image.idxmin(), by_image.idxmax(), strict=True))
-    order = np.argsort(truth.to_numpy(), kind="stable").tolist()
+    order = np.argsort(area.to_numpy(), kind="stable").tolist()
     half = len(order) // 2
     across = [(one, other) for one, other in zip(order, order[half:], strict=False) if pixels[one] == pixels[other]]
     for pairs in (within, across):
@@ -86,12 +91,16 @@ def _pairs(lines: pd.DataFrame, pixels: NDArray[np.int64]) -> list[tuple[int, in
     return []
 
 
-def _iou(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Of two masks of one size, as runs of background, mask, background, ...; 1 if both are empty."""
-    ends = [np.cumsum(runs) for runs in (first, second)]
-    cuts = np.union1d(*ends)
-    lengths = np.diff(cuts, prepend=0)
-    # the run that a piece belongs to is the first that ends where the piece ends or later
-    one, other = (np.searchsorted(end, cuts) % 2 == 1 for end in ends)
-    union = int(lengths[one | other].sum())
-    return int(lengths[one & other].sum()) / union if union else 1.0
+def _ious(codes: Sequence[str], pairs: Sequence[tuple[int, int]], pixels: NDArray[np.int64]) -> FloatArray:
+    """Of pairs of masks of as many pixels each; 1 if both are empty."""
+    found = np.ones(len(pairs))
+    sizes = pixels[[one for one, _ in pairs]]
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        chosen = [(codes[one], codes[other]) for one, other in (pairs[row] for row in rows.tolist())]
+        for part in together([len(one) + len(other) for one, other in chosen]):
+            ones, others = zip(*chosen[part], strict=True)
+            # what is shared does not depend on how long a column is
+            counts = count(ones, others, int(size), 1)
+            found[rows[part]] = ratio(*(counts[name].astype(np.float64) for name in ("intersection", "union")))
+    return found

@@ -18,6 +18,7 @@ The same result is always the same bytes: sorted keys, declared rounding, no tim
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from benchmark.data.files import UNREADABLE, read_parquet, replacing, sha256
-from benchmark.data.rle import run_lengths
+from benchmark.data.rle import areas, run_lengths
 from benchmark.data.samples import MANIFEST, Dataset
 from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
 from benchmark.metrics.calibration import check_sweep
@@ -155,7 +156,10 @@ def load_result(folder: Path) -> StoredResult:
     sweep = _read_table(folder / "sweep.parquet") if (folder / "sweep.parquet").is_file() else None
     sweep = None if sweep is None or sweep.empty else sweep
     _check(folder, result, lines, predictions, sweep)
-    collapse = collapse_of(result.run, lines, predictions)
+    try:
+        collapse = collapse_of(result.run, lines, predictions)
+    except ValueError as error:  # masks of one image that differ in size
+        raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
     if "collapse" in document:
         _check_collapse(folder, result, collapse)
     result = result.model_copy(update={"collapse": collapse})
@@ -255,11 +259,12 @@ def _check(
             f"{folder / 'predictions.parquet'} has {len(predictions)} rows for {len(lines)} samples; each has one: "
             "evaluate again"
         )
-    for name, counts in zip(predictions["sample_id"], predictions["prediction"], strict=True):
-        try:
-            area = int(run_lengths(str(counts))[1::2].sum())
-        except ValueError as error:
-            raise ResultError(f"{folder / 'predictions.parquet'}, sample {name!r}: {error}; evaluate again") from error
+    codes = [str(counts) for counts in predictions["prediction"]]
+    try:
+        found = areas(codes)[1].tolist()
+    except ValueError:
+        raise _first_fault(folder, predictions["sample_id"].tolist(), codes) from None
+    for name, area in zip(predictions["sample_id"], found, strict=True):
         if area != stated.get(name):
             raise ResultError(
                 f"{folder}: sample {name!r} has {area} pixels in predictions.parquet and predicted_area "
@@ -282,3 +287,13 @@ def _check(
             raise ResultError(
                 f"{folder}: result.json says {name} is {said[name]}, samples.parquet gives {value}; evaluate again"
             )
+
+
+def _first_fault(folder: Path, names: Sequence[str], codes: Sequence[str]) -> ResultError:
+    """Of the first mask that is none."""
+    for name, code in zip(names, codes, strict=True):
+        try:
+            run_lengths(code)
+        except ValueError as error:
+            return ResultError(f"{folder / 'predictions.parquet'}, sample {name!r}: {error}; evaluate again")
+    raise AssertionError("every mask is one by itself")

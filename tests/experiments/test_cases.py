@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from benchmark.data.samples import decode_mask, load_dataset
-from benchmark.metrics.measure import compare
+from benchmark.metrics.measure import AREA_COLUMNS
 from benchmark.results.cases import COLUMNS, decode_map, load_cases
 from benchmark.results.truth import save_examples
+from benchmark.speed.reference import pixel_areas
 from experiments import cases, evaluate, train
 from tests.conftest import make_fake_dataset
 from tests.tiny import _SAM, _clip, write_foundation
@@ -73,9 +74,8 @@ def test_what_each_variant_predicted_is_kept_as_it_was_measured(place: Path) -> 
         assert row["fingerprint"] == json.loads((folder / "result.json").read_text())["run"]["fingerprint"]
         lines = pd.read_parquet(folder / "samples.parquet").set_index("sample_id")
         size = row["height"], row["width"]
-        again = compare(decode_mask(row["mask"], *size), decode_mask(row["prediction"], *size))
-        assert again["intersection"] == lines.loc[row["sample_id"], "intersection"]
-        assert again["union"] == lines.loc[row["sample_id"], "union"]
+        again = pixel_areas(decode_mask(row["mask"], *size), decode_mask(row["prediction"], *size))
+        assert again == tuple(lines.loc[row["sample_id"], list(AREA_COLUMNS)])
 
 
 def test_a_map_is_kept_of_what_a_variant_has_and_of_nothing_else(place: Path) -> None:

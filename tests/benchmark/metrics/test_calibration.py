@@ -14,7 +14,7 @@ from benchmark.metrics.calibration import (
     reliability,
     sweep_row,
 )
-from benchmark.metrics.measure import compare
+from tests.masks import measured
 
 
 @pytest.fixture
@@ -24,10 +24,7 @@ def drawn() -> tuple[list[np.ndarray], list[np.ndarray], pd.DataFrame, pd.DataFr
     truths = [rng.random((11, 17)) < 0.3 for _ in range(6)]
     logits = [(rng.normal(0, 2, (11, 17)) + truth).astype(np.float32) for truth in truths]
     logits[0][0, :5] = 0  # a probability of exactly 1/2 is not above it
-    rows = [{"sample_id": str(k), "image_id": str(k), "category": None} for k in range(6)]
-    lines = pd.DataFrame(
-        [row | compare(truth, values > 0) for row, truth, values in zip(rows, truths, logits, strict=True)]
-    )
+    lines = measured([(truth, values > 0) for truth, values in zip(truths, logits, strict=True)])
     sweep = pd.DataFrame([sweep_row(str(k), truths[k], logits[k]) for k in range(6)])
     return truths, logits, lines, sweep
 
@@ -65,10 +62,10 @@ def test_a_perfectly_calibrated_prediction_has_no_error() -> None:
     middles = rng.integers(0, 10, (400, 400)) / 10 + 0.05
     truth = rng.random((400, 400)) < middles
     logits = np.log(middles / (1 - middles)).astype(np.float32)
-    lines = pd.DataFrame([{"sample_id": "a", "image_id": "a", "category": None} | compare(truth, logits > 0)])
-    assert calibration_error(pd.DataFrame([sweep_row("a", truth, logits)]), lines) < 0.01
+    lines = measured([(truth, logits > 0)])
+    assert calibration_error(pd.DataFrame([sweep_row("0", truth, logits)]), lines) < 0.01
     sure = np.where(rng.random((400, 400)) < 0.5, 9, -9).astype(np.float32)  # sure, and right half of the time
-    assert calibration_error(pd.DataFrame([sweep_row("a", rng.random((400, 400)) < 0.5, sure)]), lines) > 0.4
+    assert calibration_error(pd.DataFrame([sweep_row("0", rng.random((400, 400)) < 0.5, sure)]), lines) > 0.4
 
 
 def test_what_is_no_sweep_of_the_lines_is_refused(drawn) -> None:  # type: ignore[no-untyped-def]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from benchmark.data.rle import encode_mask, run_lengths
-from benchmark.metrics.collapse import APART, LEAST_PAIRS, LEVEL, Collapse, _iou, find_collapse
+from benchmark.data.rle import encode_mask
+from benchmark.metrics.collapse import APART, LEAST_PAIRS, LEVEL, Collapse, _ious, find_collapse
 
 Mask = NDArray[np.bool_]
 SIDE = 10
@@ -133,10 +133,22 @@ def test_without_masks_only_empty_is_found() -> None:
         assert find_collapse(lines, None) == expected
 
 
-def test_the_iou_of_run_lengths_is_that_of_the_masks() -> None:
+def test_the_iou_of_codes_is_that_of_the_masks_whatever_their_sizes() -> None:
     rng = np.random.default_rng(0)
-    for share in (0, 0.1, 0.5, 0.9, 1):
-        first, second = rng.random((7, 9)) < share, rng.random((7, 9)) < 0.5
-        first[0, 0] = True  # a code that begins with a run of no pixels
-        found = _iou(run_lengths(encode_mask(first)), run_lengths(encode_mask(second)))
-        assert found == (first & second).sum() / (first | second).sum()
+    masks, expected = [], []
+    for shape in ((7, 9), (9, 7), (4, 4), (7, 9)):
+        for share in (0, 0.1, 0.5, 0.9, 1):
+            first, second = rng.random(shape) < share, rng.random(shape) < 0.5
+            first[0, 0] = True  # a code that begins with a run of no pixels
+            masks += [first, second]
+            expected.append((first & second).sum() / (first | second).sum())
+    pairs = [(place, place + 1) for place in range(0, len(masks), 2)]
+    codes, pixels = [encode_mask(mask) for mask in masks], np.array([mask.size for mask in masks])
+    assert _ious(codes, pairs, pixels).tolist() == expected
+
+
+def test_masks_of_one_image_that_differ_in_size_are_an_error() -> None:
+    lines, masks = tables(answers(small=square(2), large=square(6, 4)))
+    larger = encode_mask(np.pad(square(6, 4), ((0, 1), (0, 1))))
+    with pytest.raises(ValueError, match="its runs cover 121 of 100 pixels"):
+        find_collapse(lines, masks.assign(prediction=masks["prediction"].where(lines["mask_area"] == 4, larger)))

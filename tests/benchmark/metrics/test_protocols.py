@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from benchmark.metrics.iou import METRIC_NAMES, summary
-from benchmark.metrics.measure import compare, compare_in_detail
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
+from tests.masks import Mask, measured
 
-Mask = np.ndarray
 Pairs = list[tuple[Mask, Mask]]  # truth, prediction
-
-
-def lines_of(pairs: Pairs) -> pd.DataFrame:
-    rows = [compare(*pair) | compare_in_detail(*pair, sides=(480,)) for pair in pairs]
-    keys = [{"sample_id": f"s{k}", "image_id": f"i{k // 2}", "category": None} for k in range(len(pairs))]
-    return pd.concat([pd.DataFrame(keys), pd.DataFrame(rows)], axis=1)
 
 
 def plain_rsrefseg(pairs: Pairs) -> dict[str, float]:
@@ -62,7 +54,7 @@ PLAIN = {"rsrefseg": plain_rsrefseg, "lavt": plain_lavt, "lavt_480": plain_lavt_
 
 
 def check(pairs: Pairs) -> None:
-    lines = lines_of(pairs)
+    lines = measured(pairs, 480)
     for name, restated in PLAIN.items():
         found = summary_under(lines, PROTOCOLS[name])
         assert found is not None
@@ -90,10 +82,10 @@ def test_by_hand() -> None:
     half[0, :5] = True  # IoU exactly 1/2 with `ten`
     nothing = np.zeros((4, 10), bool)
     check([(ten, half), (ten, ten), (ten, nothing), (nothing, ten), (nothing, nothing)])
-    lines = lines_of([(ten, half)])
+    lines = measured([(ten, half)], 480)
     of = {name: summary_under(lines, protocol) for name, protocol in PROTOCOLS.items()}
     assert [found["precision_0.5"] for found in of.values() if found] == [1.0, 0.0, 1.0, 1.0]
-    both_empty = lines_of([(ten, ten), (nothing, nothing)])
+    both_empty = measured([(ten, ten), (nothing, nothing)], 480)
     of = {name: summary_under(both_empty, protocol) for name, protocol in PROTOCOLS.items()}
     assert [found["miou"] for found in of.values() if found] == pytest.approx([1.0, math.nan, 0.5, 0.5], nan_ok=True)
 
@@ -101,12 +93,12 @@ def test_by_hand() -> None:
 def test_the_benchmark_is_one_of_them() -> None:
     rng = np.random.default_rng(5)
     pairs = [(rng.random((9, 9)) < 0.5, rng.random((9, 9)) < 0.5) for _ in range(20)]
-    lines = lines_of(pairs)
+    lines = measured(pairs, 480)
     stated = summary(lines)
     assert summary_under(lines, PROTOCOLS["benchmark"]) == pytest.approx({name: stated[name] for name in METRIC_NAMES})
 
 
 def test_what_was_not_measured_is_none() -> None:
-    lines = lines_of([(np.ones((3, 3), bool), np.ones((3, 3), bool))]).drop(columns=["intersection_480", "union_480"])
+    lines = measured([(np.ones((3, 3), bool), np.ones((3, 3), bool))])
     assert summary_under(lines, PROTOCOLS["lavt_480"]) is None
     assert summary_under(lines, PROTOCOLS["lavt"]) is not None
