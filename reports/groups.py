@@ -7,23 +7,18 @@ mean of what is there. A control learns nothing, so one result of it is enough.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from benchmark.metrics.iou import iou, precision_name
-from benchmark.metrics.statistics import (
-    Difference,
-    Interval,
-    bootstrap_interval,
-    bootstrap_intervals,
-    paired_differences,
-)
+from benchmark.metrics.statistics import Difference, Interval, many_differences, many_intervals
 from benchmark.metrics.strata import load_strata
 from benchmark.results.schema import METRICS, TEST_SPLIT
 from benchmark.results.store import UNKNOWN, StoredResult
@@ -31,7 +26,10 @@ from benchmark.results.store import UNKNOWN, StoredResult
 OUTSIDE = "†"  # behind the name of a method that was not run here
 COLLAPSED = "‡"  # behind the name of a method with collapsed runs, where there is no room for words
 FULL = "rsrefseg"  # the model that variants differ from
+Key = tuple[str, bool]  # of a method: its name, and whether it is a control
 COMPARED = ("miou", "oiou", *(precision_name(x) for x in (0.5, 0.7, 0.9)))  # metrics in which they are
+
+Part = TypeVar("Part", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,11 @@ class Method:
     outside: str | None = None
 
     @property
+    def key(self) -> Key:
+        """What it is, among all methods of its group."""
+        return self.name, self.control
+
+    @property
     def title(self) -> str:
         """Its name in print."""
         return self.name if self.outside is None else f"{self.outside} {OUTSIDE}"
@@ -112,11 +115,6 @@ class Method:
         names = [name for name in METRICS if all(name in stored.metrics for stored in self.results)]
         return {name: float(np.mean([stored.metrics[name] for stored in self.results])) for name in names}
 
-    @cached_property
-    def intervals(self) -> dict[str, Interval]:
-        """95 % bootstrap intervals of `metrics`: images are resampled, and seeds where there are several."""
-        return bootstrap_intervals(self.lines, tuple(self.metrics), over_seeds=True)
-
     def deviation(self, metric: str) -> float:
         """Standard deviation of a metric over two seeds or more, in [0, 1] (n - 1 in the denominator)."""
         return float(np.std([stored.metrics[metric] for stored in self.results], ddof=1))
@@ -127,12 +125,6 @@ class Method:
             return None
         values = [getattr(stored.result.train, field) for stored in self.results]
         return None if None in values else float(np.mean(values))
-
-    def miou_of(self, sample_ids: Collection[str]) -> tuple[float, float, float]:
-        """mIoU of some samples with a target, with its 95 % interval as in `intervals`."""
-        tables = [lines[lines["sample_id"].isin(sample_ids)].reset_index(drop=True) for lines in self.lines]
-        mean = float(np.mean([iou(table).mean() for table in tables]))
-        return mean, *bootstrap_interval(tables, over_seeds=True)
 
     @property
     def images_per_second(self) -> float | None:
@@ -173,16 +165,46 @@ class Group:
         return next((method for method in self.trained if method.name == FULL and method.results), None)
 
     @cached_property
+    def intervals(self) -> dict[Key, dict[str, Interval]]:
+        """Of every method with results: the 95 % bootstrap intervals of its `metrics`. Images are resampled, and seeds
+        where there are several."""
+        found: dict[Key, dict[str, Interval]] = {}
+        for metrics in dict.fromkeys(tuple(method.metrics) for method in self.present):
+            some = ((method.key, method.lines) for method in self.present if tuple(method.metrics) == metrics)
+            found |= many_intervals(some, metrics, over_seeds=True)
+        return found
+
+    def mious_of(
+        self, methods: Sequence[Method], parts: Mapping[Part, Collection[str]]
+    ) -> dict[tuple[Part, Key], tuple[float, float, float]]:
+        """mIoU of some methods with results on parts of the samples, given by their ids, all with a target; with its
+        95 % interval as in `intervals`."""
+        means: dict[tuple[Part, Key], float] = {}
+
+        def tables() -> Iterator[tuple[tuple[Part, Key], list[pd.DataFrame]]]:
+            for method in methods:
+                index = [pd.Index(lines["sample_id"]) for lines in method.lines]
+                for part, sample_ids in parts.items():
+                    at = [np.sort(known.get_indexer(pd.Index(sample_ids))) for known in index]
+                    some = [
+                        lines.iloc[rows[rows >= 0]].reset_index(drop=True)
+                        for lines, rows in zip(method.lines, at, strict=True)
+                    ]
+                    means[part, method.key] = float(np.mean([iou(table).mean() for table in some]))
+                    yield (part, method.key), some
+
+        intervals = many_intervals(tables(), ("miou",), over_seeds=True)
+        return {key: (means[key], *found["miou"]) for key, found in intervals.items()}
+
+    @cached_property
     def differences(self) -> dict[str, dict[str, Difference]]:
         """Title of every other variant or external submission with results -> COMPARED metric -> how far it is from the
         full model, on the same samples. None there without the full model."""
         others = [method for method in self.present if not method.control and method is not self.full]
         if self.full is None:
             return {}
-        return {
-            method.title: paired_differences(method.lines, self.full.lines, COMPARED, over_seeds=True)
-            for method in others
-        }
+        pairs = ((method.title, (method.lines, self.full.lines)) for method in others)
+        return many_differences(pairs, COMPARED, over_seeds=True)
 
     @property
     def trained(self) -> list[Method]:

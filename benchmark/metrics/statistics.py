@@ -1,9 +1,11 @@
-"""Bootstrap intervals, paired differences and permutation tests, computed from the per-sample tables.
+"""Bootstrap intervals and paired differences, computed from the per-sample tables. permutation.py has p values.
 
 What is resampled is the image, not the expression: the expressions of one image share its light, its scale and often
 their mask, so treating them as independent would make every interval too narrow. Metrics are ratios of two sums over
 samples (iou.py), so a resample needs only the sums of each image: how often each image was drawn times
-those sums is one small matrix product, made in chunks so that memory stays flat.
+those sums is one small matrix product, made in chunks so that memory stays flat. How often images are drawn depends on
+their number alone, so `many_intervals` and `many_differences` draw once for all that are on as many images, and give
+each the numbers that it has alone, to the bit.
 
 Several tables are several seeds of one run: the statistic is then the mean of the metric over them, every one seen
 under the same draw of images. Such an interval says how far that mean depends on the images. With ``over_seeds`` the
@@ -15,20 +17,21 @@ Dimension letters: R resamples, G images, T tables, M metrics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 
-from benchmark.metrics.iou import METRIC_NAMES, FloatArray, check_lines, ratio, terms
+from benchmark.metrics.image_sums import Lines, image_sums, same_samples, tables_of
+from benchmark.metrics.iou import METRIC_NAMES, FloatArray, ratio
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 CHUNK = 1_000_000  # draws at a time and thread: 8 MB, and as much for their counts
 THREADS = 2  # each chunk has its own stream of random numbers: the same result from any number
 
-Lines = pd.DataFrame | Sequence[pd.DataFrame]
+Name = TypeVar("Name", bound=Hashable)
 Interval = tuple[float, float]
 Difference = tuple[float, float, float]  # with its interval
 
@@ -58,10 +61,33 @@ def bootstrap_intervals(
     Raises:
         ValueError: tables that are empty, malformed or not on the same samples; impossible settings.
     """
-    tables = _tables(lines)
-    totals = _draw(_image_sums(tables, metrics), resamples, seed)
-    weights_RT = _seed_weights(len(tables), resamples, seed, over_seeds)
-    return dict(zip(metrics, _percentiles(_means(totals, weights_RT, len(metrics)), confidence), strict=True))
+    several = many_intervals(
+        [("", lines)], metrics, over_seeds=over_seeds, resamples=resamples, seed=seed, confidence=confidence
+    )
+    return several[""]
+
+
+def many_intervals(
+    several: Iterable[tuple[Name, Lines]],
+    metrics: Sequence[str] = METRIC_NAMES,
+    *,
+    over_seeds: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> dict[Name, dict[str, Interval]]:
+    """`bootstrap_intervals` of each, by name; of a generator, the tables of one are there at a time."""
+    sums, weights = {}, {}
+    for name, lines in several:
+        tables = tables_of(lines)
+        sums[name] = image_sums(tables, metrics)
+        weights[name] = len(tables)
+    found = {}
+    for name, totals in _draw(sums, resamples, seed):
+        weights_RT = _seed_weights(weights[name], resamples, seed, over_seeds)
+        values = _percentiles(_means(totals, weights_RT, len(metrics)), confidence)
+        found[name] = dict(zip(metrics, values, strict=True))
+    return {name: found[name] for name in sums}
 
 
 def bootstrap_interval(
@@ -118,129 +144,71 @@ def paired_differences(
     Raises:
         ValueError: as `bootstrap_intervals`; also when a and b are not on the same samples.
     """
-    tables_a, tables_b = _tables(lines_a), _tables(lines_b)
-    sums = _image_sums(_same_samples([*tables_a, *tables_b]), metrics)
-    split = 2 * len(tables_a) * len(metrics)
-    totals = _draw(sums, resamples, seed)
-    weights_a, weights_b = (
-        _seed_weights(len(tables), resamples, seed + side, over_seeds)
-        for side, tables in enumerate((tables_a, tables_b))
+    several = many_differences(
+        [("", (lines_a, lines_b))],
+        metrics,
+        over_seeds=over_seeds,
+        resamples=resamples,
+        seed=seed,
+        confidence=confidence,
     )
-    drawn = _means(totals[:, :split], weights_a, len(metrics)) - _means(totals[:, split:], weights_b, len(metrics))
-    whole = sums.sum(axis=0, keepdims=True)
-    value_a, value_b = (
-        _means(part, _seed_weights(len(tables), 1, seed, False), len(metrics))[0]
-        for part, tables in ((whole[:, :split], tables_a), (whole[:, split:], tables_b))
-    )
-    bounds = zip(metrics, value_a - value_b, _percentiles(drawn, confidence), strict=True)
-    return {metric: (float(value), low, high) for metric, value, (low, high) in bounds}
+    return several[""]
 
 
-def permutation_p(
-    lines_a: Lines, lines_b: Lines, metric: str = "miou", *, permutations: int = RESAMPLES, seed: int = 0
-) -> float:
-    """Two-sided p of "a and b are exchangeable on every image", for a metric that is a mean over samples.
-
-    On each image the two change places or not, all its samples together; p is the share of such exchanges, the true one
-    among them, whose difference is at least as far from 0 as the one found. Seeds of a side are averaged first.
-
-    Returns:
-        p in [1 / (permutations + 1), 1].
-
-    Raises:
-        ValueError: as `paired_difference`; also for oIoU, which is no mean over samples.
-    """
-    tables_a, tables_b = _tables(lines_a), _tables(lines_b)
-    tables = _same_samples([*tables_a, *tables_b])
-    if metric == "oiou":
-        raise ValueError("a permutation test of oiou is not offered: it is no mean over samples; use miou")
-    if permutations < 1:
-        raise ValueError(f"permutations is {permutations}; at least 1 is needed")
-    numerator_GT = _image_sums(tables, (metric,))[:, ::2]
-    difference_G = numerator_GT[:, : len(tables_a)].mean(axis=1) - numerator_GT[:, len(tables_a) :].mean(axis=1)
-    found = abs(difference_G.sum())
-    images = len(difference_G)
-    starts = range(0, permutations, max(1, CHUNK // images))
-
-    def extreme(chunk: int) -> int:
-        rows = min(starts.step, permutations - starts[chunk])
-        signs = np.random.default_rng([seed, chunk]).integers(0, 2, size=(rows, images), dtype=np.int8)
-        exchanged = (1.0 - 2.0 * signs) @ difference_G
-        return int(np.count_nonzero(np.abs(exchanged) >= found - 1e-9 * max(found, 1.0)))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return (1 + sum(pool.map(extreme, range(len(starts))))) / (permutations + 1)
+def many_differences(
+    several: Iterable[tuple[Name, tuple[Lines, Lines]]],
+    metrics: Sequence[str] = METRIC_NAMES,
+    *,
+    over_seeds: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> dict[Name, dict[str, Difference]]:
+    """`paired_differences` of each pair, by name; of a generator, the tables of one are there at a time."""
+    sums, sides = {}, {}
+    for name, pair in several:
+        tables_a, tables_b = (tables_of(lines) for lines in pair)
+        sums[name] = image_sums(same_samples([*tables_a, *tables_b]), metrics)
+        sides[name] = len(tables_a), len(tables_b)
+    found = {}
+    for name, totals in _draw(sums, resamples, seed):
+        split = 2 * sides[name][0] * len(metrics)
+        weights_a, weights_b = (
+            _seed_weights(tables, resamples, seed + side, over_seeds) for side, tables in enumerate(sides[name])
+        )
+        drawn = _means(totals[:, :split], weights_a, len(metrics)) - _means(totals[:, split:], weights_b, len(metrics))
+        whole = sums[name].sum(axis=0, keepdims=True)
+        value_a, value_b = (
+            _means(part, _seed_weights(tables, 1, seed, False), len(metrics))[0]
+            for part, tables in zip((whole[:, :split], whole[:, split:]), sides[name], strict=True)
+        )
+        bounds = zip(metrics, value_a - value_b, _percentiles(drawn, confidence), strict=True)
+        found[name] = {metric: (float(value), low, high) for metric, value, (low, high) in bounds}
+    return {name: found[name] for name in sums}
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction (1979): p values so adjusted that testing all at one level errs at most at that level.
-
-    Raises:
-        ValueError: one is not in [0, 1].
-    """
-    if wrong := [p for p in p_values if not 0 <= p <= 1]:
-        raise ValueError(f"p is {wrong[0]}; it must lie in [0, 1]")
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for place, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
-
-
-def _tables(lines: Lines) -> list[pd.DataFrame]:
-    tables = [lines] if isinstance(lines, pd.DataFrame) else list(lines)
-    if not tables:
-        raise ValueError("no per-sample table given: there is nothing to resample")
-    for table in tables:
-        check_lines(table)
-    return _same_samples(tables)
-
-
-def _same_samples(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The tables in the first one's row order."""
-    first = tables[0]
-    aligned = [first]
-    for table in tables[1:]:
-        if different := sorted(set(first["sample_id"]) ^ set(table["sample_id"])):
-            raise ValueError(
-                f"the tables are not on the same samples: {len(different)} sample_id(s) are in one only, for example "
-                f"{different[0]!r}; evaluate both runs on the same data"
-            )
-        table = table.set_index("sample_id", drop=False).loc[first["sample_id"]].reset_index(drop=True)
-        for column in ("image_id", "mask_area"):
-            unequal = first[column].to_numpy() != table[column].to_numpy()
-            if unequal.any():
-                row = int(np.argmax(unequal))
-                sample, values = first["sample_id"].iloc[row], (first[column].iloc[row], table[column].iloc[row])
-                raise ValueError(
-                    f"sample {sample!r} has {column} {values[0]} in one table and {values[1]} in another; "
-                    "evaluate both runs on the same data"
-                )
-        aligned.append(table)
-    return aligned
-
-
-def _image_sums(tables: list[pd.DataFrame], metrics: Sequence[str]) -> FloatArray:
-    """Sums over the samples of each image, by order of image_id: G x 2TM, numerator beside denominator."""
-    image, names = pd.factorize(tables[0]["image_id"], sort=True)
-    columns = [column for table in tables for metric in metrics for column in terms(table, metric)]
-    return np.stack([np.bincount(image, weights=column, minlength=len(names)) for column in columns], axis=1)
-
-
-def _draw(sums_GK: FloatArray, resamples: int, seed: int) -> FloatArray:
-    """Sums of each resample of images, drawn with replacement: R x K."""
+def _draw(several: Mapping[Name, FloatArray], resamples: int, seed: int) -> Iterator[tuple[Name, FloatArray]]:
+    """Sums of each resample of images, drawn with replacement: G x K -> R x K, those of as many images together."""
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}; at least 1 is needed")
-    images = len(sums_GK)
-    totals = np.empty((resamples, sums_GK.shape[1]))
+    alike: dict[int, list[Name]] = {}
+    for name, sums_GK in several.items():
+        alike.setdefault(len(sums_GK), []).append(name)
+    for images, names in alike.items():
+        yield from zip(names, _draw_alike([several[name] for name in names], images, resamples, seed), strict=True)
+
+
+def _draw_alike(several: Sequence[FloatArray], images: int, resamples: int, seed: int) -> list[FloatArray]:
+    totals = [np.empty((resamples, sums_GK.shape[1])) for sums_GK in several]
     starts = range(0, resamples, max(1, CHUNK // images))
 
     def fill(chunk: int) -> None:
-        rows = totals[starts[chunk] : starts[chunk] + starts.step]
-        drawn = np.random.default_rng([seed, chunk]).integers(0, images, size=(len(rows), images))
-        drawn += images * np.arange(len(rows))[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows.shape[0] * images).reshape(len(rows), images)
-        rows[:] = counts.astype(np.float64) @ sums_GK
+        rows = min(starts.step, resamples - starts[chunk])
+        drawn = np.random.default_rng([seed, chunk]).integers(0, images, size=(rows, images))
+        drawn += images * np.arange(rows)[:, None]
+        counts_RG = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
+        for total_RK, sums_GK in zip(totals, several, strict=True):
+            total_RK[starts[chunk] : starts[chunk] + rows] = counts_RG @ sums_GK
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fill, range(len(starts))))

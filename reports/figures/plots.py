@@ -73,12 +73,12 @@ def metric_bars(group: Group, look: Look) -> Figure:
     for axis, metric in zip(axes, ("miou", "oiou"), strict=True):
         for place, method in enumerate(methods):
             value = 100 * method.metrics[metric]
-            low, high = (100 * bound for bound in method.intervals[metric])
+            low, high = (100 * bound for bound in group.intervals[method.key][metric])
             hatch = "////" if method.collapsed else None
             axis.barh(place, value, height=0.7, color=style_of(look, method).color, alpha=0.85, hatch=hatch)
             axis.plot([low, high], [place, place], color="black", linewidth=1)
             axis.text(max(high, value) + 1.5, place, f"{value:.1f}", va="center", fontsize=6.5)
-        highest = max(100 * max(method.metrics[metric], method.intervals[metric][1]) for method in methods)
+        highest = max(100 * max(method.metrics[metric], group.intervals[method.key][metric][1]) for method in methods)
         axis.set(xlim=(0, max(10, 1.35 * highest)), xlabel=f"{METRICS[metric].title} (%)")
     _name_rows(axes[0], [name_of(method) for method in methods])
     axes[1].grid(visible=False, axis="y")
@@ -109,7 +109,7 @@ def precision_curves(group: Group, look: Look) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 2.2), layout="constrained")
     for method in group.present:
         style, names = style_of(look, method), [precision_name(x) for x in THRESHOLDS]
-        low, high = zip(*(method.intervals[name] for name in names), strict=True)
+        low, high = zip(*(group.intervals[method.key][name] for name in names), strict=True)
         band(axis, THRESHOLDS, 100 * np.array(low), 100 * np.array(high), style)
         values = [100 * method.metrics[name] for name in names]
         line(axis, THRESHOLDS, values, style, label=name_of(method), markers=True)
@@ -153,11 +153,12 @@ def miou_by_size(group: Group, look: Look) -> Figure | None:
     sizes = group.described.set_index("sample_id")["size"]
     share = sizes[sizes > 0]
     bins = pd.qcut(share, BINS, labels=False, duplicates="drop")
-    members_of = [members for _, members in bins.groupby(bins)]
-    places = [100 * float(share[members.index].median()) for members in members_of]
+    parts = {place: members.index for place, members in bins.groupby(bins)}
+    places = [100 * float(share[names].median()) for names in parts.values()]
+    mious = group.mious_of(methods, parts)
     figure, axis = plt.subplots(figsize=(WIDTH, 2.2), layout="constrained")
     for method in methods:
-        found = [100 * np.array(method.miou_of(members.index)) for members in members_of]
+        found = [100 * np.array(mious[place, method.key]) for place in parts]
         values, low, high = np.stack(found, axis=1)
         band(axis, places, low, high, style_of(look, method))
         line(axis, places, values, style_of(look, method), label=name_of(method), markers=True)
@@ -232,7 +233,7 @@ def accuracy_and_cost(group: Group, look: Look) -> Figure | None:
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
         for method, value in zip(methods, values, strict=True):
             style = style_of(look, method)
-            low, high = (100 * bound for bound in method.intervals["miou"])
+            low, high = (100 * bound for bound in group.intervals[method.key]["miou"])
             x = np.nan if value is None else value
             axis.plot([x, x], [low, high], color=style.color, linewidth=1)
             axis.plot(

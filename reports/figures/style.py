@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.output.escaping import visible
-from reports.groups import Method, Report, ordered
+from reports.groups import Key, Method, Report, ordered
 
 WIDTH = 3.5  # inches, one column
 FULL_WIDTH = 7.2  # inches, both columns
@@ -42,18 +42,18 @@ class Style:
     dash: str
 
 
-Look = Mapping[tuple[str, bool], Style]  # (method.name, method.control) -> its style
+Look = Mapping[Key, Style]
 
 
-def styles(report: Report) -> dict[tuple[str, bool], Style]:
+def styles(report: Report) -> dict[Key, Style]:
     """The style of every method that any group shows."""
-    methods = {(method.name, method.control) for group in report.groups for method in group.methods}
+    methods = {method.key for group in report.groups for method in group.methods}
     palette = [mpl.colors.to_hex(sns.color_palette("colorblind")[place]) for place in COLORS]
     # all variants that params.yaml knows take part, so that a variant keeps its colour when another gets results
     variants = ordered([*report.selection.known_variants, *(name for name, control in methods if not control)],
                        report.selection.known_variants)  # fmt: skip
     controls = ordered([name for name, control in methods if control], report.selection.controls)
-    chosen = {}
+    chosen: dict[Key, Style] = {}
     for place, name in enumerate(variants):
         dash = "-" if place < len(palette) else "-."  # where the colours begin again
         chosen[name, False] = Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], dash)
@@ -64,7 +64,7 @@ def styles(report: Report) -> dict[tuple[str, bool], Style]:
 
 def style_of(look: Look, method: Method) -> Style:
     """The style of one method."""
-    return look[method.name, method.control]
+    return look[method.key]
 
 
 def name_of(method: Method) -> str:

@@ -30,10 +30,12 @@ def breakdown_tables(group: Group) -> list[Table]:
 
 def _table(group: Group, name: str, title: str, values: list[str], described: pd.DataFrame) -> Table:
     methods = [method for method in group.methods if not method.control]
+    present = [method for method in methods if method.results]
+    chosen_of = {value: described.loc[described[name] == value, "sample_id"] for value in values}
+    found = group.mious_of(present, chosen_of)
     rows, numbers = [], []
-    for value in values:
-        chosen = described.loc[described[name] == value, "sample_id"]
-        bins = {method.title: method.miou_of(chosen) for method in methods if method.results}
+    for value, chosen in chosen_of.items():
+        bins = {method.title: found[value, method.key] for method in present}
         best = clear_best(
             {method.title: bins[method.title] for method in group.trained if method.results and not method.collapsed}
         )

@@ -13,8 +13,9 @@ import pandas as pd
 from benchmark.metrics.calibration import THRESHOLDS as CUTS
 from benchmark.metrics.calibration import calibration_error, miou_by_threshold
 from benchmark.metrics.iou import METRIC_NAMES
+from benchmark.metrics.permutation import holm, many_permutation_p
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
-from benchmark.metrics.statistics import Difference, holm, permutation_p
+from benchmark.metrics.statistics import Difference
 from benchmark.results.schema import METRICS
 from reports.groups import COMPARED, Group
 from reports.tables.main import NO_VERDICT, collapse_notes, folder_of, interval_note, seeds_note
@@ -31,7 +32,7 @@ def ablation_table(group: Group) -> Table | None:
     if full is None or not others:
         return None
     found = group.differences
-    p_values = {method.title: permutation_p(method.lines, full.lines) for method in others if method.title in found}
+    p_values = many_permutation_p((one.title, (one.lines, full.lines)) for one in others if one.title in found)
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     rows = [(Cell(full.label), *(Cell(percent(full.metrics[name])) for name in COMPARED), Cell(""), Cell(""))]
     numbers: list[dict[str, str | float]] = []

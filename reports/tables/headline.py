@@ -35,7 +35,7 @@ def headline_table(group: Group) -> Table:
     for method in methods:
         known = bool(method.results)
         cells = [Cell(f"{method.title} (training-free)" if method.control else method.label)]
-        cells.append(Cell(with_interval(method) if known else MISSING))
+        cells.append(Cell(with_interval(group, method) if known else MISSING))
         cells += [Cell(percent(method.metrics[name]) if known else MISSING) for name in COLUMNS]
         rows.append((*cells, Cell(millions(method.train_mean("parameters_trained")))))
     samples, images = group.size
@@ -75,7 +75,7 @@ def summary_table(report: Report) -> Table:
             (
                 Cell(group.title),
                 Cell(variant.label if variant is not None else MISSING),
-                Cell(with_interval(variant) if variant is not None else MISSING),
+                Cell(with_interval(group, variant) if variant is not None else MISSING),
                 Cell(said),
                 Cell(", ".join(str(seed) for seed in group.seeds) or MISSING),
                 Cell(_collapsed(collapsed, len(runs))),
@@ -122,7 +122,7 @@ def other_datasets(report: Report) -> str:
                 said = (
                     f"; highest of {several} variants: {best.label}, {_gain(best, variant)} over {variant.name}{said}"
                 )
-            said = f"{group.title}: {variant.label} has mIoU {with_interval(variant)}{gain}{said}."
+            said = f"{group.title}: {variant.label} has mIoU {with_interval(group, variant)}{gain}{said}."
             lines.append(f"* {escaping.markdown(said)}")
     return "\n".join(["The other datasets:\n", *lines]) if lines else ""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.metrics.iou import NO_TARGET
-from benchmark.metrics.statistics import paired_difference
+from benchmark.metrics.statistics import many_differences
 from benchmark.results.schema import METRICS
 from benchmark.results.store import StoredResult
 from reports.groups import COLLAPSED, OUTSIDE, Group, Method, Report, kinds_of
@@ -37,7 +37,7 @@ def main_table(group: Group) -> Table:
     best = {}
     for metric in metrics:
         trained = [method for method in group.trained if metric in method.metrics and not method.collapsed]
-        values = {method.title: (method.metrics[metric], *method.intervals[metric]) for method in trained}
+        values = {method.title: (method.metrics[metric], *group.intervals[method.key][metric]) for method in trained}
         best[metric] = clear_best(values, METRICS[metric].higher_is_better)
     rows = []
     for method in group.methods:
@@ -45,7 +45,7 @@ def main_table(group: Group) -> Table:
         for metric in metrics:
             text = MISSING
             if metric in method.metrics:
-                text = with_interval(method) if metric == "miou" else percent(method.metrics[metric])
+                text = with_interval(group, method) if metric == "miou" else percent(method.metrics[metric])
             cells.append(Cell(text, bold=best[metric] == method.title))
         cells += [Cell(millions(method.train_mean(f"parameters_{kind}"))) for kind in ("trained", "total")]
         seconds = method.train_mean("seconds")
@@ -82,16 +82,22 @@ def controls_table(group: Group) -> Table | None:
         return None
     rows: list[tuple[Cell, ...]] = []
     numbers: list[list[str | float | None]] = []
+    pairs = [(variant, control) for variant in group.trained for control in controls]
+    gains = many_differences(
+        (((one.key, other.key), (one.lines, other.lines)) for one, other in pairs if one.results and other.results),
+        ("miou",),
+        over_seeds=True,
+    )
     for variant in group.trained:
         cells = [Cell(variant.label)]
         beaten: list[bool | None] = []
         for control in controls:
-            if not variant.results or not control.results:
+            if (variant.key, control.key) not in gains:
                 cells.append(Cell(MISSING))
                 beaten.append(None)
                 numbers.append([variant.name, control.name, None, None, None])
                 continue
-            difference, low, high = paired_difference(variant.lines, control.lines, over_seeds=True)
+            difference, low, high = gains[variant.key, control.key]["miou"]
             cells.append(Cell(f"{signed(difference)} [{signed(low)}, {signed(high)}]"))
             beaten.append(low > 0)
             numbers.append([variant.name, control.name, *(round(100 * value, 2) for value in (difference, low, high))])
@@ -184,9 +190,9 @@ def explain_outside(table: Table) -> Table:
     return replace(table, notes=(*table.notes, OUTSIDE_NOTE)) if marked else table
 
 
-def with_interval(method: Method) -> str:
+def with_interval(group: Group, method: Method) -> str:
     """mIoU with its spread over seeds, where there are several, and its interval."""
-    low, high = method.intervals["miou"]
+    low, high = group.intervals[method.key]["miou"]
     spread = f" ± {percent(method.deviation('miou'))}" if len(method.results) > 1 else ""
     return f"{percent(method.metrics['miou'])}{spread} [{percent(low)}, {percent(high)}]"
 
@@ -198,7 +204,7 @@ def _main_numbers(group: Group) -> pd.DataFrame:
         row["collapsed"] = len(method.collapsed) if method.results else None
         row["seeds"] = " ".join(str(one.result.run.seed) for one in method.results) or None
         for metric in _metrics(group):
-            low, high = method.intervals.get(metric, (None, None)) if method.results else (None, None)
+            low, high = group.intervals.get(method.key, {}).get(metric, (None, None))
             deviation = method.deviation(metric) if metric in method.metrics and len(method.results) > 1 else None
             for name, value in (("", method.metrics.get(metric)), ("_std", deviation), ("_low", low), ("_high", high)):
                 row[metric + name] = None if value is None else round(100 * value, 2)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -8,35 +7,16 @@ import pandas as pd
 import pytest
 
 from benchmark.metrics.iou import METRIC_NAMES, miou, oiou, summary
+from benchmark.metrics.permutation import permutation_p
 from benchmark.metrics.statistics import (
     bootstrap_interval,
     bootstrap_intervals,
-    holm,
+    many_differences,
+    many_intervals,
     paired_difference,
     paired_differences,
-    permutation_p,
 )
-
-
-def draw_lines(
-    rng: np.random.Generator, images: int, per_image: int = 1, spread: float = 0.25, mean: float = 0.5
-) -> pd.DataFrame:
-    """Samples whose IoU is the same throughout an image: truth and prediction are equal in area and overlap."""
-    quality = np.clip(rng.normal(mean, spread, size=images), 0, 1).repeat(per_image)
-    union = np.full(images * per_image, 10_000)
-    intersection = (quality * union).round().astype(int)
-    image = np.arange(images).repeat(per_image)
-    return pd.DataFrame(
-        {
-            "sample_id": [f"s{number}" for number in range(len(union))],
-            "image_id": [f"i{number}" for number in image],
-            "category": "disc",
-            "mask_area": union,
-            "predicted_area": intersection,
-            "intersection": intersection,
-            "union": union,
-        }
-    )
+from tests.lines import draw_lines
 
 
 def plain_interval(lines: pd.DataFrame, resamples: int, seed: int) -> tuple[float, float]:
@@ -206,48 +186,29 @@ def test_over_seeds_agrees_with_drawing_by_hand() -> None:
     )
 
 
-def exact_p(difference: np.ndarray) -> float:
-    """All 2^G exchanges."""
-    signs = np.array(list(itertools.product([-1, 1], repeat=len(difference))))
-    return float((np.abs(signs @ difference) >= abs(difference.sum()) - 1e-9).mean())
+def test_several_at_once_have_each_the_numbers_that_it_has_alone_to_the_bit() -> None:
+    rng = np.random.default_rng(6)
+    tables = {
+        (images, place): [draw_lines(rng, images, 2) for _ in range(3)] for images in (40, 7, 60) for place in range(2)
+    }
+    together = many_intervals(iter(tables.items()), resamples=700, over_seeds=True)
+    assert list(together) == list(tables)
+    for name, lines in tables.items():
+        assert together[name] == bootstrap_intervals(lines, resamples=700, over_seeds=True)
+    pairs = {name: (lines, tables[name[0], 0][:2]) for name, lines in tables.items()}
+    differences = many_differences(pairs.items(), ("miou", "oiou"), resamples=700, over_seeds=True)
+    assert list(differences) == list(pairs)
+    for name, pair in pairs.items():
+        assert differences[name] == paired_differences(*pair, ("miou", "oiou"), resamples=700, over_seeds=True)
 
 
-def test_permutation_p_is_that_of_all_exchanges_of_images() -> None:
-    rng = np.random.default_rng(4)
-    a = draw_lines(rng, images=10, per_image=2, mean=0.6)
-    b = draw_lines(rng, images=10, per_image=2, mean=0.5)
-    iou = [(lines["intersection"] / lines["union"]).groupby(lines["image_id"]).sum() for lines in (a, b)]
-    p = permutation_p(a, b)
-    assert p == pytest.approx(exact_p((iou[0] - iou[1]).to_numpy()), abs=0.02)
-    assert permutation_p(b, a) == p
-    assert permutation_p(a, a) == 1.0
-    assert permutation_p(a, b, permutations=500) == permutation_p(a, b, permutations=500)
-
-
-def test_permutation_p_is_seldom_small_where_nothing_differs() -> None:
-    rng = np.random.default_rng(0)
-    small = 0
-    for _ in range(200):
-        a, b = draw_lines(rng, images=30, per_image=2), draw_lines(rng, images=30, per_image=2)
-        small += permutation_p(a, b, permutations=400) <= 0.05
-    assert 3 <= small <= 20
-
-
-def test_permutation_p_finds_what_is_there_and_refuses_what_it_cannot_do() -> None:
-    rng = np.random.default_rng(0)
-    a = draw_lines(rng, images=60, mean=0.4)
-    b = a.assign(intersection=a["intersection"] // 2, predicted_area=a["intersection"] // 2)
-    assert permutation_p(a, b) == pytest.approx(1 / 10_001)
-    assert permutation_p([a, a], b, "precision_0.5") < 0.01
-    with pytest.raises(ValueError, match="oiou"):
-        permutation_p(a, b, "oiou")
-    with pytest.raises(ValueError, match="permutations is 0"):
-        permutation_p(a, b, permutations=0)
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
-    with pytest.raises(ValueError, match=r"p is 1.2"):
-        holm([0.1, 1.2])
+def test_the_draws_are_those_that_the_committed_tables_were_made_with() -> None:
+    rng = np.random.default_rng(7)
+    a = [draw_lines(rng, 300, 2) for _ in range(3)]
+    b = [draw_lines(rng, 300, 2, mean=0.45) for _ in range(2)]
+    found = bootstrap_intervals(a, ("miou", "precision_0.7"), over_seeds=True)
+    assert found["miou"] == pytest.approx((0.45300995, 0.49993588333333333), rel=1e-12)
+    assert found["precision_0.7"] == pytest.approx((0.13555555555555554, 0.19999999999999998), rel=1e-12)
+    difference = paired_difference(a, b, over_seeds=True)
+    assert difference == pytest.approx((0.02274572222222243, -0.01046232777777779, 0.05615695555555542), rel=1e-10)
+    assert permutation_p(a, b) == pytest.approx(0.05909409059094091, rel=1e-12)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.metrics.permutation import holm, permutation_p
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
-from benchmark.metrics.statistics import holm, paired_difference, permutation_p
+from benchmark.metrics.statistics import paired_difference
 from benchmark.results.store import ResultError
 from reports.groups import Group, Report
 from reports.load import load_report
