@@ -6,7 +6,6 @@ a prediction of another size or type, or a sample without one, stops the evaluat
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from benchmark.data.loader import Batch, batches, count_batches
 from benchmark.data.rle import encode_mask
 from benchmark.data.samples import Dataset
 from benchmark.journal import Journal
+from benchmark.metrics.calibration import COLUMNS as SWEEP_COLUMNS
 from benchmark.metrics.calibration import sweep_row
 from benchmark.metrics.measure import Details, measure
 
+SWEEP = SWEEP_COLUMNS[1:]  # beside the sample's name
 MaskArray = npt.NDArray[np.bool_]
 LogitArray = npt.NDArray[np.float32]
 
@@ -119,37 +120,56 @@ def evaluate(
         ValueError: too few or too many predictions, a wrong size or type, a sample missed or met twice.
     """
     samples, where = dataset.split(split), f"{dataset.folder}, split {split!r}"
-    found = [] if journal is None else list(journal.entries)
+    found = [] if journal is None else [_packed(entry) for entry in journal.entries]
     rounds = -(-count_batches(dataset, split, batch_images) // share.of)
     told = progress or (lambda done, total: None)
     mine = slice(share.rank + share.of * len(found), None, share.of)
     for batch in batches(dataset, split, batch_images, workers=workers, only=mine):
-        found.append(_predict(predictor, batch, details is not None, where))
+        entry = _predict(predictor, batch, details is not None, where)
+        found.append(_packed(entry))
         if journal is not None:
-            journal.add(found[-1])
+            journal.add(entry)
         told(len(found), rounds)
     for _ in range(rounds - len(found)):  # others have a batch more
         if share.together:
             _predict(predictor, next(batches(dataset, split, batch_images)), details is not None, where)
         told(rounds, rounds)
     parts = share.gather(found)
-    masks: dict[str, str] = {}
-    swept: dict[str, dict[str, object]] = {}
-    for entry in itertools.chain(*parts):
-        for sample_id, mask in entry["masks"]:
-            if sample_id in masks:
-                raise ValueError(f"{where}: sample {sample_id!r} was evaluated twice")
-            masks[sample_id] = mask
-        swept.update((str(row["sample_id"]), row) for row in entry["sweep"])
     predict_seconds = max(sum(entry["seconds"] for entry in part) for part in parts)
-    if missed := [sample_id for sample_id in samples["sample_id"] if sample_id not in masks]:
+    masks, sweep = _joined([entry for part in parts for entry in part], samples["sample_id"], where)
+    for kept in (found, parts):  # measuring needs room too
+        kept.clear()
+    return Measured(measure(samples, masks, details), masks, sweep, predict_seconds)
+
+
+def _packed(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a batch with its sweep as one array for each column: as lists of numbers it would take most of the
+    memory of an evaluation."""
+    sweep = {name: np.array([row[name] for row in entry["sweep"]]) for name in SWEEP if entry["sweep"]}
+    return {**entry, "sweep": sweep}
+
+
+def _joined(entries: list[dict[str, Any]], names: pd.Series, where: str) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The masks and the sweep of all samples, in the order of their names."""
+    found = [sample_id for entry in entries for sample_id, _ in entry["masks"]]
+    at = pd.Index(names).get_indexer(pd.Index(found, dtype=object))
+    times = np.bincount(at, minlength=len(names))
+    if (times > 1).any():
+        raise ValueError(f"{where}: sample {names[int(np.argmax(times > 1))]!r} was evaluated twice")
+    if (times == 0).any():
+        missed = names[times == 0]
         raise ValueError(
-            f"{where}: {len(missed)} of {len(samples)} samples were never evaluated, for example {missed[0]!r}"
+            f"{where}: {len(missed)} of {len(names)} samples were never evaluated, for example {missed.iloc[0]!r}"
         )
-    names = samples["sample_id"]
-    table = pd.DataFrame({"sample_id": names, "prediction": [masks[name] for name in names]})
-    sweep = pd.DataFrame([swept[name] for name in names]) if swept else None
-    return Measured(measure(samples, table, details), table, sweep, predict_seconds)
+    order = np.argsort(at)
+    codes = [code for entry in entries for _, code in entry["masks"]]
+    masks = pd.DataFrame({"sample_id": names, "prediction": [codes[place] for place in order]})
+    swept = [entry["sweep"] for entry in entries if entry["sweep"]]
+    if not swept:
+        return masks, None
+    columns = {name: np.concatenate([one[name] for one in swept])[order] for name in SWEEP}
+    rows = {name: values if values.ndim == 1 else list(values) for name, values in columns.items()}
+    return masks, pd.DataFrame({"sample_id": names, **rows})
 
 
 def _predict(predictor: Predictor, batch: Batch, with_logits: bool, where: str) -> dict[str, Any]:

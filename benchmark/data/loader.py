@@ -26,6 +26,8 @@ Unit = Literal["images", "pairs"]
 ALL = slice(None)
 AHEAD = 2  # batches that are decoded before they are asked for
 
+Rows = NDArray[np.intp]  # places in a split's table: a table for each image would take a hundred times the memory
+
 # (H, W, 3) image, masks, sentences, random generator -> the same changed, and which of the samples are kept
 Augment = Callable[
     [NDArray[np.uint8], Sequence[NDArray[np.bool_]], Sequence[str], np.random.Generator],
@@ -93,13 +95,14 @@ def batches(
     if augment is not None and shuffle is None:
         raise ValueError("augment changes images at random: give shuffle=(seed, epoch) to draw how")
     rng = None if shuffle is None else np.random.default_rng(shuffle)
+    samples = dataset.split(split)
     parts = (
-        _parts_of_pairs(dataset.split(split), size, rng, share)
+        _parts_of_pairs(samples, size, rng, share)
         if of == "pairs"
-        else _parts_of_images(dataset.split(split), size, rng, expressions_per_image, share)
+        else _parts_of_images(samples, size, rng, expressions_per_image, share)
     )
     parts = parts[only]
-    decode = partial(_decode, dataset, augment, shuffle)
+    decode = partial(_decode, dataset, augment, shuffle, samples)
     if workers == 0:
         yield from (_batch([decode(rows) for rows in part.groups], part.spare) for part in parts)
         return
@@ -122,14 +125,17 @@ def count_batches(dataset: Dataset, split: str, size: int, of: Unit = "images") 
     return -(-(len(samples) if of == "pairs" else int(samples["image_id"].nunique())) // size)
 
 
-def _by_image(samples: pd.DataFrame) -> list[pd.DataFrame]:
-    return [rows for _, rows in samples.groupby("image_id", sort=False)]
+def _by_image(images: pd.Series | NDArray[np.intp]) -> list[Rows]:
+    """Of the image of each row, the rows of each image; the image that comes first first."""
+    numbers, _ = pd.factorize(images)
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
 
 
 class _Part(NamedTuple):
     """What one process has of a batch: samples, image by image."""
 
-    groups: list[pd.DataFrame]
+    groups: list[Rows]
     spare: bool
 
 
@@ -137,11 +143,11 @@ def _parts_of_images(
     samples: pd.DataFrame, size: int, rng: np.random.Generator | None, limit: int | None, share: tuple[int, int]
 ) -> list[_Part]:
     """The images of each batch; at most `limit` samples of each."""
-    groups = _by_image(samples)
+    groups = _by_image(samples["image_id"])
     if rng is not None:
         groups = [groups[index] for index in rng.permutation(len(groups))]
         if limit is not None:
-            groups = [rows.iloc[rng.permutation(len(rows))[:limit]] for rows in groups]
+            groups = [rows[rng.permutation(len(rows))[:limit]] for rows in groups]
     wholes = [groups[first : first + size] for first in range(0, len(groups), size)]
     rank, of = share
     return [_Part(whole[rank::of] or whole[:1], len(whole) <= rank) for whole in wholes]
@@ -151,14 +157,16 @@ def _parts_of_pairs(
     samples: pd.DataFrame, size: int, rng: np.random.Generator | None, share: tuple[int, int]
 ) -> list[_Part]:
     """The pairs of each batch, those of an image together."""
-    if rng is not None:
-        samples = samples.iloc[rng.permutation(len(samples))]
-    wholes = [samples.iloc[first : first + size] for first in range(0, len(samples), size)]
+    order = np.arange(len(samples)) if rng is None else rng.permutation(len(samples))
+    images, _ = pd.factorize(samples["image_id"])
     rank, of = share
-    return [
-        _Part(_by_image(whole.iloc[:1] if len(whole) <= rank else whole.iloc[rank::of]), len(whole) <= rank)
-        for whole in wholes
-    ]
+    parts = []
+    for first in range(0, len(samples), size):
+        whole = order[first : first + size]
+        spare = len(whole) <= rank
+        mine = whole[:1] if spare else whole[rank::of]
+        parts.append(_Part([mine[rows] for rows in _by_image(images[mine])], spare))
+    return parts
 
 
 class _Decoded(NamedTuple):
@@ -170,8 +178,11 @@ class _Decoded(NamedTuple):
     masks: list[NDArray[np.bool_]]
 
 
-def _decode(dataset: Dataset, augment: Augment | None, shuffle: tuple[int, int] | None, rows: pd.DataFrame) -> _Decoded:
+def _decode(
+    dataset: Dataset, augment: Augment | None, shuffle: tuple[int, int] | None, samples: pd.DataFrame, places: Rows
+) -> _Decoded:
     """The image of some samples, changed or as it is, and the mask of each."""
+    rows = samples.iloc[places]
     try:
         image = dataset.pixels(rows["image"].iloc[0])
     except (SampleError, FileNotFoundError) as error:

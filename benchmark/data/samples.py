@@ -43,6 +43,7 @@ __all__ = [
 ]  # fmt: skip
 
 MANIFEST = "manifest.json"
+ROWS = 4096  # that are objects of Python at a time
 
 
 class Manifest(BaseModel):
@@ -137,10 +138,11 @@ def make_sample(
 def samples_sha256(samples: pd.DataFrame) -> str:
     """SHA-256 of the table's content: one line of JSON per row, in order."""
     digest = hashlib.sha256()
-    for row in samples[list(COLUMNS)].to_dict("records"):
-        row["bbox_xyxy"] = [int(value) for value in row["bbox_xyxy"]]
-        row["category"] = row["category"] if isinstance(row["category"], str) else None
-        digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    for first in range(0, len(samples), ROWS):
+        for row in samples[list(COLUMNS)].iloc[first : first + ROWS].to_dict("records"):
+            row["bbox_xyxy"] = [int(value) for value in row["bbox_xyxy"]]
+            row["category"] = row["category"] if isinstance(row["category"], str) else None
+            digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +16,8 @@ from benchmark.data.samples import Dataset, decode_mask, load_dataset, make_samp
 from benchmark.evaluator import Measured, Share, evaluate
 from benchmark.journal import Journal
 from benchmark.metrics.iou import LINE_COLUMNS, check_lines, miou
-from benchmark.metrics.measure import Details, compare, measure
+from benchmark.metrics.measure import Details, measure
+from experiments.speed.samples import Guess, write_dataset
 
 MaskArray = npt.NDArray[np.bool_]
 
@@ -209,6 +211,21 @@ def test_an_evaluation_that_was_killed_goes_on_after_the_last_whole_batch(
             file.unlink()
 
 
+def test_memory_grows_by_little_more_than_the_codes_of_a_sample(tmp_path: Path) -> None:
+    peaks = []
+    for samples in (50, 250):
+        data = write_dataset(tmp_path / str(samples), samples, per_image=1)
+        journal = Journal(tmp_path / "work" / str(samples), "a")
+        predictor = Guess(data)
+        tracemalloc.start()
+        measured = evaluate(predictor, data, "test", batch_images=16, details=Details(), journal=journal)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert measured.sweep is not None
+        assert len(measured.sweep) == len(measured.masks) == samples
+    assert (peaks[1] - peaks[0]) / 200 < 4_000  # bytes; a table for each image took 9,000 more
+
+
 def test_a_prediction_of_another_size_or_type_is_refused_by_name(dataset: Dataset, subtests: pytest.Subtests) -> None:
     for change, message in (
         (lambda text, mask: mask[:-1] if text.endswith("2_1") else mask, r"'2_1'.*\(25, 32\).*\(26, 32\)"),
@@ -257,9 +274,3 @@ def test_an_unreadable_image_is_an_error_not_another_sample(dataset: Dataset, tm
 def test_a_split_without_samples_is_an_error(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="'val' names no samples"):
         evaluate(Oracle(dataset), dataset, "val")
-
-
-def test_compare_counts_empty_predictions() -> None:
-    truth = np.ones((2, 3), dtype=bool)
-    expected = {"mask_area": 6, "predicted_area": 0, "intersection": 0, "union": 6}
-    assert compare(truth, np.zeros((2, 3), dtype=bool)) == expected
