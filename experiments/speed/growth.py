@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmark.output.terminal import say, terminal
 from experiments.speed.pairs import Growth
+from experiments.speed.steps import DRAWS
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 WHOLE = (1_000, 10_000, 100_000)  # samples that are evaluated and reported
@@ -30,9 +31,9 @@ def measure() -> list[Growth]:
 
 def _measured() -> Iterator[Growth]:
     with tempfile.TemporaryDirectory() as name:
-        for step in ("metrics", "statistics"):
+        for step, title in (("metrics", "metrics"), ("statistics", f"intervals of {DRAWS:,} resamples")):
             for size in SIZES:
-                yield Growth(step, "samples", size, *_run(step, size, Path(name)))
+                yield Growth(title, "samples", size, *_run(step, size, Path(name)))
         for size in WHOLE:
             folder = Path(name) / str(size)
             _run("dataset", size, folder)

@@ -27,6 +27,7 @@ from experiments.speed.samples import POOL, SIDE, Guess, blobs, write_dataset, w
 PER_IMAGE = 10  # expressions of an evaluation's and its report's images
 VARIANTS = ("rsrefseg", "no_lora", "global_only", "local_only", "no_dense_prompt")
 SEEDS = (0, 1, 2)
+DRAWS = 1_000
 DETAILS = Details((480,))
 
 
@@ -42,13 +43,14 @@ def metrics(size: int, folder: Path) -> float:
 
 
 def statistics(size: int, folder: Path) -> float:
-    """All intervals of so many samples, each of an image of its own, which is the most there is to draw."""
+    """All intervals of so many samples, each of an image of its own, which is the most there is to draw; of DRAWS
+    resamples, a tenth of what a table has."""
     rng = np.random.default_rng(0)
     union, names = rng.integers(50, 5000, size=size), pd.Series(np.arange(size)).astype(str)
     both = (union * rng.beta(2, 2, size=size)).astype(int)
     areas = {"mask_area": union, "predicted_area": both, "intersection": both, "union": union}
     lines = pd.DataFrame({"sample_id": names, "image_id": names, "category": None, **areas})
-    return _seconds(lambda: bootstrap_intervals(lines))
+    return _seconds(lambda: bootstrap_intervals(lines, resamples=DRAWS))
 
 
 def dataset(size: int, folder: Path) -> float:
