@@ -21,7 +21,8 @@ from benchmark.metrics.iou import METRIC_NAMES, metric_names
 from benchmark.results.store import ResultError, find_results, load_result, save_result
 from experiments.commands.collect import FILES, collect, main, to_record
 from experiments.records import Record, flatten
-from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
+from experiments.tracked import SHA256_TAG
+from experiments.tracking import TrackingError, TrackingStore
 
 RUN = Path("fake_scenes/tiny/rsrefseg/0")
 
