@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import unquote, urlparse
@@ -36,8 +37,8 @@ from experiments.tracked import SHA256_TAG, TrackedRun, close, difference
 
 SQLITE = "sqlite:///"
 DEFAULT_URI = f"{SQLITE}mlflow.db"
-MAX_METRICS = 1000  # MLflow's limit for one request
-MAX_PARAMS = 100
+MAX_METRICS = 800  # of one request: MLflow takes 1,000 things in all
+MAX_PARAMS = 100  # of params and of tags
 PAGE = 1000  # runs, of one request
 
 T = TypeVar("T")
@@ -108,10 +109,8 @@ class TrackingStore:
 
     def log(self, run: StartedRun, curves: Curves, at: int) -> None:
         """Log what a run does not hold yet of some points, with their time in milliseconds."""
-        points = [(name, step, value) for name, curve in curves.items() for step, value in curve]
-        lacking = [Metric(name, value, at, step) for name, step, value in points if (name, step) not in run.points]
         with self._explained():
-            for metrics in _chunks(lacking, MAX_METRICS):
+            for metrics in _chunks(_lacking(run, curves, at), MAX_METRICS):
                 self._client.log_batch(run.run_id, metrics=metrics)
                 run.points |= {(metric.key, metric.step) for metric in metrics}
 
@@ -156,14 +155,13 @@ class TrackingStore:
     def _create(self, experiment_id: str, record: Record) -> MlflowRun:
         return self._client.create_run(experiment_id, int(time.time() * 1000), dict(record.tags), record.name)
 
-    def _describe(self, run: MlflowRun, record: Record) -> None:
-        """Log the params that a run lacks, and the tags that it lacks or has otherwise."""
-        lacking = [Param(name, text) for name, text in record.params.items() if name not in run.data.params]
-        for params in _chunks(lacking, MAX_PARAMS):
-            self._client.log_batch(run.info.run_id, params=params)
+    def _describe(self, run: MlflowRun, record: Record, metrics: Sequence[Metric] = ()) -> None:
+        """Log the params that a run lacks, the tags that it lacks or has otherwise, and metrics, in few requests."""
+        params = [Param(name, text) for name, text in record.params.items() if name not in run.data.params]
         tags = [RunTag(name, text) for name, text in record.tags.items() if run.data.tags.get(name) != text]
-        if tags:
-            self._client.log_batch(run.info.run_id, tags=tags)
+        parts = (_chunks(metrics, MAX_METRICS), _chunks(params, MAX_PARAMS), _chunks(tags, MAX_PARAMS))
+        for part in zip_longest(*parts, fillvalue=()):
+            self._client.log_batch(run.info.run_id, *part)
 
     def _log(self, run: MlflowRun, record: Record) -> None:
         """Log what a run lacks of a record."""
@@ -172,8 +170,8 @@ class TrackingStore:
         status = "FAILED"
         try:
             metrics = {name: [(0, value)] for name, value in record.metrics.items() if name not in run.data.metrics}
-            self._describe(run, record)
-            self.log(started, {**metrics, **record.curves}, int(time.time() * 1000))
+            points = _lacking(started, {**metrics, **record.curves}, int(time.time() * 1000))
+            self._describe(run, record, points)
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in record.artifacts.items():
                     (Path(folder) / name).parent.mkdir(exist_ok=True)
@@ -282,6 +280,12 @@ def _begun(runs: Sequence[MlflowRun], record: Record) -> list[MlflowRun]:
     """Those of the record's fingerprint that no result was logged to, newest first."""
     same = record.tags[FINGERPRINT_TAG]
     return [run for run in runs if SHA256_TAG not in run.data.tags and run.data.tags.get(FINGERPRINT_TAG) == same]
+
+
+def _lacking(run: StartedRun, curves: Curves, at: int) -> list[Metric]:
+    """The points that a run does not hold yet, with their time in milliseconds."""
+    points = [(name, step, value) for name, curve in curves.items() for step, value in curve]
+    return [Metric(name, value, at, step) for name, step, value in points if (name, step) not in run.points]
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

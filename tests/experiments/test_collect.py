@@ -68,6 +68,23 @@ def test_collecting_twice_logs_every_result_once(place: Place) -> None:
     assert len(ids) == 2
 
 
+def test_what_mlflow_has_is_not_read_again_and_whatever_changed_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.collect()
+    read = []
+    monkeypatch.setattr(
+        "experiments.commands.collect.load_result", lambda folder: read.append(folder) or load_result(folder)
+    )
+    assert place.collect()["unchanged"] == 2
+    assert read == []
+    masks = place.results / RUN / "predictions.parquet"
+    masks.write_bytes(masks.read_bytes()[:-1])
+    with pytest.raises(ResultError, match=r"predictions\.parquet cannot be read"):
+        place.collect()
+    assert read == [place.results / RUN]
+
+
 def test_a_run_has_the_name_tags_params_metrics_and_artifacts_of_its_result(place: Place) -> None:
     place.collect()
     (run,) = place.runs("tags.variant = 'rsrefseg'")
