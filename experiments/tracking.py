@@ -9,13 +9,13 @@ left alone.
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import unquote, urlparse
@@ -26,20 +26,23 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmark.output.secrets import mask, mask_logs
 from experiments.records import CURVES, DESCRIPTION_TAG, FINGERPRINT_TAG, KEY_TAGS, Curves, Record
+from experiments.tracked import SHA256_TAG, TrackedRun, close, difference
 
-DEFAULT_URI = "sqlite:///mlflow.db"
-SHA256_TAG = "result_sha256"
-MAX_METRICS = 1000  # MLflow's limit for one request
-MAX_PARAMS = 100
+SQLITE = "sqlite:///"
+DEFAULT_URI = f"{SQLITE}mlflow.db"
+MAX_METRICS = 800  # of one request: MLflow takes 1,000 things in all
+MAX_PARAMS = 100  # of params and of tags
+PAGE = 1000  # runs, of one request
 
 T = TypeVar("T")
+Key = tuple[str, ...]
 
 
 class TrackingError(RuntimeError):
@@ -47,15 +50,6 @@ class TrackingError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(mask(message))
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """A run as MLflow holds it: the last value of each metric."""
-
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[str, float]
 
 
 @dataclass
@@ -115,10 +109,8 @@ class TrackingStore:
 
     def log(self, run: StartedRun, curves: Curves, at: int) -> None:
         """Log what a run does not hold yet of some points, with their time in milliseconds."""
-        points = [(name, step, value) for name, curve in curves.items() for step, value in curve]
-        lacking = [Metric(name, value, at, step) for name, step, value in points if (name, step) not in run.points]
         with self._explained():
-            for metrics in _chunks(lacking, MAX_METRICS):
+            for metrics in _chunks(_lacking(run, curves, at), MAX_METRICS):
                 self._client.log_batch(run.run_id, metrics=metrics)
                 run.points |= {(metric.key, metric.step) for metric in metrics}
 
@@ -127,43 +119,49 @@ class TrackingStore:
         with self._explained():
             self._client.set_terminated(run.run_id, status)
 
-    def check(self, record: Record) -> TrackedRun:
-        """The record's run as read back out of the store, equal to what was put in.
+    def read(self, experiment: str) -> Mapping[Key, list[TrackedRun]]:
+        """KEY_TAGS' values -> the runs of an experiment that have them and are not deleted; one, unless somebody
+        interfered. Of an experiment that is not there: none.
+
+        Raises:
+            TrackingError: as put().
+        """
+        runs: dict[Key, list[TrackedRun]] = {}
+        with self._explained():
+            found = self._client.get_experiment_by_name(experiment)
+            if found is None:
+                return runs
+            self._check_location(found)
+            for run in self._search(found.experiment_id):
+                key = tuple(run.data.tags.get(tag, "") for tag in KEY_TAGS)
+                tracked = TrackedRun(_finished(run), run.data.tags, run.data.params, run.data.metrics)
+                runs.setdefault(key, []).append(tracked)
+        return runs
+
+    def check(self, record: Record, runs: Sequence[TrackedRun]) -> TrackedRun:
+        """The record's run among those of its KEY_TAGS, as read() gives them, equal to what was put in.
 
         Raises:
             TrackingError: naming the run and the metric, parameter or tag that differs.
         """
-        with self._explained():
-            experiment = self._client.get_experiment_by_name(record.experiment)
-            runs = [] if experiment is None else self._runs(experiment.experiment_id, record)
-        held = [run for run in runs if SHA256_TAG in run.data.tags]
-        remedy = f"delete that run in {self.uri} and collect again"
+        held = [run for run in runs if SHA256_TAG in run.tags]
         if len(held) != 1:
             raise TrackingError(f"run '{record.name}' is {len(held)} times in {self.uri}, not once; collect again")
-        run = TrackedRun(dict(held[0].data.tags), dict(held[0].data.params), dict(held[0].data.metrics))
-        last = {name: max(points, key=lambda point: point[0])[1] for name, points in record.curves.items()}
-        for metric, value in {**record.metrics, **last}.items():
-            got = run.metrics.get(metric)
-            if not _close(got, value):
-                raise TrackingError(f"run '{record.name}': MLflow has {metric} = {got}, the file {value}; {remedy}")
-        for kind, wanted, found in (("parameter", record.params, run.params), ("tag", record.tags, run.tags)):
-            for name, text in wanted.items():
-                if found.get(name) != text:
-                    difference = f"{kind} {name} = {found.get(name)!r}, the file {text!r}"
-                    raise TrackingError(f"run '{record.name}': MLflow has {difference}; {remedy}")
-        return run
+        if (differs := difference(record, held[0])) is not None:
+            remedy = f"delete that run in {self.uri} and collect again"
+            raise TrackingError(f"run '{record.name}': MLflow has {differs}; {remedy}")
+        return held[0]
 
     def _create(self, experiment_id: str, record: Record) -> MlflowRun:
         return self._client.create_run(experiment_id, int(time.time() * 1000), dict(record.tags), record.name)
 
-    def _describe(self, run: MlflowRun, record: Record) -> None:
-        """Log the params that a run lacks, and the tags that it lacks or has otherwise."""
-        lacking = [Param(name, text) for name, text in record.params.items() if name not in run.data.params]
-        for params in _chunks(lacking, MAX_PARAMS):
-            self._client.log_batch(run.info.run_id, params=params)
+    def _describe(self, run: MlflowRun, record: Record, metrics: Sequence[Metric] = ()) -> None:
+        """Log the params that a run lacks, the tags that it lacks or has otherwise, and metrics, in few requests."""
+        params = [Param(name, text) for name, text in record.params.items() if name not in run.data.params]
         tags = [RunTag(name, text) for name, text in record.tags.items() if run.data.tags.get(name) != text]
-        if tags:
-            self._client.log_batch(run.info.run_id, tags=tags)
+        parts = (_chunks(metrics, MAX_METRICS), _chunks(params, MAX_PARAMS), _chunks(tags, MAX_PARAMS))
+        for part in zip_longest(*parts, fillvalue=()):
+            self._client.log_batch(run.info.run_id, *part)
 
     def _log(self, run: MlflowRun, record: Record) -> None:
         """Log what a run lacks of a record."""
@@ -171,9 +169,9 @@ class TrackingStore:
         started = StartedRun(run_id, {(name, step) for name, step, _ in self._points(run)})
         status = "FAILED"
         try:
-            self._describe(run, record)
             metrics = {name: [(0, value)] for name, value in record.metrics.items() if name not in run.data.metrics}
-            self.log(started, {**metrics, **record.curves}, int(time.time() * 1000))
+            points = _lacking(started, {**metrics, **record.curves}, int(time.time() * 1000))
+            self._describe(run, record, points)
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in record.artifacts.items():
                     (Path(folder) / name).parent.mkdir(exist_ok=True)
@@ -202,7 +200,7 @@ class TrackingStore:
         return (
             run.data.params.items() <= record.params.items()
             and len({(name, step) for name, step, _ in held}) == len(held)
-            and all(_close(wanted.get((name, step)), value) for name, step, value in held)
+            and all(close(wanted.get((name, step)), value) for name, step, value in held)
         )
 
     def _experiment(self, record: Record) -> str:
@@ -218,22 +216,36 @@ class TrackingStore:
                 found = self._client.get_experiment_by_name(name)
                 if found is None:  # it is not that another training has just made it
                     raise
-        place = urlparse(found.artifact_location)
-        if self._folder and place.scheme == "file" and not Path(unquote(place.path)).is_relative_to(self._folder):
-            raise TrackingError(
-                f"{self.uri} keeps the artifacts of experiment {name!r} in {unquote(place.path)}, outside "
-                f"{self._folder}: the database was moved. Delete it and collect again; it is filled from result files"
-            )
+        self._check_location(found)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         if found.tags.get(DESCRIPTION_TAG) != record.about:
             self._client.set_experiment_tag(found.experiment_id, DESCRIPTION_TAG, record.about)
         return str(found.experiment_id)
 
+    def _check_location(self, experiment: Experiment) -> None:
+        """Raise TrackingError if the artifacts of an experiment are not beside the database any more."""
+        place = urlparse(experiment.artifact_location)
+        if self._folder and place.scheme == "file" and not Path(unquote(place.path)).is_relative_to(self._folder):
+            raise TrackingError(
+                f"{self.uri} keeps the artifacts of experiment {experiment.name!r} in {unquote(place.path)}, outside "
+                f"{self._folder}: the database was moved. Delete it and collect again; it is filled from result files"
+            )
+
     def _runs(self, experiment_id: str, record: Record) -> Sequence[MlflowRun]:
         """The runs with the record's KEY_TAGS that are not deleted; one, unless somebody interfered."""
         same = " and ".join(f"tags.`{tag}` = '{record.tags[tag]}'" for tag in KEY_TAGS)
-        return list(self._client.search_runs([experiment_id], filter_string=same))
+        return self._search(experiment_id, same)
+
+    def _search(self, experiment_id: str, condition: str = "") -> list[MlflowRun]:
+        """The runs of an experiment that are not deleted, on however many pages."""
+        found: list[MlflowRun] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_runs([experiment_id], condition, max_results=PAGE, page_token=token)
+            found += page
+            if not (token := page.token):
+                return found
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -249,10 +261,15 @@ class TrackingStore:
             ) from None
 
 
+def is_new(uri: str | None = None) -> bool:
+    """Whether a store, named as TrackingStore takes it, is a SQLite database that is not there yet."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
+
+
 def _sqlite_folder(uri: str) -> Path | None:
     """The folder of a SQLite database; None for every other store, which has artifact places of its own."""
-    prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix)).resolve().parent if uri.startswith(prefix) else None
+    return Path(uri.removeprefix(SQLITE)).resolve().parent if uri.startswith(SQLITE) else None
 
 
 def _finished(run: MlflowRun) -> bool:
@@ -265,8 +282,10 @@ def _begun(runs: Sequence[MlflowRun], record: Record) -> list[MlflowRun]:
     return [run for run in runs if SHA256_TAG not in run.data.tags and run.data.tags.get(FINGERPRINT_TAG) == same]
 
 
-def _close(got: float | None, value: float) -> bool:
-    return got is not None and math.isclose(got, value, rel_tol=1e-9, abs_tol=1e-12)
+def _lacking(run: StartedRun, curves: Curves, at: int) -> list[Metric]:
+    """The points that a run does not hold yet, with their time in milliseconds."""
+    points = [(name, step, value) for name, curve in curves.items() for step, value in curve]
+    return [Metric(name, value, at, step) for name, step, value in points if (name, step) not in run.points]
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

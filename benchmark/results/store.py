@@ -131,6 +131,25 @@ def load_result(folder: Path) -> StoredResult:
         FileNotFoundError: if a file is missing.
         ResultError: unreadable or unknown fields, another major version, or files that contradict each other.
     """
+    result, stated = load_document(folder)
+    lines, predictions = _read_table(folder / "samples.parquet"), _read_table(folder / "predictions.parquet")
+    curve = load_curve(folder / "curve.csv") if (folder / "curve.csv").is_file() else None
+    sweep = _read_table(folder / "sweep.parquet") if (folder / "sweep.parquet").is_file() else None
+    sweep = None if sweep is None or sweep.empty else sweep
+    _check(folder, result, lines, predictions, sweep)
+    try:
+        collapse = collapse_of(result.run, lines, predictions)
+    except ValueError as error:  # masks of one image that differ in size
+        raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
+    if stated:
+        _check_collapse(folder, result, collapse)
+    result = result.model_copy(update={"collapse": collapse})
+    return StoredResult(folder, result, lines, curve, predictions, sweep)
+
+
+def load_document(folder: Path) -> tuple[Result, bool]:
+    """result.json of a result folder by itself, and whether it says of a collapse that there is one or none: those that
+    were made before a collapse was noted do not. Raises as load_result(), which also holds it against the tables."""
     path = folder / "result.json"
     for name in ("result.json", "samples.parquet", "predictions.parquet"):
         if not (folder / name).is_file():
@@ -151,19 +170,7 @@ def load_result(folder: Path) -> StoredResult:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ResultError(f"{path}, field {field}: {first['msg']}; make it again with `dvc repro`") from error
-    lines, predictions = _read_table(folder / "samples.parquet"), _read_table(folder / "predictions.parquet")
-    curve = load_curve(folder / "curve.csv") if (folder / "curve.csv").is_file() else None
-    sweep = _read_table(folder / "sweep.parquet") if (folder / "sweep.parquet").is_file() else None
-    sweep = None if sweep is None or sweep.empty else sweep
-    _check(folder, result, lines, predictions, sweep)
-    try:
-        collapse = collapse_of(result.run, lines, predictions)
-    except ValueError as error:  # masks of one image that differ in size
-        raise ResultError(f"{folder / 'predictions.parquet'}: {error}; evaluate again") from error
-    if "collapse" in document:
-        _check_collapse(folder, result, collapse)
-    result = result.model_copy(update={"collapse": collapse})
-    return StoredResult(folder, result, lines, curve, predictions, sweep)
+    return result, "collapse" in document
 
 
 def find_results(root: Path) -> list[StoredResult]:
@@ -172,15 +179,22 @@ def find_results(root: Path) -> list[StoredResult]:
     Raises:
         ResultError: if one cannot be read, or lies in another run's folder.
     """
-    found = []
-    for path in root.glob("*/*/*/*/result.json"):
-        if path.parent.name.startswith("."):  # being written
-            continue
-        stored = load_result(path.parent)
-        if path.parent != (expected := result_folder(root, stored.result.run)):
-            raise ResultError(f"{path} says it belongs in {expected}; move it there or delete it")
-        found.append(stored)
+    found = [load_result(folder) for folder in find_folders(root)]
+    for stored in found:
+        check_place(root, stored.folder, stored.result.run)
     return sorted(found, key=lambda stored: run_key(stored.result.run))
+
+
+def find_folders(root: Path) -> list[Path]:
+    """Every result folder under `root`, but for those that are being written."""
+    folders = (path.parent for path in root.glob("*/*/*/*/result.json"))
+    return sorted(folder for folder in folders if not folder.name.startswith("."))
+
+
+def check_place(root: Path, folder: Path, run: Run) -> None:
+    """Hold that a result lies where its run says. Raises ResultError."""
+    if folder != (expected := result_folder(root, run)):
+        raise ResultError(f"{folder / 'result.json'} says it belongs in {expected}; move it there or delete it")
 
 
 def run_key(run: Run) -> tuple[str, str, str, int]:

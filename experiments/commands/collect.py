@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,23 @@ from benchmark.output.escaping import csv_table, markdown
 from benchmark.output.secrets import mask, masked
 from benchmark.output.terminal import say, terminal
 from benchmark.results.pictures import read_examples, strip
-from benchmark.results.schema import METRICS, TEST_SPLIT
-from benchmark.results.store import ResultError, StoredResult, find_results
+from benchmark.results.schema import METRICS, TEST_SPLIT, Result
+from benchmark.results.store import (
+    NOT_COLLAPSED,
+    ResultError,
+    StoredResult,
+    check_place,
+    find_folders,
+    load_curve,
+    load_document,
+    load_result,
+    run_key,
+)
 from benchmark.results.truth import load_examples
 from experiments.errors import clear_errors
-from experiments.records import DESCRIPTION_TAG, Record, curves_of, record_of, title
-from experiments.tracking import TrackedRun, TrackingError, TrackingStore
+from experiments.records import DESCRIPTION_TAG, KEY_TAGS, Record, curves_of, record_of, title
+from experiments.tracked import SHA256_TAG, TrackedRun
+from experiments.tracking import Key, TrackingError, TrackingStore, is_new
 
 LAYOUT = "4"  # of what is logged; a new one replaces every run
 FILES = ("result.json", "samples.parquet", "sweep.parquet", "predictions.parquet", "curve.csv")
@@ -55,6 +67,9 @@ def main(results: Path, table: Path) -> None:
 def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int]:
     """Log every result under `results`, read the runs back, compare, and write `table`.
 
+    Of a result whose very bytes MLflow has a run of, result.json and curve.csv are read and compared, and not what they
+    were checked against when that run was logged: masks and tables.
+
     Returns:
         How many runs were new, completed, replaced, unchanged.
 
@@ -63,18 +78,24 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
         ResultError: if a result was made on other data than its dataset is now; nothing is logged then.
         TrackingError: if the store does not answer or does not give back what was put in.
     """
-    stored = find_results(results)
-    if not stored:
+    found = [Found(results, folder) for folder in find_folders(results)]
+    if not found:
         raise FileNotFoundError(f"no result.json under {results}; run `dvc repro` first")
-    for result in stored:
-        _check_data(result, results / result.result.run.dataset / "examples.parquet")
-    store = TrackingStore(uri)
-    outcome = Counter({"new": 0, "completed": 0, "replaced": 0, "unchanged": 0})
-    rows = []
-    for result in stored:
-        record = to_record(result, results / result.result.run.dataset / "examples.parquet")
+    found.sort(key=lambda one: run_key(one.result.run))
+    datasets = {one.record.experiment for one in found}
+    held = {} if is_new(uri) else {name: TrackingStore(uri).read(name) for name in datasets}
+    new = [one for one in found if not one.is_held(held)]
+    whole = {one.folder: load_result(one.folder) for one in new}
+    for one in new:
+        _check_data(whole[one.folder], one.examples)
+    store, records = TrackingStore(uri), {one.folder: one.record for one in found}
+    outcome = Counter({"new": 0, "completed": 0, "replaced": 0, "unchanged": len(found) - len(new)})
+    for one in new:
+        record = to_record(whole.pop(one.folder), one.examples)
         outcome[store.put(record)] += 1
-        rows.append(_row(store.check(record)))
+        records[one.folder] = replace(record, artifacts={})
+    held |= {name: store.read(name) for name in {one.record.experiment for one in new}}
+    rows = [_row(store.check(records[one.folder], held[one.record.experiment].get(one.key, []))) for one in found]
     frame = pd.DataFrame(rows, columns=[*TAG_COLUMNS, *METRIC_COLUMNS, *COUNT_COLUMNS])
     seldom = [*(f"{TEST_SPLIT}/{name}" for name in METRICS if name not in METRIC_NAMES), COLLAPSE_SHARE]
     frame = frame.astype(dict.fromkeys(COUNT_COLUMNS, "Int64"))
@@ -82,6 +103,37 @@ def collect(results: Path, table: Path, uri: str | None = None) -> dict[str, int
     with replacing(table) as part:
         part.write_text(csv_table(frame), encoding="utf-8")
     return dict(outcome)
+
+
+class Found:
+    """A result of which no more is read yet than result.json and curve.csv.
+
+    Attributes:
+        examples: of its dataset.
+        record: what MLflow is told of it, but for artifacts.
+        key: its run's KEY_TAGS in MLflow.
+    """
+
+    def __init__(self, results: Path, folder: Path) -> None:
+        """Raises FileNotFoundError, ResultError: as load_result() of these two files."""
+        self.folder = folder
+        self.result, self._states_collapse = load_document(folder)
+        check_place(results, folder, self.result.run)
+        self.examples = results / self.result.run.dataset / "examples.parquet"
+        curve, collapse = folder / "curve.csv", self.result.collapse
+        self.record = _told(
+            self.result,
+            NOT_COLLAPSED if collapse is None else collapse.kind,
+            load_curve(curve) if curve.is_file() else None,
+            sha256_of(folder, self.examples),
+        )
+        self.key = tuple(self.record.tags[tag] for tag in KEY_TAGS)
+
+    def is_held(self, held: Mapping[str, Mapping[Key, Sequence[TrackedRun]]]) -> bool:
+        """Whether MLflow has exactly this result, once; held: its runs by experiment and key."""
+        runs = held.get(self.record.experiment, {}).get(self.key, [])
+        logged = [run for run in runs if SHA256_TAG in run.tags]
+        return self._states_collapse and len(logged) == 1 and logged[0].is_of(self.record.sha256)
 
 
 def _check_data(stored: StoredResult, examples: Path) -> None:
@@ -97,12 +149,33 @@ def _check_data(stored: StoredResult, examples: Path) -> None:
 def to_record(stored: StoredResult, examples: Path) -> Record:
     """What MLflow is told of a result."""
     result = stored.result
+    return replace(
+        _told(result, stored.collapsed, stored.curve, sha256_of(stored.folder, examples)),
+        artifacts={
+            "config.yaml": yaml.safe_dump(masked(result.run.config), sort_keys=True, allow_unicode=True).encode(),
+            "result.json": mask((stored.folder / "result.json").read_text(encoding="utf-8")).encode(),
+            "samples.csv": csv_table(stored.lines).encode(),
+            **_pictures(examples, stored.predictions),
+        },
+    )
+
+
+def sha256_of(folder: Path, examples: Path) -> str:
+    """Of all that the record of a result is made from."""
+    digest = hashlib.sha256(LAYOUT.encode())
+    for path in (*(folder / name for name in FILES), examples):
+        digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
+    return digest.hexdigest()
+
+
+def _told(result: Result, collapsed: str, curve: pd.DataFrame | None, sha256: str) -> Record:
+    """A record without its artifacts."""
     known = record_of(
         result.run,
         result.meta,
         {
-            DESCRIPTION_TAG: describe(stored),
-            "collapsed": stored.collapsed,
+            DESCRIPTION_TAG: describe(result),
+            "collapsed": collapsed,
             "protocol_version": result.protocol_version,
         },
     )
@@ -117,26 +190,13 @@ def to_record(stored: StoredResult, examples: Path) -> Record:
         COLLAPSE_SHARE: None if result.collapse is None else result.collapse.share,
     }
     metrics |= {name: float(value) for name, value in costs.items() if value is not None}
-    digest = hashlib.sha256(LAYOUT.encode())
-    for path in (*(stored.folder / name for name in FILES), examples):
-        digest.update(f"\0{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
-    return replace(
-        known,
-        metrics=metrics,
-        curves={} if stored.curve is None else curves_of(stored.curve.to_dict("records")),
-        artifacts={
-            "config.yaml": yaml.safe_dump(masked(result.run.config), sort_keys=True, allow_unicode=True).encode(),
-            "result.json": mask((stored.folder / "result.json").read_text(encoding="utf-8")).encode(),
-            "samples.csv": csv_table(stored.lines).encode(),
-            **_pictures(examples, stored.predictions),
-        },
-        sha256=digest.hexdigest(),
-    )
+    curves = {} if curve is None else curves_of(curve.to_dict("records"))
+    return replace(known, metrics=metrics, curves=curves, sha256=sha256)
 
 
-def describe(stored: StoredResult) -> str:
+def describe(result: Result) -> str:
     """What MLflow shows beside a run, in Markdown."""
-    result, training = stored.result, stored.result.train
+    training = result.train
     test = result.eval[TEST_SPLIT]
     lines = [title(result.run)]
     if (collapse := result.collapse) is not None:
@@ -158,7 +218,7 @@ def _pictures(examples: Path, predictions: pd.DataFrame) -> dict[str, bytes]:
     files, rows = {}, []
     for number, example in enumerate(read_examples(examples, predictions), start=1):
         stream, name = io.BytesIO(), f"predictions/{number}.png"
-        Image.fromarray(strip(example)).save(stream, format="PNG")
+        Image.fromarray(strip(example)).save(stream, format="PNG", compress_level=1)
         files[name] = stream.getvalue()
         rows.append({"picture": name, "expression": example.expression, "iou": round(example.iou, 4)})
     files["predictions/pictures.csv"] = csv_table(pd.DataFrame(rows)).encode()

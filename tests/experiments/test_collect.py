@@ -21,7 +21,8 @@ from benchmark.metrics.iou import METRIC_NAMES, metric_names
 from benchmark.results.store import ResultError, find_results, load_result, save_result
 from experiments.commands.collect import FILES, collect, main, to_record
 from experiments.records import Record, flatten
-from experiments.tracking import SHA256_TAG, TrackingError, TrackingStore
+from experiments.tracked import SHA256_TAG
+from experiments.tracking import TrackingError, TrackingStore
 
 RUN = Path("fake_scenes/tiny/rsrefseg/0")
 
@@ -65,6 +66,23 @@ def test_collecting_twice_logs_every_result_once(place: Place) -> None:
     assert place.table.read_bytes() == first
     assert {run.info.run_id for run in place.runs()} == ids
     assert len(ids) == 2
+
+
+def test_what_mlflow_has_is_not_read_again_and_whatever_changed_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.collect()
+    read = []
+    monkeypatch.setattr(
+        "experiments.commands.collect.load_result", lambda folder: read.append(folder) or load_result(folder)
+    )
+    assert place.collect()["unchanged"] == 2
+    assert read == []
+    masks = place.results / RUN / "predictions.parquet"
+    masks.write_bytes(masks.read_bytes()[:-1])
+    with pytest.raises(ResultError, match=r"predictions\.parquet cannot be read"):
+        place.collect()
+    assert read == [place.results / RUN]
 
 
 def test_a_run_has_the_name_tags_params_metrics_and_artifacts_of_its_result(place: Place) -> None:

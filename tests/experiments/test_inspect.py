@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from experiments import inspect
-from experiments.commands import inspect as work
+from experiments.commands import inspect as command
 from experiments.config import load_params
 from experiments.cost.memory import Memory
 from experiments.cost.timing import Work, measure
@@ -67,9 +67,9 @@ def numbers(project: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
     def of_step(model: RSRefSeg, settings: TrainConfig, images: int, expressions: int) -> Memory:
         return Memory(settings.epochs, len(model.config.compute.gradient_checkpointing), images, expressions)
 
-    monkeypatch.setattr(work, "count_flops", lambda _: {})
-    monkeypatch.setattr(work, "memory_of_forward", of_forward)
-    monkeypatch.setattr(work, "memory_of_step", of_step)
+    monkeypatch.setattr(command, "count_flops", lambda _: {})
+    monkeypatch.setattr(command, "memory_of_forward", of_forward)
+    monkeypatch.setattr(command, "memory_of_step", of_step)
 
     def run(**options: Any) -> dict[str, Any]:
         inspect.main("mini", json_file=project / "costs.json", **options)
@@ -108,10 +108,10 @@ def test_measuring_runs_the_model_and_says_how_long_and_how_large(
 
 
 def test_options_replace_the_configured_way_of_running(project: Path) -> None:
-    config = work.chosen(load_params(), None, "rsrefseg-b", "rsrefseg").model
+    config = command.chosen(load_params(), None, "rsrefseg-b", "rsrefseg").model
     assert config.compute.precision == "bfloat16"
-    assert work.with_compute(config, precision=None, attention=None, gradient_checkpointing=None) == config
-    changed = work.with_compute(config, precision="float32", attention="eager", gradient_checkpointing=())
+    assert command.with_compute(config, precision=None, attention=None, gradient_checkpointing=None) == config
+    changed = command.with_compute(config, precision="float32", attention="eager", gradient_checkpointing=())
     assert changed.compute.model_dump() == {
         "attention": "eager", "precision": "float32", "gradient_checkpointing": (), "compile": False,
     }  # fmt: skip
@@ -124,8 +124,8 @@ def test_a_dataset_counts_only_when_it_is_named(project: Path) -> None:
     assert old in text
     (project / "params.yaml").write_text(text.replace(old, new), encoding="utf-8")
     params = load_params()
-    assert work.chosen(params, None, "mini", "rsrefseg").model.lora is not None
-    assert work.chosen(params, "dubai", "mini", "rsrefseg").model.lora is None
+    assert command.chosen(params, None, "mini", "rsrefseg").model.lora is not None
+    assert command.chosen(params, "dubai", "mini", "rsrefseg").model.lora is None
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(
@@ -155,7 +155,7 @@ def test_outside_the_project_the_command_says_where_to_run_it(
 def test_every_run_is_of_the_kind_and_size_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, work: Work, learns: bool
 ) -> None:
-    config = work.chosen(load_params(ROOT / "params.yaml"), None, "mini", "rsrefseg")
+    config = command.chosen(load_params(ROOT / "params.yaml"), None, "mini", "rsrefseg")
     seen, original = [], RSRefSeg.forward
 
     def noted(model: RSRefSeg, images: list[Any], texts: list[str], image_index: list[int]) -> torch.Tensor:
