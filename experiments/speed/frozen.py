@@ -17,7 +17,7 @@ from experiments.frozen.attach import KEPT_AS, TEXT_MEMORY, recall_images, recal
 from experiments.frozen.recall import AskedOnce, TextMemory
 from experiments.repeatable import make_repeatable
 from experiments.runs import foundation_hashes
-from experiments.settings import ExperimentConfig, FeaturesConfig, Params
+from experiments.settings import FeaturesConfig, Params
 from experiments.speed.pairs import Pair, in_turns
 from experiments.training.launched import make_accelerator
 from experiments.training.loop import fit
@@ -66,10 +66,11 @@ def _epoch(params: Params, folder: Path) -> Pair:
 
 
 def _image(params: Params, folder: Path) -> Pair:
-    """Mask logits of one image and one expression, on random weights."""
+    """Mask logits of one image and one expression, on random weights, on one thread: what is left of it is too short to
+    be shared out."""
     anywhere = params.model_copy(update={"datasets": {"": {}}})
-    config: ExperimentConfig = resolve(anywhere, "", PAPER, "no_lora", seed=0)
-    make_repeatable(0, config.train.threads)
+    config = resolve(anywhere, "", PAPER, "no_lora", seed=0)
+    make_repeatable(0, 1)
     accelerator = make_accelerator(config.model.compute.precision)
     model = random_weights.build(config.model).eval().to(accelerator.device)
     batch = random_weights.make_batch(config.model.sam.image_side, 1, 1)
