@@ -26,7 +26,7 @@ from experiments.frozen.recall import AskedOnce, TextMemory
 from experiments.places import WORK
 from experiments.repeatable import device_name
 from experiments.settings import ExperimentConfig, FeaturesConfig
-from models import clip, pixels, rsrefseg, sam
+from models import clip, pixels, prompted_sam, sam, sam_attention
 from models.config import ClipConfig, ComputeConfig, ModelConfig, SamConfig
 from models.rsrefseg import RSRefSeg
 
@@ -35,7 +35,10 @@ KEPT_AS = {"float32": torch.float32, "bfloat16": torch.float16}  # compute.preci
 TEXT_MEMORY = 2 * 2**30  # bytes: 14,000 texts of SigLIP, as many as RRSIS-D trains and validates on
 GB = 1e9
 Part = Literal["clip", "sam"]
-CODE: dict[Part, tuple[ModuleType, ...]] = {"clip": (clip, pixels, rsrefseg), "sam": (sam, pixels, rsrefseg)}
+CODE: dict[Part, tuple[ModuleType, ...]] = {
+    "clip": (clip, pixels, prompted_sam),
+    "sam": (sam, sam_attention, pixels, prompted_sam),
+}
 Tell = Callable[[str], None]
 
 
