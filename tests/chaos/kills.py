@@ -29,7 +29,7 @@ import psutil
 import typer
 import yaml
 
-from experiments import evaluate, fetch, train
+from experiments.commands import evaluate, fetch, train
 from experiments.stopping import AGAIN
 
 ROOT = Path(__file__).parents[2]
@@ -77,9 +77,9 @@ def start(folder: Path, command: str, processes: int = 1) -> int:
         for number in SIGNALS[1:]:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         if command == "fetch":
-            fetch.main(dataset="synthetic")
+            fetch.main("synthetic", offline=False, allow_count_mismatch=False)
         else:
-            {"train": train, "evaluate": evaluate}[command].main(**POINT)
+            {"train": train, "evaluate": evaluate}[command].main(**POINT, seed=0)
         status = 0
     except typer.Exit as left:
         status = left.exit_code

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import check, launch
+from experiments import launch
 from experiments.cluster.queue import job_name
+from experiments.commands import check
+from experiments.commands import launch as work
 from tests import slurm
 from tests.clones import in_clone, make_clone
 
@@ -30,7 +32,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(check, "main", lambda: None)  # tests of its own
-    monkeypatch.setattr(launch, "stale_stages", lambda: STALE)
+    monkeypatch.setattr(work, "stale_stages", lambda: STALE)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     write(tools, "srun", "exit 1")
     write(tools, "squeue", "true")
@@ -115,7 +117,7 @@ def test_gpus_that_cannot_share_a_batch_are_refused(project: Path, capsys: pytes
 def test_what_every_job_needs_must_have_been_made(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "stale_stages", lambda: {*STALE, "fetch@synthetic"})
+    monkeypatch.setattr(work, "stale_stages", lambda: {*STALE, "fetch@synthetic"})
     assert "fetch@synthetic: not up to date" in refused(capsys, project)
 
 

@@ -39,6 +39,8 @@ def child(*shell: str, ignored: signal.Signals | None = None, **environment: str
     """A process that waits to be told, or a shell with it; and its number."""
 
     def start() -> None:
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # nohup's child ignores one, a shell's another
+            signal.signal(one, signal.SIG_DFL)
         if ignored is not None:
             signal.signal(ignored, signal.SIG_IGN)
 
