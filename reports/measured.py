@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,20 @@ the disk. **Memory**: the most that the measuring process held by then, of both 
 The plain way (`benchmark/speed/reference.py`) is written from the equations: eager attention, an image encoded for each
 of its expressions, nothing cached, adapters beside their weights, texts padded to the longest of a batch, metrics from
 counts of pixels, images decoded by Pillow one after another. Loss, optimiser and numbers of threads are the same.
+"""
+STUDY = """## The default study
+
+`make repro` from a ready environment, measured by hand on two quiet cores (AMD EPYC), in one sitting, 2026-11-30:
+
+| | seconds |
+|---|---|
+| commit 3d2acb9 of 2026-11-25: stages one after the other, two threads a training, 36 results in the report | 764 |
+| commit a5c0038: two runs of one thread at a time, 102 results in the report | 414 |
+
+0.54 of the time; 0.35 was wanted. What is left: 310 s of five trainings and evaluations, two at a time, whose steps are matrix
+products, attention and convolutions of a network that trains in full (`no_lora` alone has frozen encoders, and takes half);
+20 s for drawing the scenes, 22 s for collecting 102 results, 36 s for their report (since then figures of several datasets
+are drawn side by side). A smaller `mini` would be faster and make every committed result void.
 """
 TAIL = """## What was not measured
 
@@ -99,7 +112,7 @@ def page(pairs: pd.DataFrame, growths: pd.DataFrame, figure: str) -> str:
     where = [[", ".join(each["module"]), *map(str, place)] for place, each in lines.groupby(WHERE, sort=False)]
     parts += ["## Where\n", _table(("measurements", *WHERE), where)]
     gpu = lines["machine"].str.contains("no GPU").all()
-    return "\n".join([*parts, TAIL.format(gpu=NO_GPU if gpu else "")])
+    return "\n".join([*parts, STUDY, TAIL.format(gpu=NO_GPU if gpu else "")])
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -168,8 +181,7 @@ def build(generated: Path, document: Path) -> None:
     if not len(pairs) and not len(growths):
         raise SpeedError(f"{generated / 'speed.csv'} holds no measurement; run `python -m experiments.bench`")
     contents = {}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")  # it is drawn as a box
+    with tempfile.TemporaryDirectory() as folder:
         drawn = save(draw(pairs, growths, slope), Path(folder) / "speed")
         for suffix in (".png", ".pdf"):
             contents[generated / f"speed{suffix}"] = drawn.with_suffix(suffix).read_bytes()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -22,6 +26,7 @@ from reports.figures.style import WIDTH, Look, band, legend, line, name_of, save
 from reports.groups import Group, Method, Report
 
 BINS = 6  # of object size, each with as many samples
+AFRESH = multiprocessing.get_context("spawn")  # a copy of this process would lack the threads that read tables
 CATEGORIES = 40  # the most frequent ones that a heat map shows
 
 CAPTIONS = {  # figure -> what it shows, in the order of the page
@@ -42,28 +47,34 @@ SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": ex
 
 
 def save_all(report: Report, root: Path) -> list[Path]:
-    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows.
-
-    A sign that the font lacks is drawn as a box.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
-        return list(_saved(report, root))
-
-
-def _saved(report: Report, root: Path) -> Iterator[Path]:
+    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows; groups side by side."""
+    draw = partial(_save_group, look=styles(report), root=root)
+    if len(report.groups) == 1:
+        found = [draw(group) for group in report.groups]
+    else:
+        with ProcessPoolExecutor(
+            min(len(report.groups), os.cpu_count() or 1),
+            AFRESH,
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        ) as pool:
+            found = list(pool.map(draw, report.groups))
     set_theme()
-    look = styles(report)
-    for group in report.groups:
-        folder = root / group.dataset / group.model
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in CAPTIONS:
-            figure = SHEETS[name](group) if name in SHEETS else DRAWN[name](group, look)
-            if figure is not None:
-                yield save(figure, folder / name, photographs=name in SHEETS)
     picture = readme_picture(report)
-    if picture is not None:
-        yield save(picture, root / "readme", photographs=True)
+    readme = [] if picture is None else [save(picture, root / "readme", photographs=True)]
+    return [*chain(*found), *readme]
+
+
+def _save_group(group: Group, look: Look, root: Path) -> list[Path]:
+    """The figures of one group."""
+    set_theme()
+    folder, written = root / group.dataset / group.model, []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CAPTIONS:
+        figure = SHEETS[name](group) if name in SHEETS else DRAWN[name](group, look)
+        if figure is not None:
+            written.append(save(figure, folder / name, photographs=name in SHEETS))
+    return written
 
 
 def metric_bars(group: Group, look: Look) -> Figure:

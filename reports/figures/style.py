@@ -7,6 +7,7 @@ grey and dashed. Sizes are those of a paper: WIDTH is one column.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,13 +106,17 @@ def set_theme() -> None:
 def save(figure: Figure, path: Path, *, photographs: bool = False) -> Path:
     """Write <path>.png and <path>.pdf, of photographs <path>.jpg too, without dates or program names; close the figure.
 
+    A sign that the font lacks is drawn as a box.
+
     Returns:
         The file to show on a page.
     """
     dpi = PHOTO_DPI if photographs else DPI
-    figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
-    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    if photographs:
-        figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
+        figure.savefig(path.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
+        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        if photographs:
+            figure.savefig(path.with_suffix(".jpg"), dpi=dpi, pil_kwargs={"quality": 88})
     plt.close(figure)
     return path.with_suffix(".jpg" if photographs else ".png")
