@@ -74,8 +74,8 @@ better, not exactly.
 How to add a measurement: [CONTRIBUTING](../CONTRIBUTING.md#add-a-measurement-of-speed).
 """
 NO_GPU = """A GPU: there was none, so nothing here says anything of one. What was asked for on an H100 stays open:
-`rsrefseg-b` trains at 3 times and predicts at twice the rate of the released code's way, its encoder reaches 45 % of the matrix
-rate, and a step waits less than 3 % of its time for images ([what runs there](model.md#on-a-gpu)).
+`rsrefseg-b` trains at 3 times and predicts at twice the rate of the released code's way, its encoder reaches 45 % of
+the matrix rate, and a step waits less than 3 % of its time for images ([what runs there](model.md#on-a-gpu)).
 """
 SLOPE = "Slope: of the cost's logarithm over the size's, by least squares; 1 is proportional, 2 quadratic."
 
