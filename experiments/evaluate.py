@@ -20,7 +20,9 @@ def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
     variant: Annotated[str, typer.Option(help="a variant of params.yaml, or a control")],
-    seed: Annotated[int, typer.Option(help="the run's seed; a control draws nothing and has 0")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="the run's seed; a control draws nothing and has 0")
+    ] = 0,
 ) -> None:
     """Evaluate one run or control."""
     spread()

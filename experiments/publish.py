@@ -20,7 +20,7 @@ def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
     model: Annotated[str, typer.Option(help="a model of params.yaml")] = "mini",
     variant: Annotated[str, typer.Option(help="a variant that was trained")] = "rsrefseg",
-    seed: Annotated[int, typer.Option(help="the run's seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="the run's seed")] = 0,
 ) -> None:
     """Publish one trained run."""
     with importing():

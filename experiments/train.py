@@ -27,7 +27,7 @@ def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
     variant: Annotated[str, typer.Option(help="a variant of params.yaml")],
-    seed: Annotated[int, typer.Option(help="seeds everything that is drawn")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="seeds everything that is drawn")] = 0,
 ) -> None:
     """Train one run."""
     spread()

@@ -6,7 +6,11 @@
 #
 # The exit status is DVC's. What passes the lines on outlives a Ctrl-C, so that the last ones are not lost.
 set -o pipefail
-run=${1#*@}
+if ! [[ ${1-} =~ ^[a-z]+@([A-Za-z0-9_-]+)$ ]]; then
+    echo "error: '${1-}' is no stage of a run; give one or more, as train@synthetic-mini-rsrefseg-0" >&2
+    exit 2
+fi
+run=${BASH_REMATCH[1]}
 mkdir -p work/logs
 dvc --wait-for-lock repro --single-item "$@" 2>&1 \
     | (trap '' INT TERM HUP && sed --unbuffered "s/^/$run: /" | tee "work/logs/$run")

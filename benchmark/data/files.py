@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -105,7 +106,14 @@ def remove(path: Path) -> None:
 
 
 def write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write every file or none; their folders are made."""
+    """Write every file or none; their folders are made.
+
+    Raises:
+        IsADirectoryError: a folder lies where a file is to be written; it is left as it is.
+    """
+    for path in contents:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     with ExitStack() as stack:
         parts = {path: stack.enter_context(replacing(path)) for path in contents}
         for path, part in parts.items():

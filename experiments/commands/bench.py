@@ -93,18 +93,34 @@ def kept(out: Path, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     """File -> the lines of modules that are not measured now.
 
     Raises:
-        BenchError: a table of other columns.
+        BenchError: a damaged table, or one of other columns.
     """
     found = {}
     for file, columns in COLUMNS.items():
         there = pd.DataFrame(columns=list(columns))
         if (out / file).is_file():
-            there = pd.read_csv(out / file, dtype=str, keep_default_na=False)
+            try:
+                there = pd.read_csv(out / file, dtype=str, keep_default_na=False)
+            except ValueError as error:
+                raise BenchError(f"{out / file} cannot be read ({error}); measure all, without --only") from error
         if tuple(there.columns) != columns:
             raise BenchError(f"{out / file} has other columns than this version writes; measure all, without --only")
         lines = [{str(name): str(value) for name, value in row.items()} for row in there.to_dict("records")]
         found[file] = [row for row in lines if row["module"] in MODULES and row["module"] not in names]
     return found
+
+
+def make_room(out: Path) -> None:
+    """The folder to write to, before a quarter of an hour is spent on what would be lost.
+
+    Raises:
+        BenchError: it cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise BenchError(f"--out {out}: {error.strerror}; give a folder that can be written") from error
 
 
 def write(out: Path, lines: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
@@ -121,6 +137,7 @@ def main(only: Sequence[str], out: Path) -> None:
     console = terminal(soft_wrap=True)
     with ends_with(ConfigError, BenchError):
         names, load = chosen(only), os.getloadavg()[0]
+        make_room(out)
         lines = kept(out, names) if only else {file: [] for file in COLUMNS}
         for name in names:
             say(console, f"measuring {name}")

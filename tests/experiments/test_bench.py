@@ -115,3 +115,20 @@ def test_an_unknown_or_missing_measurement_is_refused_before_any_is_made(
             bench.main([name], tmp_path / "out")
         assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff\xfe\xfd", b"module,path\na,b,c,d\n"])
+def test_a_damaged_table_or_a_place_that_cannot_be_is_refused_before_any_is_made(
+    damaged: bytes, stubs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "speed.csv").write_bytes(damaged)
+    for place, said in (
+        (out, "speed.csv"),
+        (Path("/proc/nope"), "--out /proc/nope: No such file or directory; give a"),
+    ):
+        with pytest.raises(SystemExit):
+            bench.main(["first"], place)
+        assert said in capsys.readouterr().err
+    assert (out / "speed.csv").read_bytes() == damaged

@@ -50,3 +50,13 @@ def test_each_line_has_the_name_of_its_run_and_the_exit_status_is_dvcs(tmp_path:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "a-0: train@a-0 begins, evaluate@a-0 follows\na-0: fails\n")
     assert (tmp_path / "work/logs/a-0").read_text() == done.stdout
+
+
+@pytest.mark.parametrize("wrong", [(), ("train",), ("train@",), ("train@../x",), ("train@a&b",)])
+def test_what_is_no_stage_of_a_run_is_an_error_and_runs_nothing(wrong: tuple[str, ...], tmp_path: Path) -> None:
+    environment = answers(tmp_path, dvc="touch ran")
+    command = ["bash", str(TOOLS / "logged.sh"), *wrong]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is no stage of a run; give one or more" in done.stderr
+    assert not (tmp_path / "ran").exists()

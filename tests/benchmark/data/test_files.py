@@ -38,6 +38,14 @@ def test_several_files_are_written_together_or_not_at_all(tmp_path: Path) -> Non
     assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())] == [("a", b"1"), ("b", b"1")]
 
 
+def test_a_folder_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text("kept")
+    with pytest.raises(IsADirectoryError, match="docs"):
+        write_all({tmp_path / "new": b"1", tmp_path / "docs": b"2"})
+    assert [path.name for path in tmp_path.rglob("*")] == ["docs", "page.md"]
+
+
 def test_what_killed_processes_left_goes_and_what_running_ones_write_stays(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
