@@ -39,7 +39,8 @@ the disk. **Memory**: the most that the measuring process held by then, of both 
 
 The plain way (`benchmark/speed/reference.py`) is written from the equations: eager attention, an image encoded for each
 of its expressions, nothing cached, adapters beside their weights, texts padded to the longest of a batch, metrics from
-counts of pixels, images decoded by Pillow one after another. Loss, optimiser and numbers of threads are the same.
+counts of pixels, images decoded by Pillow one after another (ours: by two threads). Loss, optimiser and torch's threads
+are the same.
 """
 STUDY = """## The default study
 

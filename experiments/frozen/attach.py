@@ -119,7 +119,7 @@ def recall_images(
     needed = sum(max(0, images - kept.count()) * kept.size for kept in files.values())
     size = sum(kept.size for kept in files.values())
     said = f"features of frozen encoders ({', '.join(parts)}), {images:,} images x {size / 1e6:.2f} MB"
-    if keep := needed <= room.left:
+    if keep := settings.gigabytes > 0 and needed <= max(0, room.left):  # what is there already takes no room
         tell(f"{said}, are kept in {folder}")
     else:
         tell(f"note: {said}, are not kept: {room.why(needed)}")

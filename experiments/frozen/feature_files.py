@@ -51,8 +51,8 @@ class Room:
     def why(self, needed: float) -> str:
         """Why so many bytes cannot be written."""
         return (
-            f"{needed / 1e9:.1f} GB are needed; features.gigabytes of params.yaml is {self._budget / 1e9:g}, of which "
-            f"{self._used / 1e9:.1f} are used, and {self._free / 1e9:.1f} are free on the disk ({RESERVE / 1e9:g} stay)"
+            f"{needed / 1e9:.3g} GB are needed; features.gigabytes of params.yaml is {self._budget / 1e9:g}, of which "
+            f"{self._used / 1e9:.3g} are used, and {self._free / 1e9:.1f} are free on the disk ({RESERVE / 1e9:g} stay)"
         )
 
     def take(self, size: int) -> bool:
