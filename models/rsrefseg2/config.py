@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from models.config import ClipConfig, ComputeConfig, LoraConfig, Part, Rgb, SamConfig
+from models.config import ClipConfig, ComputeConfig, LoraConfig, Part, SamConfig
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 
 
-class Sam2Config(Part):
+class Sam2Config(SamConfig):
     """SAM 2. The four mappings are keyword arguments of the transformers configurations (`backbone` is Hiera's).
 
     Unless `mask_decoder` says otherwise, the mask that comes out is always the one that is trained: transformers, as
@@ -20,11 +20,6 @@ class Sam2Config(Part):
     """
 
     backbone: dict[str, Any]
-    vision: dict[str, Any]
-    prompt_encoder: dict[str, Any]
-    mask_decoder: dict[str, Any]
-    pixel_mean: Rgb = (0.485, 0.456, 0.406)  # ImageNet's, of pixels in [0, 1]
-    pixel_std: Rgb = (0.229, 0.224, 0.225)
 
     @property
     def image_side(self) -> int:
@@ -34,15 +29,6 @@ class Sam2Config(Part):
     def grid(self) -> int:
         """Side of the image embedding, in cells."""
         return self.image_side // int(self.prompt_encoder["patch_size"])
-
-    @property
-    def mask_side(self) -> int:
-        """Side of mask prompts and of the logits that come out, in cells."""
-        return 4 * self.grid
-
-    @property
-    def width(self) -> int:
-        return int(self.prompt_encoder["hidden_size"])
 
     @model_validator(mode="after")
     def _whole_windows(self) -> Self:

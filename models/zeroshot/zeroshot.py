@@ -5,6 +5,7 @@ B images, N expressions, T tokens.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,7 @@ from models.tokens import Tokens
 from models.weights.transformers_folder import read_model, read_tokenizer
 
 
-class ZeroShot(System):
+class ZeroShot(System, ABC):
     """A frozen network of transformers behind the interface of a trained one.
 
     Args:
@@ -42,17 +43,17 @@ class ZeroShot(System):
         self.eval()
 
     @classmethod
+    @abstractmethod
     def from_folder(cls, folder: Path) -> Self:
         """Of the published weights, sizes and tokenizer.json in a folder.
 
         Raises:
             FileNotFoundError, CheckpointError: as `models.weights.transformers_folder.read_clip_folder`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, pixels_B3SS: Tensor, ids_NT: Tensor, mask_NT: Tensor, image_index: Sequence[int]) -> Tensor:
         """Mask logits (N, h, w); each image is encoded once. mask_NT: true where a token is the text's."""
-        raise NotImplementedError
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
         """Mask logits (N, h, w) on the network's grid. Arguments and errors: models.rsrefseg.RSRefSeg.forward."""

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from benchmark.output.escaping import visible
 from reports.figures.style import FULL_WIDTH, MARKERS, legend, set_theme
 
-LONGEST = 52  # signs of a label
+LONGEST = 64  # signs of a label
 Slope = Callable[[Sequence[float], Sequence[float]], float | None]
 
 
@@ -60,15 +60,15 @@ def _growth(axis: Axes, growths: pd.DataFrame, slope: Slope) -> None:
         )  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("log")
-    _plain_ticks(axis.xaxis)
+    _plain_ticks(axis.xaxis, (1.0,))
     _plain_ticks(axis.yaxis)
     axis.set_xlabel("size, of the smallest")
     axis.set_ylabel("time, of the smallest's")
 
 
-def _plain_ticks(axis: Axis) -> None:
+def _plain_ticks(axis: Axis, digits: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
     """1, 2, 5, 10, ... as they are: formulas are not drawn."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_locator(LogLocator(subs=digits))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
