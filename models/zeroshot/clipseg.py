@@ -18,7 +18,7 @@ from transformers import CLIPSegForImageSegmentation
 from models.zeroshot.zeroshot import ZeroShot, read_network
 
 HUB = "CIDAS/clipseg-rd64-refined"
-SIDE = 352  # of the masks in transformers' example, not the vision tower's 224: position embeddings are resized, as in its training
+SIDE = 352  # as transformers' example has it, not the vision tower's 224: position embeddings are resized
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # not confirmed: its preprocessor_config.json was not at hand
 
 
