@@ -25,7 +25,8 @@ from experiments.places import RUNS, WORK
 from experiments.settings import ExperimentConfig, parse
 from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors
 from models.rsrefseg import RSRefSeg
-from models.weights.foundation import foundation_files, undrawn
+from models.weights.files import foundation_files
+from models.weights.foundation import undrawn
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The named sizes, as plain data: MODELS[name] is what ModelConfig takes.
+"""The named sizes, as plain data: SIZES[system][name] is what the system's configuration takes. Those of RSRefSeg are
+here, another system's in its folder.
 
 Facts of the published models are from their config.json on the hub (params.yaml pins the revisions) and, for SAM, from
 the official build_sam.py; only what differs from transformers' defaults is written out.
@@ -8,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.lavt import sizes as lavt
 from models.mini import MINI_CLIP, MINI_SAM
+from models.rmsin import sizes as rmsin
+from models.rsrefseg2 import sizes as rsrefseg2
 
 Plain = dict[str, Any]
 
@@ -83,7 +87,7 @@ def _model(clip: Plain, sam: Plain) -> Plain:
     return {"clip": clip, "sam": sam, "prompter": {}, "lora": {}, "compute": {}}
 
 
-MODELS: dict[str, Plain] = {
+RSREFSEG: dict[str, Plain] = {
     "mini": _model(MINI_CLIP, MINI_SAM),
     "rsrefseg-b": _model(_SIGLIP, _SAM_B),
     "rsrefseg-l": _model(_SIGLIP, _SAM_L),
@@ -91,6 +95,10 @@ MODELS: dict[str, Plain] = {
     "rsrefseg-b-siglip2": _model(_SIGLIP2, _SAM_B),
     "rsrefseg-b-clip": _model(_CLIP_L, _SAM_B),
 }
+
+SIZES = {"rsrefseg": RSREFSEG, "rsrefseg2": rsrefseg2.SIZES, "lavt": lavt.SIZES, "rmsin": rmsin.SIZES}
+MODELS = {name: size for sizes in SIZES.values() for name, size in sizes.items()}
+SYSTEM_OF = {name: system for system, sizes in SIZES.items() for name in sizes}
 
 # Training-free baselines, built from the foundation models alone (models/baselines.py).
 CONTROLS = ("whole_image", "clip_heat_map", "heat_map_point")

@@ -22,6 +22,10 @@ def repro(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
+def outs(folder: Path) -> int:
+    return len(list(folder.glob("out_*")))
+
+
 def test_repros_at_once_and_killed_ones_leave_dvc_lock_whole(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     subprocess.run([*DVC, "init", "--quiet"], cwd=tmp_path, check=True)
@@ -30,7 +34,10 @@ def test_repros_at_once_and_killed_ones_leave_dvc_lock_whole(tmp_path: Path) -> 
     chance, made, killed = random.Random(0), 0, 0
     for _ in range(4):
         both = [repro(tmp_path), repro(tmp_path)]
-        time.sleep(chance.uniform(1, 2.5))  # DVC's own start takes a second
+        done = outs(tmp_path)
+        while outs(tmp_path) == done and all(each.poll() is None for each in both):
+            time.sleep(0.01)  # DVC's own start takes a second, or three
+        time.sleep(chance.uniform(0, 0.3))  # within a stage
         one = chance.choice(both)
         if one.poll() is None:
             os.killpg(one.pid, signal.SIGKILL)

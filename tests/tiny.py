@@ -22,7 +22,7 @@ from models.config import ModelConfig
 from models.rsrefseg import RSRefSeg
 from models.sam import Sam
 from models.tokens import SPECIAL_TOKENS, load_tokenizer
-from models.weights.foundation import foundation_files
+from models.weights.files import foundation_files
 
 VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experiments/test_config.py holds
     "rsrefseg": {},

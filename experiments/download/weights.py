@@ -22,7 +22,7 @@ from models.checkpoint import CheckpointError, save_tensors
 from models.clip import Clip
 from models.config import ModelConfig
 from models.sam import Sam
-from models.weights.foundation import foundation_files
+from models.weights.files import foundation_files
 from models.weights.sam_official import read_official_sam
 from models.weights.transformers_folder import part_names, read_clip_folder, read_sam_folder, weights_file
 

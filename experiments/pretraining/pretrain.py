@@ -21,7 +21,8 @@ from models.checkpoint import save_tensors
 from models.clip import Clip
 from models.config import ModelConfig
 from models.sam import Sam
-from models.weights.foundation import foundation_files, load_clip, load_sam
+from models.weights.files import foundation_files
+from models.weights.foundation import load_clip, load_sam
 
 
 def pretrain(config: ModelConfig, recipe: PretrainConfig, folder: Path, parts: tuple[str, ...]) -> None:

@@ -12,15 +12,7 @@ from models.clip import Clip
 from models.config import ClipConfig, SamConfig
 from models.sam import Sam
 from models.tokens import load_tokenizer
-
-
-def foundation_files(folder: Path) -> dict[str, Path]:
-    """What a foundation folder holds."""
-    return {
-        "clip": folder / "clip.safetensors",
-        "tokenizer": folder / "tokenizer.json",
-        "sam": folder / "sam.safetensors",
-    }
+from models.weights.files import foundation_files
 
 
 def undrawn() -> AbstractContextManager[None]:

@@ -10,8 +10,8 @@ from torch import Tensor
 from models.checkpoint import REMEDY, fill, load_tensors
 from models.rsrefseg2.config import Sam2Config
 from models.rsrefseg2.sam2 import Sam2
+from models.weights.files import foundation_files
 from models.weights.folder_settings import check_settings
-from models.weights.foundation import foundation_files
 from models.weights.transformers_folder import read_weights
 
 

@@ -9,15 +9,7 @@ from models.lavt.backbone import Backbone
 from models.lavt.config import TextConfig
 from models.lavt.text import Text
 from models.tokens import load_tokenizer
-
-
-def swin_bert_files(folder: Path) -> dict[str, Path]:
-    """What a foundation folder of theirs holds."""
-    return {
-        "swin": folder / "swin.safetensors",
-        "bert": folder / "bert.safetensors",
-        "tokenizer": folder / "tokenizer.json",
-    }
+from models.weights.files import swin_bert_files
 
 
 def load_text(config: TextConfig, folder: Path) -> Text:

@@ -21,7 +21,8 @@ from experiments.download import weights as sources
 from experiments.download.hub import HubError
 from models.checkpoint import load_tensors
 from models.pixels import prepare_images
-from models.weights.foundation import foundation_files, load_clip, load_sam
+from models.weights.files import foundation_files
+from models.weights.foundation import load_clip, load_sam
 from models.zoo import MODELS
 from tests.checkpoints import change_json, write_clip_checkpoint, write_official_sam, write_sam_checkpoint
 from tests.tiny import FAMILIES, random_image, tiny_config

@@ -28,7 +28,7 @@ from experiments.runs import (
 from experiments.settings import ExperimentConfig, LossConfig, TrainConfig
 from models.checkpoint import CheckpointError, load_tensors, save_tensors
 from models.rsrefseg import RSRefSeg
-from models.weights.foundation import foundation_files
+from models.weights.files import foundation_files
 from tests.tiny import VARIANTS, random_image, tiny_config, tiny_model, write_foundation
 
 DATA = "d" * 64

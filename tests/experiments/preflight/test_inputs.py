@@ -10,7 +10,7 @@ import yaml
 from benchmark.datasets.spec import Hub
 from experiments.config import load_params
 from experiments.preflight.inputs import FILES, Needed, find_inputs
-from models.weights.foundation import foundation_files
+from models.weights.files import foundation_files
 
 ROOT = Path(__file__).parents[3]
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")

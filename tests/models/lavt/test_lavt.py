@@ -17,8 +17,8 @@ from models.lavt.sizes import SIZES
 from models.lavt.text import TextStates
 from models.rmsin.config import RmsinConfig
 from models.rmsin.sizes import SIZES as RMSIN_SIZES
+from models.weights.files import swin_bert_files
 from models.weights.foundation import undrawn
-from models.weights.swin_bert import swin_bert_files
 from tests.language_aware import (
     IMAGE_INDEX,
     IMAGES,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.checkpoint import save_tensors
 from models.rsrefseg2.losses import mask_loss
 from models.rsrefseg2.rsrefseg2 import RSRefSeg2
-from models.weights.foundation import foundation_files
+from models.weights.files import foundation_files
 from tests.models.rsrefseg2.tiny import VARIANTS, tiny2_config, tiny2_model
 from tests.tiny import draw_weights, random_image, tiny_config
 

@@ -11,7 +11,8 @@ import torch
 
 from models.checkpoint import CheckpointError, load_tensors, save_tensors
 from models.config import ClipConfig, ModelConfig, SamConfig
-from models.weights.foundation import foundation_files, load_clip, load_sam
+from models.weights.files import foundation_files
+from models.weights.foundation import load_clip, load_sam
 
 COMMAND = "python -m experiments.foundation"
 

@@ -11,7 +11,7 @@ from models.checkpoint import CheckpointError, save_tensors
 from models.pixels import prepare_images
 from models.rsrefseg2.config import Sam2Config
 from models.rsrefseg2.sam2 import Sam2
-from models.weights.foundation import foundation_files
+from models.weights.files import foundation_files
 from models.weights.sam2 import load_sam2, read_sam2_folder
 from tests.models.rsrefseg2.tiny import SAM2
 from tests.tiny import draw_weights, random_image
