@@ -1,0 +1,74 @@
+"""A foundation that is like another model's: whose files, and that both models read them alike.
+
+The files are not copied: foundation.json names them by their SHA-256.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.files import sha256, write_all
+from experiments.config import differences
+from experiments.errors import InputError
+from models.config import Part
+from models.errors import CheckpointError
+from models.weights.swin_bert_folder import UNREAD_OF_BERT, UNREAD_OF_SWIN
+
+# A part -> where its settings are in the system's configuration, and which of them its weights know nothing of.
+SETTINGS: dict[str, tuple[str, set[str]]] = {
+    "clip": ("clip", {"through_side"}),
+    "sam": ("sam", set()),
+    "swin": ("image", {f"swin.{name}" for name in UNREAD_OF_SWIN}),
+    "bert": ("text", {"length", "trained_layers", *(f"bert.{name}" for name in UNREAD_OF_BERT)}),
+}
+
+
+def write_like(
+    model: str, config: Part, files: Mapping[str, Path], other: str, other_config: Part, other_files: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Write foundation.json of a model whose foundation is another's.
+
+    Args:
+        model, other: names in params.yaml.
+        config, other_config: of their systems, which share the parts of `files`.
+        files, other_files: their places, by name; nothing is written at those of `files`.
+
+    Returns:
+        What foundation.json holds.
+
+    Raises:
+        FileNotFoundError: the other's files are not there.
+        CheckpointError: one of them is not what the other's foundation.json says.
+        InputError: the two configure a part otherwise.
+    """
+    if faults := [fault for name in files if name in SETTINGS for fault in _differences(name, config, other_config)]:
+        raise InputError(f"params.yaml: {model} cannot be like {other}: from {other} to {model}, {'; '.join(faults)}")
+    told = next(iter(other_files.values())).parent / "foundation.json"
+    for file in (told, *(other_files[name] for name in files)):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file}: not found, and {model} is like {other}; python -m experiments.foundation --model {other}"
+            )
+    theirs = json.loads(told.read_text(encoding="utf-8"))
+    hashes = {name: sha256(other_files[name]) for name in files}
+    for name, found in hashes.items():
+        if (said := theirs["sha256"].get(name)) != found:
+            raise CheckpointError(
+                f"{other_files[name]}: its SHA-256 is {found}, and {told} says {said}. Get it again, or "
+                f"python -m experiments.foundation --model {other}"
+            )
+    counts = {name: theirs["parameters"][name] for name in files if name in SETTINGS}
+    report = {"like": other, "parameters": counts, "sha256": hashes}
+    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+    write_all({next(iter(files.values())).parent / "foundation.json": text.encode()})
+    return report
+
+
+def _differences(part: str, config: Part, other_config: Part) -> list[str]:
+    """In what the two configure a part otherwise, of what its weights depend on."""
+    section, unread = SETTINGS[part]
+    ours, theirs = (getattr(one, section).model_dump(mode="json") for one in (config, other_config))
+    return [f"{section}.{said}" for said in differences(theirs, ours) if said.split(" ", 1)[0] not in unread]
