@@ -2,13 +2,15 @@
 
 resolved = defaults <- models.<model> <- datasets.<dataset>.overlay <- variants.<variant>, each a difference.
 A `null` replaces what it meets: it means off, never "the default".
+
+A model is a size of a system, and a variant is of the systems that it names as `system` (RSRefSeg if it names none).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,13 @@ from experiments.settings import (
     faults_of,
     nearest,
     parse,
+    run_class,
 )
-from models.config import ModelConfig
-from models.zoo import CONTROLS, MODELS
+from models.systems import SYSTEMS
+from models.zoo import CONTROLS, MODELS, SYSTEM_OF
 
 PARAMS = Path("params.yaml")
-MODEL_PARTS = ("clip", "sam", "prompter", "lora", "compute")
-OVERLAY = (*MODEL_PARTS, "train")
+RSREFSEG = "rsrefseg"  # the system of a variant that names none
 
 
 def fingerprint(plain: Any, *hashes: str) -> str:
@@ -111,21 +113,45 @@ def _name_faults(data: Mapping[str, Any]) -> Iterator[str]:
     for name in variants:
         if name in CONTROLS:
             yield f"variants.{name}: a control has this name; give the variant another"
-    overlays = {
-        **{f"models.{name}": overlay for name, overlay in models.items()},
-        **{
-            f"datasets.{name}.overlay": own.get("overlay", {})
+    overlays = [
+        *((f"models.{name}", overlay, [SYSTEM_OF.get(name, RSREFSEG)]) for name, overlay in models.items()),
+        *(
+            (f"datasets.{name}.overlay", own.get("overlay", {}), list(SYSTEMS))
             for name, own in datasets.items()
             if isinstance(own, Mapping)
-        },
-        **{f"variants.{name}": overlay for name, overlay in variants.items()},
-    }
-    for where, overlay in overlays.items():
+        ),
+        *((f"variants.{name}", overlay, systems_of(overlay)) for name, overlay in variants.items()),
+    ]
+    for where, overlay, systems in overlays:
         if isinstance(overlay, Mapping):
-            unknown = [key for key in overlay if key not in OVERLAY]
-            yield from (f"{where}.{key}: unknown key{nearest(str(key), OVERLAY)}" for key in unknown)
+            yield from _overlay_faults(where, overlay, systems)
         elif where.startswith("datasets."):  # the others are said to be no mapping already
             yield f"{where} = {overlay!r}: not a mapping; leave it out, or write {{}}"
+
+
+def _overlay_faults(where: str, overlay: Mapping[Any, Any], systems: Sequence[Any]) -> Iterator[str]:
+    """Systems and settings that are not there, of what changes a run of some systems."""
+    here = [system for system in systems if isinstance(system, str) and system in SYSTEMS]
+    for system in systems:
+        if system not in here:
+            yield f"{where}.system: unknown name {system!r}{nearest(str(system), SYSTEMS)}"
+    if where.startswith("models.") and overlay.get("system", *systems) != systems[0]:
+        yield f"{where}.system = {overlay['system']!r}: this size is of {systems[0]!r}; write that or take another"
+    for part in overlay:
+        keys = {key for system in here for key in (*parts_of(system), "train")}
+        if part not in keys and not (part == "system" and not where.startswith("datasets.")):
+            yield f"{where}.{part}: unknown key{nearest(str(part), keys)}"
+
+
+def systems_of(variant: Any) -> list[Any]:
+    """The systems whose variant this is, an overlay of params.yaml, as they are named there."""
+    named = variant.get("system", RSREFSEG) if isinstance(variant, Mapping) else RSREFSEG
+    return list(named) if isinstance(named, list) else [named]
+
+
+def parts_of(system: str) -> list[str]:
+    """What a system's configuration is made of, with the names of params.yaml."""
+    return [field.alias or name for name, field in SYSTEMS[system].config.model_fields.items()]
 
 
 def _credentials(value: Any, place: str = "") -> Iterator[str]:
@@ -203,15 +229,38 @@ def open_dataset(params: Params, dataset: str) -> Dataset:
     return load_dataset(DATA / dataset, dataset_config(params, dataset).images_root)
 
 
-def model_config(params: Params, model: str) -> ModelConfig:
-    """A model of params.yaml before any dataset or variant changes it: what its foundation weights must fit.
+def model_config(params: Params, model: str) -> Any:
+    """A model of params.yaml before any dataset or variant changes it, of its system's class: what its foundation
+    weights must fit.
 
     Raises:
         ConfigError: an unknown name or key, with the nearest known one.
     """
     pick("model", model, params.models)
     config = merged(MODELS[model], params.models[model])
-    return parse(ModelConfig, {part: config[part] for part in MODEL_PARTS}, f"{PARAMS}: models.{model}")
+    config.pop("system", None)
+    config.pop("train", None)
+    return parse(SYSTEMS[SYSTEM_OF[model]].config, config, f"{PARAMS}: models.{model}")
+
+
+def variants_of(params: Params, model: str) -> list[str]:
+    """The variants of the system that a model is a size of."""
+    return [name for name, overlay in params.variants.items() if SYSTEM_OF[model] in systems_of(overlay)]
+
+
+def pick_variant(params: Params, model: str, variant: str) -> str:
+    """`variant` if it is one of the model's system.
+
+    Raises:
+        ConfigError: it is not; with those that are.
+    """
+    own = variants_of(params, model)
+    if pick("variant", variant, params.variants) not in own:
+        raise ConfigError(
+            f"{PARAMS}: {model} is a size of {SYSTEM_OF[model]!r}, which has no variant {variant!r}; it has "
+            f"{', '.join(own)}"
+        )
+    return variant
 
 
 def resolve(params: Params, dataset: str, model: str, variant: str | None, seed: int) -> ExperimentConfig:
@@ -222,23 +271,26 @@ def resolve(params: Params, dataset: str, model: str, variant: str | None, seed:
     """
     pick("dataset", dataset, params.datasets)
     pick("model", model, params.models)
+    pick("model", model, params.models)
     config: dict[str, Any] = {**MODELS[model], "train": params.train.model_dump()}
     overlays = (
         params.models[model],
         params.datasets[dataset].get("overlay", {}),
-        params.variants[pick("variant", variant, params.variants)] if variant is not None else {},
+        params.variants[pick_variant(params, model, variant)] if variant is not None else {},
     )
     for overlay in overlays:
         config = merged(config, overlay)
+    config.pop("system", None)
+    train = config.pop("train")
     return parse(
-        ExperimentConfig,
+        run_class(SYSTEM_OF[model]),
         {
             "dataset": dataset,
             "model_name": model,
             "variant": variant or "",
             "seed": seed,
-            "model": {part: config[part] for part in MODEL_PARTS},
-            "train": config["train"],
+            "model": config,
+            "train": train,
         },
         f"{PARAMS}: {dataset} x {model} x {variant}",
     )

@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.metrics.calibration import reliability
 from benchmark.results.store import load_result
 from experiments.errors import InputError
-from experiments.places import PUBLISHED
+from experiments.foundations import weights_folder
+from experiments.places import PUBLISHED, WEIGHTS
 from experiments.runs import how_to_train, restore, stored_config
 from experiments.settings import ExperimentConfig
 from models.errors import CheckpointError
-from models.rsrefseg import RSRefSeg
+from models.system import System
 from models.zoo import CONTROLS
 
 TRAINED = "trained"  # weights/<model>/trained/<dataset>
@@ -99,12 +100,12 @@ def read_published(folder: Path) -> Published:
         ) from None
 
 
-def load_published(folder: Path, weights: Path) -> tuple[RSRefSeg, ExperimentConfig, Published]:
+def load_published(folder: Path, weights: Path) -> tuple[System, ExperimentConfig, Published]:
     """The published model in evaluation mode, its adapters in place, with its configuration.
 
     Args:
         folder: weights/<model>/trained/<dataset>.
-        weights: the foundation's folder, weights/<model>.
+        weights: the foundation's folder.
 
     Raises:
         FileNotFoundError: a file of the run or of the foundation weights is missing.
@@ -124,7 +125,7 @@ def load_published(folder: Path, weights: Path) -> tuple[RSRefSeg, ExperimentCon
     return network, config, about
 
 
-def find_run(folder: Path = PUBLISHED) -> tuple[RSRefSeg, ExperimentConfig]:
+def find_run(folder: Path = PUBLISHED) -> tuple[System, ExperimentConfig]:
     """The trained model of results/<dataset>/<model>/<variant>/<seed>, of runs/<the same> or of
     weights/<model>/trained/<dataset>, ready to predict.
 
@@ -150,7 +151,7 @@ def find_run(folder: Path = PUBLISHED) -> tuple[RSRefSeg, ExperimentConfig]:
     if not (trained / "model.safetensors").is_file():
         raise FileNotFoundError(f"{trained / 'model.safetensors'}: the run's checkpoint is not here. {remedy}")
     config = stored_config(trained, remedy)
-    network, fingerprint = restore(trained, config, root / "weights" / model, how_to_train(config))
+    network, fingerprint = restore(trained, config, weights_folder(model, root / WEIGHTS), how_to_train(config))
     if places[-5] == "results" and load_result(result).result.run.fingerprint != fingerprint:
         raise CheckpointError(f"{trained}: not the training that {result} was measured with. {how_to_train(config)}")
     network.merge_adapters()

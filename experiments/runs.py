@@ -8,7 +8,6 @@ curve.csv           loss by step, validation mIoU by epoch
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +16,18 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from benchmark.data.files import replacing, sha256
+from benchmark.data.files import replacing
 from benchmark.results.schema import Training
 from benchmark.results.store import save_curve
 from experiments.config import differences, fingerprint
+from experiments.foundations import foundation_hash, foundation_hashes
 from experiments.places import RUNS, WORK
-from experiments.settings import ExperimentConfig, parse
-from models.checkpoint import REMEDY, CheckpointError, fill, load_tensors, read_metadata, save_tensors
-from models.rsrefseg import RSRefSeg
-from models.weights.files import foundation_files
+from experiments.settings import ExperimentConfig, parse, run_class
+from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors
+from models.system import System
+from models.systems import build, entry_of
 from models.weights.foundation import undrawn
+from models.zoo import SYSTEM_OF
 
 
 @dataclass(frozen=True)
@@ -37,24 +38,6 @@ class TrainedRun:
     state: dict[str, Tensor]
     curve: pd.DataFrame
     training: Training
-
-
-def foundation_hashes(weights: Path) -> dict[str, str]:
-    """SHA-256 of every file of a foundation folder.
-
-    Raises:
-        FileNotFoundError: one of them is missing.
-    """
-    files = foundation_files(weights)
-    for file in files.values():
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: not found. {REMEDY}")
-    return {name: sha256(file) for name, file in files.items()}
-
-
-def foundation_hash(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 of them all."""
-    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
 
 
 def run_folder(config: ExperimentConfig) -> Path:
@@ -92,7 +75,7 @@ def save_run(run: TrainedRun, foundation: Mapping[str, str], data: str) -> Path:
     return folder
 
 
-def load_model(config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
+def load_model(config: ExperimentConfig, weights: Path) -> tuple[System, str]:
     """The model of a run as params.yaml gives it now, ready to predict, and the run's fingerprint.
 
     Raises:
@@ -114,7 +97,7 @@ def load_model(config: ExperimentConfig, weights: Path) -> tuple[RSRefSeg, str]:
     return model, found
 
 
-def restore(folder: Path, config: ExperimentConfig, weights: Path, remedy: str) -> tuple[RSRefSeg, str]:
+def restore(folder: Path, config: ExperimentConfig, weights: Path, remedy: str) -> tuple[System, str]:
     """The trained model of a run's folder, its adapters in place, in evaluation mode; and the run's fingerprint.
 
     Args:
@@ -132,15 +115,16 @@ def restore(folder: Path, config: ExperimentConfig, weights: Path, remedy: str) 
     tensors, metadata = load_tensors(file, remedy), read_metadata(file)
     if not {"fingerprint", "foundation", "data"} <= metadata.keys():
         raise CheckpointError(f"{file}: does not say what it was trained on. {remedy}")
-    hashes = foundation_hashes(weights)
+    files = entry_of(config.model).files(weights)
+    hashes = foundation_hashes(files)
     trained_on = json.loads(metadata["foundation"])
-    for name, path in foundation_files(weights).items():
+    for name, path in files.items():
         if trained_on.get(name) != hashes[name]:
             raise CheckpointError(f"{file}: trained on other foundation weights than {path}. {remedy}")
     if metadata["fingerprint"] != fingerprint(config.plain(), foundation_hash(hashes), metadata["data"]):
         raise CheckpointError(f"{file}: not of the run that {folder / 'config.json'} describes. {remedy}")
     with undrawn():
-        model = RSRefSeg.from_foundation(config.model, weights)
+        model = build(config.model, weights)
     fill(model, set(model.trained_state()), tensors, file, remedy)
     return model.eval(), metadata["fingerprint"]
 
@@ -159,7 +143,8 @@ def stored_config(folder: Path, remedy: str) -> ExperimentConfig:
         plain = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{file}: not a whole configuration ({error}). {remedy}") from None
-    return parse(ExperimentConfig, plain, str(file))
+    system = SYSTEM_OF.get(str(plain.get("model_name")) if isinstance(plain, dict) else "", "rsrefseg")
+    return parse(run_class(system), plain, str(file))
 
 
 def how_to_train(config: ExperimentConfig) -> str:

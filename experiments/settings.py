@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
 from benchmark.augmentation.augment import AUGMENTATIONS
 from experiments.foundation_settings import FoundationConfig
-from models.config import ModelConfig, Part
+from models.config import Part
+from models.systems import SYSTEMS
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -62,16 +64,25 @@ class RunConfig(Part):
         return values
 
 
+Weight = Annotated[float, Field(ge=0)]
+OwnWeight = Annotated[float, Field(ge=0, exclude_if=lambda weight: weight == 0)]  # of a loss of one system
+
+
 class LossConfig(Part):
     """The weight of each named loss (experiments/training/losses.py); 0 switches one off."""
 
-    bce: Annotated[float, Field(ge=0)]
-    dice: Annotated[float, Field(ge=0)]
+    bce: Weight
+    dice: Weight
+    # 0 is left out of these: of a run that is older than they are, the fingerprint stays what it was
+    class_bce: OwnWeight = 0.0
+    class_dice: OwnWeight = 0.0
+    squared_dice: OwnWeight = 0.0
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:
-        if self.bce == 0 and self.dice == 0:
-            raise ValueError("bce and dice are both 0: there is nothing to learn from; give one a weight")
+        weights = self.model_dump()
+        if not any(weights.values()):
+            raise ValueError(f"{' and '.join(weights)} are 0: there is nothing to learn from; give one a weight")
         return self
 
 
@@ -82,7 +93,8 @@ class TrainConfig(Part):
         `expressions_per_image` of its expressions (drawn anew each epoch; null takes all). An epoch is all of them.
     gradient_accumulation: a step takes them in so many parts, one after another, whose gradients add up: memory for one
         part, the loss of all. Norms see one part at a time, so it changes the result and belongs to what a run is.
-    warmup_start, cosine: which curve the learning rate follows (experiments/training/schedule.py).
+    warmup_start, cosine, cosine_period, polynomial: which curve the learning rate follows, a cosine unless a power is
+        named as `polynomial` (experiments/training/schedule.py).
     label_side: the loss is taken at label_side x label_side pixels; null: at each label's own size.
     select: keep the epoch of the highest validation mIoU, or the last one whatever validation says.
     threads: of the CPU. Sums are split among them, so their number belongs to what a run is.
@@ -105,7 +117,9 @@ class TrainConfig(Part):
     label_side: Annotated[int, Field(ge=1)] | None
     select: Literal["best", "last"]
     threads: Annotated[int, Field(ge=1)]
-    # 1 is left out: of a run that is older than this setting, the fingerprint stays what it was
+    # What says nothing is left out: of a run that is older than the setting, the fingerprint stays what it was
+    cosine_period: Annotated[float, Field(gt=0, exclude_if=lambda period: period == 1)] = 1.0
+    polynomial: Annotated[float | None, Field(gt=0, exclude_if=lambda power: power is None)] = None
     gradient_accumulation: Annotated[int, Field(strict=True, ge=1, exclude_if=lambda parts: parts == 1)] = 1
 
     @field_validator("augment")
@@ -197,7 +211,7 @@ class ExperimentConfig(Part):
     model_name: str
     variant: str
     seed: int
-    model: ModelConfig
+    model: Any  # the configuration of the system that `model_name` is a size of: run_class()
     train: TrainConfig
 
     @model_validator(mode="after")
@@ -213,6 +227,12 @@ class ExperimentConfig(Part):
     def plain(self) -> dict[str, Any]:
         """As JSON types, with the names of params.yaml."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+@cache
+def run_class(system: str) -> type[ExperimentConfig]:
+    """ExperimentConfig of a system's runs: `model` is of the system's own class."""
+    return create_model(ExperimentConfig.__name__, __base__=ExperimentConfig, model=(SYSTEMS[system].config, ...))
 
 
 def check_batch(train: TrainConfig, processes: int) -> None:

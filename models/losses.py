@@ -14,11 +14,15 @@ SMOOTH = 1e-6
 
 
 def class_weighted_bce(logits_NSS: Tensor, target_NSS: Tensor) -> Tensor:
-    """LAVT's weighted cross-entropy: the mean over all pixels, weighted by their classes (so divided by the sum of the
-    weights, not by the pixels). Targets are 0 or 1."""
+    """LAVT's weighted cross-entropy: the mean over an expression's pixels, weighted by their classes (so divided by the
+    sum of the weights, not by the pixels), and over expressions. Targets are 0 or 1.
+
+    The released code divides by the weights of all that a GPU has; so the share of an expression does not depend on
+    batch-mates, nor the loss on how many processes share a batch.
+    """
     weight_NSS = BACKGROUND + (FOREGROUND - BACKGROUND) * target_NSS
-    total = binary_cross_entropy_with_logits(logits_NSS, target_NSS, weight_NSS, reduction="sum")
-    return total / weight_NSS.sum()
+    loss_NSS = binary_cross_entropy_with_logits(logits_NSS, target_NSS, weight_NSS, reduction="none")
+    return (loss_NSS.sum((1, 2)) / weight_NSS.sum((1, 2))).mean()
 
 
 def two_class_dice(logits_NSS: Tensor, target_NSS: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.clip import Clip
 from models.config import Encoder
@@ -34,12 +34,17 @@ class PromptedSam(System):
     clip: Clip
     sam: Any
     prompter: Any
-    frozen: set[Encoder]
+    frozen: set[str]
 
     def encoders(self) -> dict[Encoder, Any]:
         """The three networks that do most of the work."""
         clip = self.clip.model
         return {"clip_vision": clip.vision_model, "clip_text": clip.text_model, "sam": self.sam.model.vision_encoder}
+
+    def layers(self) -> Iterator[nn.Module]:
+        """The encoders' layers."""
+        for encoder in self.encoders().values():
+            yield from layers_of(encoder)
 
     def merge_adapters(self) -> None:
         """Fold every adapter into the weights under it, in place. For inference: nothing trains afterwards."""
@@ -57,7 +62,7 @@ class PromptedSam(System):
         """Which of them train is set; gradient checkpointing and compilation, where the configuration names them."""
         encoders = self.encoders()
         self.frozen = {
-            name
+            str(name)
             for name, encoder in encoders.items()
             if not any(parameter.requires_grad for parameter in encoder.parameters())
         }

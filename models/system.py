@@ -6,7 +6,8 @@ B images, N expressions; `image_index` says which image each expression is about
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,16 @@ EXPANDED = 2**26  # floats (256 MiB) that images' maps may take at once in a pre
 
 class System(nn.Module):
     """Base of the systems. One has `forward(images, texts, image_index)` -> logits (N, S, S), with the arguments and
-    errors of `predict_logits`."""
+    errors of `predict_logits`.
+
+    Attributes:
+        side_losses: whether its forward, given true masks as well (N bool tensors (h, w), each at its image's own
+            size), gives (logits, loss): what it learns besides the mask, weighted, a mean over the expressions.
+        frozen: the encoders that nothing trains, by name.
+    """
+
+    side_losses = False
+    frozen: Set[str] = frozenset()
 
     @torch.no_grad()
     def predict_logits(
@@ -50,6 +60,22 @@ class System(nn.Module):
         """What training changed: trained parameters, and the running statistics of norms."""
         frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         return {name: value for name, value in self.state_dict().items() if name not in frozen}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What trains, as groups for AdamW, the first of which has all of the optimiser's settings."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
+
+    def layers(self) -> Iterator[nn.Module]:
+        """The modules, called as such, that hold most of its weights: FSDP splits each by itself."""
+        yield from ()
+
+    def activations(
+        self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]
+    ) -> list[dict[str, NDArray[np.float32]]]:
+        """What each expression lights up, for looking at: N dicts of name -> (H, W) float32 in [0, 1]; empty where a
+        system has nothing of the kind. Arguments and errors as `predict_logits`."""
+        self._check_evaluating()
+        return [{} for _ in texts]
 
     def _check_evaluating(self) -> None:
         if self.training:

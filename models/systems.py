@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """config: the class of its configuration. code: `module:Class`, with `from_foundation(config, folder)`. files: its
-    foundation folder -> each file's place by name; what is no tokenizer is a part that is pretrained or downloaded."""
+    """What is to be known of a system.
+
+    config: the class of its configuration.
+    code: `module:Class`, with `from_foundation(config, folder)`.
+    files: its foundation folder -> each file's place, by name.
+    controls: the training-free baselines that its foundation allows (models/baselines.py).
+    """
 
     config: type[Part]
     code: str
     files: Callable[[Path], dict[str, Path]]
+    controls: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -35,19 +41,29 @@ class Entry(NamedTuple):
 
 
 SYSTEMS = {
-    "rsrefseg": Entry(ModelConfig, "models.rsrefseg:RSRefSeg", foundation_files),
+    "rsrefseg": Entry(
+        ModelConfig,
+        "models.rsrefseg:RSRefSeg",
+        foundation_files,
+        controls=("whole_image", "clip_heat_map", "heat_map_point"),
+    ),
     "rsrefseg2": Entry(RSRefSeg2Config, "models.rsrefseg2.rsrefseg2:RSRefSeg2", foundation_files),
     "lavt": Entry(LavtConfig, "models.lavt.lavt:LAVT", swin_bert_files),
     "rmsin": Entry(RmsinConfig, "models.rmsin.rmsin:RMSIN", swin_bert_files),
 }
 
 
-def build(system: str, config: Part, folder: Path) -> System:
-    """A system on the weights of a foundation folder.
+def entry_of(config: Part) -> Entry:
+    """The system that a configuration is of."""
+    return next(entry for entry in SYSTEMS.values() if type(config) is entry.config)
+
+
+def build(config: Part, folder: Path) -> System:
+    """The system of a configuration, on the weights of a foundation folder.
 
     Raises:
         FileNotFoundError, CheckpointError: as `models.checkpoint.load_tensors` and `fill`.
     """
-    module, name = SYSTEMS[system].code.split(":")
+    module, name = entry_of(config).code.split(":")
     built: System = getattr(importlib.import_module(module), name).from_foundation(config, folder)
     return built

@@ -6,6 +6,7 @@ hardly depend on the words.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from benchmark.data.files import sha256
 from models.checkpoint import save_tensors
 from models.clip import Clip
 from models.config import ModelConfig
@@ -23,6 +25,9 @@ from models.rsrefseg import RSRefSeg
 from models.sam import Sam
 from models.tokens import SPECIAL_TOKENS, load_tokenizer
 from models.weights.files import foundation_files
+from models.zoo import SYSTEM_OF
+
+SYSTEM_OF["tiny"] = "rsrefseg"
 
 VARIANTS: dict[str, dict[str, Any]] = {  # as in params.yaml, which tests/experiments/test_config.py holds
     "rsrefseg": {},
@@ -157,6 +162,8 @@ def write_foundation(folder: Path, seed: int = 0, family: str = "siglip") -> Pat
         sam.model.shared_image_embedding.positional_embedding.mul_(2)
     save_tensors(files["clip"], clip.model.state_dict())
     save_tensors(files["sam"], sam.distinct_state())
+    hashes = {name: sha256(file) for name, file in files.items()}
+    (folder / "foundation.json").write_text(json.dumps({"sha256": hashes}), encoding="utf-8")
     return folder
 
 

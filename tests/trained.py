@@ -15,8 +15,10 @@ from benchmark.data.samples import load_dataset
 from benchmark.results.schema import Training
 from benchmark.results.store import CURVE_COLUMNS, data_of
 from experiments.config import load_params
-from experiments.runs import TrainedRun, foundation_hashes, load_model, save_run
+from experiments.foundations import foundation_hashes
+from experiments.runs import TrainedRun, load_model, save_run
 from experiments.settings import ExperimentConfig
+from models.weights.files import foundation_files
 from tests.tiny import tiny_config, tiny_model, write_foundation
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +47,7 @@ def make_trained_project(folder: Path, fake_place: Callable[..., Path]) -> Path:
         patch.chdir(project)
         save_run(
             TrainedRun(CONFIG, tiny_model(weights).trained_state(), curve, TRAINING),
-            foundation_hashes(weights),
+            foundation_hashes(foundation_files(weights)),
             "d" * 64,
         )
         _, fingerprint = load_model(CONFIG, weights)

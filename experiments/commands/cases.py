@@ -16,7 +16,8 @@ from benchmark.results.cases import COLUMNS, MAPS, RULES, choose_cases, encode_m
 from benchmark.results.store import ResultError, StoredResult, load_result
 from experiments.config import load_params, open_dataset, resolve
 from experiments.errors import clear_errors
-from experiments.places import RESULTS, WEIGHTS
+from experiments.foundations import weights_folder
+from experiments.places import RESULTS
 from experiments.runs import load_model
 from experiments.settings import ExperimentConfig
 
@@ -31,7 +32,7 @@ def keep_cases(
     Raises:
         ResultError: the checkpoint is another run's.
     """
-    model, fingerprint = load_model(config, WEIGHTS / config.model_name)
+    model, fingerprint = load_model(config, weights_folder(config.model_name))
     if fingerprint != stored.result.run.fingerprint:
         raise ResultError(f"{stored.folder} is not of the checkpoint that lies here; evaluate the run again")
     predicted = dict(zip(stored.predictions["sample_id"], stored.predictions["prediction"], strict=True))

@@ -12,6 +12,8 @@ from experiments.preflight.inputs import find_inputs
 from experiments.preflight.machine import folder_faults, git_faults, room_faults
 from experiments.preflight.server import server_fault
 from experiments.settings import ConfigError, Params, nearest
+from models.systems import SYSTEMS
+from models.zoo import SYSTEM_OF
 
 
 def params_faults(params: Params) -> Iterator[str]:
@@ -22,12 +24,12 @@ def params_faults(params: Params) -> Iterator[str]:
     for model in run.models:
         if model not in params.foundation:
             yield f"{PARAMS}: unknown foundation {model!r}{nearest(model, params.foundation)}"
-        for part in ("clip", "sam"):
-            if params.models[model].get(part) is None:
-                yield (
-                    f"{PARAMS}: models.{model} has no {part}; write `{part}: {{}}` where nothing changes: DVC tracks "
-                    "this key separately"
-                )
+        own = SYSTEMS[SYSTEM_OF[model]].controls
+        if absent := [control for control in run.controls if control not in own]:
+            yield (
+                f"{PARAMS}: run.controls: {model} has no training-free baseline {', '.join(absent)}; it has "
+                f"{', '.join(own) or 'none: set run.controls to []'}"
+            )
         yield from _fault(partial(model_config, params, model))
     said: set[str] = set()
     for dataset, model, variant in itertools.product(run.datasets, run.models, run.variants):

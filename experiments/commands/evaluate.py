@@ -26,12 +26,13 @@ from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
 from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.foundations import foundation_hash, open_foundation
 from experiments.frozen.attach import CODE, Tell, count_images, frozen_parts, recall_images
 from experiments.locks import only_one
-from experiments.places import RESULTS, WEIGHTS, WORK
+from experiments.places import RESULTS, WORK
 from experiments.ranks import Ranks
 from experiments.repeatable import device_name, make_repeatable
-from experiments.runs import foundation_hash, foundation_hashes, load_model, run_folder
+from experiments.runs import load_model, run_folder
 from experiments.settings import EvaluateConfig, ExperimentConfig, FeaturesConfig
 from experiments.stopping import Stop, Stopped, stoppable
 from models.baselines import build_control
@@ -48,9 +49,9 @@ def measure_run(
     stop: Stop | None = None,
 ) -> Path:
     """Evaluate a trained run -> its result folder."""
-    foundation = WEIGHTS / config.model_name
-    model, found = load_model(config, foundation)
-    parts, hashes, images = frozen_parts(model), foundation_hashes(foundation), count_images(dataset, TEST_SPLIT)
+    weights, hashes = open_foundation(config.model_name, config.model)
+    model, found = load_model(config, weights)
+    parts, images = frozen_parts(model), count_images(dataset, TEST_SPLIT)
     recall = partial(recall_images, model, parts, config.model, hashes, images, features)
     folder = run_folder(config)
     training = Training.model_validate_json((folder / "train.json").read_text(encoding="utf-8"))
@@ -63,9 +64,9 @@ def measure_run(
         config=config.plain(),
         fingerprint=found,
     )
-    weights = sha256(folder / "model.safetensors")
+    trained = sha256(folder / "model.safetensors")
     curve = load_curve(folder / "curve.csv")
-    return _measure(model, recall, run, weights, training, curve, dataset, settings, workers, stop)
+    return _measure(model, recall, run, trained, training, curve, dataset, settings, workers, stop)
 
 
 def measure_control(
@@ -79,8 +80,8 @@ def measure_control(
     stop: Stop | None = None,
 ) -> Path:
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
-    weights = WEIGHTS / model_name
-    model, hashes = build_control(name, config, weights), foundation_hashes(weights)
+    weights, hashes = open_foundation(model_name, config)
+    model = build_control(name, config, weights)
     as_run = config.model_copy(update={"compute": ComputeConfig()})  # controls have no settings of this
     parts, images = [part for part in CODE if hasattr(model, part)], count_images(dataset, TEST_SPLIT)
     recall = partial(recall_images, model, parts, as_run, hashes, images, features)

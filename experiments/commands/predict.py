@@ -23,7 +23,7 @@ from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from experiments.errors import InputError, clear_errors
 from experiments.published import find_run
 from experiments.settings import ExperimentConfig
-from models.rsrefseg import RSRefSeg
+from models.system import System
 from models.tokens import TruncationWarning
 
 GEO = ("rasterio", "geopandas", "pyogrio", "shapely")  # what a scene needs
@@ -97,7 +97,7 @@ def patch_side(dataset: str) -> int:
     return PATCH if spec is None or spec.image_size is None else min(spec.image_size)
 
 
-def load(run: Path) -> tuple[RSRefSeg, ExperimentConfig]:
+def load(run: Path) -> tuple[System, ExperimentConfig]:
     """The model of find_run(), with its errors, where it computes fastest."""
     network, config = find_run(run)
     network.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -20,12 +20,14 @@ from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, data_of, load_result
 from experiments.config import load_params, open_dataset
 from experiments.errors import InputError, clear_errors
-from experiments.places import RESULTS, RUNS, WEIGHTS
+from experiments.foundations import foundation_hash, foundation_hashes, weights_folder
+from experiments.places import RESULTS, RUNS
 from experiments.published import FILE, Published, published_folder, to_bins
-from experiments.runs import foundation_hash, foundation_hashes, how_to_train, restore, stored_config
+from experiments.runs import how_to_train, restore, stored_config
 from experiments.settings import ExperimentConfig
 from models.checkpoint import CheckpointError, fill, load_tensors, read_metadata, save_tensors
-from models.rsrefseg import RSRefSeg
+from models.system import System
+from models.systems import entry_of
 from models.zoo import CONTROLS
 
 MIOU = 0.0005  # a twentieth of a percentage point; two seeds of one variant differ by several times that
@@ -49,7 +51,7 @@ def changed_pixels(dataset: Dataset, before: pd.DataFrame, after: pd.DataFrame) 
 
 
 def stored_precision(
-    network: RSRefSeg, tensors: Mapping[str, Tensor], stored: StoredResult, dataset: Dataset, file: Path, remedy: str
+    network: System, tensors: Mapping[str, Tensor], stored: StoredResult, dataset: Dataset, file: Path, remedy: str
 ) -> tuple[dict[str, Tensor], float, float]:
     """What is written: halved if that is good enough; with it, mIoU and the share of pixels that changed.
 
@@ -84,7 +86,7 @@ def publish(config: ExperimentConfig, stored: StoredResult, dataset: Dataset) ->
         FileNotFoundError: the run's checkpoint or the foundation weights are not here.
     """
     run = stored.result.run
-    folder, weights, remedy = RUNS / Path(*stored.folder.parts[-4:]), WEIGHTS / run.model, how_to_train(config)
+    folder, weights, remedy = RUNS / Path(*stored.folder.parts[-4:]), weights_folder(run.model), how_to_train(config)
     network, fingerprint = restore(folder, config, weights, remedy)
     if fingerprint != run.fingerprint:
         raise CheckpointError(f"{folder}: not the training that {stored.folder} was measured with. {remedy}")
@@ -103,7 +105,7 @@ def publish(config: ExperimentConfig, stored: StoredResult, dataset: Dataset) ->
         variant=run.variant,
         seed=run.seed,
         fingerprint=fingerprint,
-        foundation=foundation_hash(foundation_hashes(weights)),
+        foundation=foundation_hash(foundation_hashes(entry_of(config.model).files(weights))),
         samples=len(stored.lines),
         miou=stored.metrics["miou"],
         precision="float16" if any(value.dtype == torch.float16 for value in written.values()) else "float32",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,20 +11,21 @@ from benchmark.data.samples import Dataset
 from benchmark.results.provenance import provenance
 from experiments.config import load_params, open_dataset, resolve
 from experiments.errors import clear_errors
+from experiments.foundations import foundation_hash, open_foundation
 from experiments.frozen.attach import recall_in_training
 from experiments.live.stream import streaming
 from experiments.locks import only_one
 from experiments.ranks import Ranks
 from experiments.records import training_record
 from experiments.repeatable import device_name, make_repeatable
-from experiments.runs import foundation_hash, foundation_hashes, run_folder, save_run, work_folder
+from experiments.runs import run_folder, save_run, work_folder
 from experiments.settings import ConfigError, ExperimentConfig, check_batch
 from experiments.starters import rank_of_environment
 from experiments.stopping import stoppable
 from experiments.training.launched import make_accelerator, splits_weights
 from experiments.training.loop import fit
 from experiments.training.state import Keeper
-from models.rsrefseg import RSRefSeg
+from models.systems import build
 
 
 def main(dataset: str, model: str, variant: str, seed: int) -> None:
@@ -35,11 +35,10 @@ def main(dataset: str, model: str, variant: str, seed: int) -> None:
         params = load_params()
         config = resolve(params, dataset, model, variant, seed)
         samples = open_dataset(params, dataset)
-        weights = Path("weights") / model
         check_shares(samples, config, ranks.of)
         make_repeatable(seed, config.train.threads)
         accelerator = make_accelerator(config.model.compute.precision)
-        foundation = foundation_hashes(weights)
+        weights, foundation = open_foundation(model, config.model)
         work = work_folder(config, foundation, samples.manifest.samples_sha256)
         meta = provenance(device_name(accelerator.device.type, ranks.of))
         about = {
@@ -53,7 +52,7 @@ def main(dataset: str, model: str, variant: str, seed: int) -> None:
         live = streaming(training_record(config, work.name, meta), work, console)
         with only_one(work) if ranks.first else nullcontext(), live if ranks.first else nullcontext() as stream:
             keeper = Keeper(work, about, params.checkpoint.minutes, stop, console)
-            network = RSRefSeg.from_foundation(config.model, weights).to(accelerator.device)
+            network = build(config.model, weights).to(accelerator.device)
             sharded = splits_weights(accelerator)
             recall_in_training(network, config, foundation, samples, params.features, console, sharded=sharded)
             if not ranks.first:  # the same weights, other draws of dropout

@@ -28,7 +28,7 @@ from experiments.repeatable import device_name
 from experiments.settings import ExperimentConfig, FeaturesConfig
 from models import clip, pixels, prompted_sam, sam, sam_attention
 from models.config import ClipConfig, ComputeConfig, ModelConfig, SamConfig
-from models.rsrefseg import RSRefSeg
+from models.system import System
 
 FEATURES = WORK / "features"
 KEPT_AS = {"float32": torch.float32, "bfloat16": torch.float16}  # compute.precision -> how features are kept
@@ -43,7 +43,7 @@ Tell = Callable[[str], None]
 
 
 def recall_in_training(
-    model: RSRefSeg,
+    model: System,
     config: ExperimentConfig,
     foundation: Mapping[str, str],
     dataset: Dataset,
@@ -65,7 +65,8 @@ def recall_in_training(
         return
     kept_as = KEPT_AS[config.model.compute.precision]
     if "clip_text" in frozen and not _draws(config.model.clip.text):
-        model.clip.recall_texts = AskedOnce(kept_as, TextMemory(TEXT_MEMORY))
+        clip: Any = model.clip
+        clip.recall_texts = AskedOnce(kept_as, TextMemory(TEXT_MEMORY))
     parts = frozen_parts(model)
     if parts and config.train.augment:
         tell(f"note: train.augment changes images ({', '.join(config.train.augment)}), so no features are kept")
@@ -74,10 +75,14 @@ def recall_in_training(
         recall_images(model, parts, config.model, foundation, images, settings, tell, folder)
 
 
-def frozen_parts(model: RSRefSeg) -> list[Part]:
-    """Those of CLIP and SAM whose image encoder is as pretrained."""
+def frozen_parts(model: System) -> list[Part]:
+    """Those of CLIP and SAM whose image encoder is as pretrained, and can be asked once; SAM 2's cannot."""
     encoders: dict[Part, str] = {"clip": "clip_vision", "sam": "sam"}
-    return [part for part, encoder in encoders.items() if encoder in model.frozen]
+    return [
+        part
+        for part, encoder in encoders.items()
+        if encoder in model.frozen and hasattr(getattr(model, part), "recall")
+    ]
 
 
 def count_images(dataset: Dataset, *splits: str) -> int:

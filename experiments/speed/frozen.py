@@ -13,16 +13,17 @@ from benchmark.datasets.synthetic import SyntheticConfig, build
 from benchmark.output.terminal import say, terminal
 from experiments.config import load_params, resolve
 from experiments.cost import random_weights
+from experiments.foundations import foundation_hashes
 from experiments.frozen.attach import KEPT_AS, TEXT_MEMORY, recall_images, recall_in_training
 from experiments.frozen.recall import AskedOnce, TextMemory
 from experiments.repeatable import make_repeatable
-from experiments.runs import foundation_hashes
 from experiments.settings import FeaturesConfig, Params
 from experiments.speed.pairs import Pair, in_turns
 from experiments.training.launched import make_accelerator
 from experiments.training.loop import fit
 from models.pixels import Recall
 from models.rsrefseg import RSRefSeg
+from models.weights.files import foundation_files
 
 SCENES = SyntheticConfig(train=38, val=4, test=1)  # a twentieth of `synthetic`
 QUIET = terminal()
@@ -54,7 +55,7 @@ def _epoch(params: Params, folder: Path) -> Pair:
     make_repeatable(0, config.train.threads)
     accelerator, keep = make_accelerator(config.model.compute.precision), FeaturesConfig(gigabytes=1)
     plain, ours = (RSRefSeg.from_foundation(config.model, weights).to(accelerator.device) for _ in range(2))
-    foundation = foundation_hashes(weights)
+    foundation = foundation_hashes(foundation_files(weights))
     recall_in_training(ours, config, foundation, dataset, keep, QUIET, sharded=False, folder=folder / MINI)
     epoch = partial(fit, dataset=dataset, config=config, accelerator=accelerator, console=QUIET)
     workers = params.loader.workers

@@ -32,7 +32,7 @@ from experiments.training.feed import Feed
 from experiments.training.history import History
 from experiments.training.state import Keeper
 from experiments.training.step import TrainStep
-from models.rsrefseg import RSRefSeg
+from models.system import System
 
 LOG_EVERY = 10  # steps that one line of curve.csv averages
 ADVICE = {  # what to try first, by kind of collapse (benchmark/metrics/collapse.py)
@@ -46,7 +46,7 @@ COLUMNS = (
 
 
 def fit(
-    model: RSRefSeg,
+    model: System,
     dataset: Dataset,
     config: ExperimentConfig,
     accelerator: Accelerator,
@@ -170,7 +170,7 @@ def _learn(step: TrainStep, parts: Sequence[Batch], number: int, ranks: Ranks) -
 
 
 def _validate(
-    model: RSRefSeg,
+    model: System,
     step: TrainStep,
     dataset: Dataset,
     config: ExperimentConfig,

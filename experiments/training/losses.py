@@ -1,4 +1,12 @@
-"""The losses, named: bce as in the paper, dice as an option for masks that cover little of the image."""
+"""The losses, named, each a mean over N expressions of logits (N, h, w) and targets in [0, 1].
+
+    bce, dice       RSRefSeg's, and an option for masks that cover little of the image
+    class_bce       LAVT's and RMSIN's cross-entropy of two weighted classes
+    class_dice      RMSIN's Dice of both classes; it sums over a batch: a weight here is its own times that batch
+    squared_dice    RSRefSeg 2's
+
+What a system needs of its features besides, it gives itself (System.side_losses).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +20,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from benchmark.data.loader import Batch
 from experiments.settings import LossConfig
+from models.losses import class_weighted_bce, two_class_dice
+from models.rsrefseg2.losses import squared_dice_loss
 from models.transfer import to_device
 
 
@@ -27,7 +37,18 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     return (1 - (2 * overlap + 1) / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)).mean()
 
 
-LOSSES = {"bce": bce_loss, "dice": dice_loss}
+def class_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """`two_class_dice`, as a mean."""
+    return two_class_dice(logits, target) / len(logits)
+
+
+LOSSES = {
+    "bce": bce_loss,
+    "dice": dice_loss,
+    "class_bce": class_weighted_bce,
+    "class_dice": class_dice_loss,
+    "squared_dice": squared_dice_loss,
+}
 
 
 def weighted_loss(logits: Tensor, target: Tensor, weights: Mapping[str, float]) -> Tensor:

@@ -5,7 +5,6 @@ So a state is that of one process whatever wrote it, and any number of processes
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -18,25 +17,28 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
-from models.rsrefseg import RSRefSeg
+from experiments.settings import ConfigError
+from models.system import System
 
-LAYER = re.compile(r"(.*\.)?layers\.\d+")  # a name of one within an encoder
 
-
-def ready_for_fsdp(model: RSRefSeg, plugin: FullyShardedDataParallelPlugin) -> None:
+def ready_for_fsdp(model: System, plugin: FullyShardedDataParallelPlugin) -> None:
     """Tell accelerate what FSDP splits one by one (the encoders' layers) and what it cannot split, and torch what need
     not be said at every step."""
-    modules = [named for encoder in model.encoders().values() for named in encoder.named_modules()]
-    layers = {type(module).__name__ for name, module in modules if LAYER.fullmatch(name)}
-    plugin.transformer_cls_names_to_wrap = sorted(layers)
+    plugin.transformer_cls_names_to_wrap = sorted({type(module).__name__ for module in model.layers()})
     scalars = nn.ParameterList(value for value in model.parameters() if value.ndim == 0)  # CLIP's scale, frozen
     plugin.ignored_modules = [scalars]
     # the model's logits are a view, which nothing here changes in place
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor", UserWarning)
 
 
-def ready_for_zero(plugin: DeepSpeedPlugin, clip_norm: float | None) -> None:
-    """Tell DeepSpeed, which clips by itself (to 1 if nothing is said), what a run says."""
+def ready_for_zero(plugin: DeepSpeedPlugin, clip_norm: float | None, groups: int) -> None:
+    """Tell DeepSpeed, which clips by itself (to 1 if nothing is said), what a run says.
+
+    Raises:
+        ConfigError: the system trains its parameters in several groups, of which states here keep one.
+    """
+    if groups > 1:
+        raise ConfigError("accelerate: DeepSpeed trains systems of one group of parameters here; take fsdp2.yaml")
     plugin.deepspeed_config["gradient_clipping"] = clip_norm or 0.0
     plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = 1  # read by its statistics alone
 

@@ -33,7 +33,7 @@ from experiments.training.sharded import (
     whole,
 )
 from models.checkpoint import CheckpointError, fill, load_tensors, save_tensors
-from models.rsrefseg import RSRefSeg
+from models.system import System
 
 SCHEDULE, RANDOM = "schedule.json", "random_{}.safetensors"
 
@@ -51,14 +51,14 @@ class TrainStep:
     Attributes:
         model: as the accelerator wraps it.
         trained: the parameters that train.
-        optimizer: as torch has it, with one group of parameters.
+        optimizer: as torch has it.
         sharded: the model is split among the ranks, none of which can predict alone.
     """
 
-    def __init__(self, model: RSRefSeg, settings: TrainConfig, per_epoch: int, accelerator: Accelerator) -> None:
+    def __init__(self, model: System, settings: TrainConfig, per_epoch: int, accelerator: Accelerator) -> None:
         """per_epoch: steps of an epoch, for the schedule."""
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        groups = model.parameter_groups()
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: lr_ratio(step, per_epoch, settings)
         )
@@ -69,7 +69,7 @@ class TrainStep:
         if self.sharded:
             ready_for_fsdp(model, accelerator.state.fsdp_plugin)
         elif self._zero:
-            ready_for_zero(accelerator.state.deepspeed_plugin, settings.clip_norm)
+            ready_for_zero(accelerator.state.deepspeed_plugin, settings.clip_norm, len(groups))
         self.model, self._prepared = accelerator.prepare(model, self.optimizer)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]  # FSDP makes new ones
         whole_optimizer, zero_optimizer = WholeOptimizer(self.optimizer), ZeroOptimizer(self.optimizer, self.trained)
@@ -81,7 +81,7 @@ class TrainStep:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def trained_state(self) -> dict[str, Tensor]:
-        """RSRefSeg.trained_state(), whole on every rank; all of them call it."""
+        """System.trained_state(), whole on every rank; all of them call it."""
         return {name: whole(value) for name, value in self._plain.trained_state().items()}
 
     def loss(self, batch: Batch, samples: float | None = None) -> Tensor:
@@ -92,8 +92,14 @@ class TrainStep:
         """
         for norm in self._norms:
             norm.counts = not batch.spare
-        logits = self.model(batch.images, batch.texts, batch.image_index)
+        shown = batch.images, batch.texts, batch.image_index
+        if self._plain.side_losses:
+            logits, side = self.model(*shown, [torch.from_numpy(mask) for mask in batch.masks])
+        else:
+            logits, side = self.model(*shown), None
         loss = batch_loss(logits, batch, self._settings.loss, self._settings.label_side)
+        if side is not None:
+            loss = loss + side
         here = 0 if batch.spare else len(batch.texts)
         return loss if samples in (None, here) else loss * (here / samples)
 

@@ -20,7 +20,7 @@ from benchmark.data.images import Picture
 from benchmark.output.escaping import html_text
 from benchmark.results.pictures import ImageArray, MaskArray, overlay
 from experiments.published import Bin
-from models.rsrefseg import RSRefSeg
+from models.system import System
 from models.tokens import TruncationWarning
 
 SHOWN = 640  # pixels on the longer side, at most, of a picture on the page
@@ -56,7 +56,7 @@ class Answer:
 
 
 def segment(
-    network: RSRefSeg, picture: Picture, sentences: Sequence[str], bins: Sequence[Bin]
+    network: System, picture: Picture, sentences: Sequence[str], bins: Sequence[Bin]
 ) -> tuple[list[Answer], list[str]]:
     """The answers, and the notes on sentences that were cut. All sentences share the encoding of the image.
 

@@ -22,7 +22,7 @@ from experiments.errors import FAULTS, InputError
 from experiments.published import Bin
 from experiments.settings import ExperimentConfig
 from experiments.webpage.answers import render, render_fault, segment, shrink
-from models.rsrefseg import RSRefSeg
+from models.system import System
 
 EXAMPLES = Path("docs/examples")
 MOST = 8  # sentences at once
@@ -36,7 +36,7 @@ POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 class Served:
     """What answers: a trained run, ready to predict, and what is known of it."""
 
-    network: RSRefSeg
+    network: System
     config: ExperimentConfig
     miou: float | None
     bins: Sequence[Bin]

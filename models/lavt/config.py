@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from models.config import Part, Rgb
+from models.config import ComputeConfig, Part, Rgb
 
 SMALLEST_GRID = 4  # of the last stage: InstanceNorm over one cell is an error, and over a few says nothing
 
@@ -87,6 +87,7 @@ class LanguageAwareConfig(Part):
 
     image: ImageConfig
     text: TextConfig
+    compute: ClassVar[ComputeConfig] = ComputeConfig()  # float32, as released
     decoder_width: Annotated[int, Field(ge=1)] = 512
     chunk: Annotated[int, Field(ge=1)] = 16
 

@@ -75,37 +75,38 @@ class LanguageAware(System):
             logits.append(interpolate(difference_N1hw, size=(side, side), mode="bilinear", align_corners=True))
         return torch.cat(logits).squeeze(1)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """As System has it, each with its name: the backbone's norms and bias tables, which have no weight decay, last;
+        the rest of it, what follows it, and BERT's lower layers, which have the optimiser's."""
+        undecayed = [
+            parameter
+            for module in self.backbone.modules()
+            for name, parameter in module.named_parameters(recurse=False)
+            if isinstance(module, nn.LayerNorm | nn.modules.batchnorm._BatchNorm)
+            or name == "relative_position_bias_table"
+        ]
+        apart = {id(parameter) for parameter in undecayed}
+        groups = {
+            "backbone": [parameter for parameter in self.backbone.parameters() if id(parameter) not in apart],
+            "decoder": [*self.between.parameters(), *self.decoder.parameters()],
+            "text": list(self.text.parameters()),
+            "backbone_undecayed": undecayed,
+        }
+        trained = {name: [one for one in parameters if one.requires_grad] for name, parameters in groups.items()}
+        return [
+            {"name": name, "params": parameters} | ({"weight_decay": 0.0} if name == "backbone_undecayed" else {})
+            for name, parameters in trained.items()
+            if parameters
+        ]
+
+    def layers(self) -> Iterator[nn.Module]:
+        """BERT's layers and the Swin's blocks."""
+        yield from self.text.bert.encoder.layer
+        for stage in self.backbone.swin.encoder.layers:
+            yield from stage.blocks
+
     def _chunks(self, count: int) -> Iterator[tuple[int, int]]:
         """In training all at once: the norms see the whole batch."""
         size = count if self.training else self.config.chunk
         for first in range(0, count, size):
             yield first, min(first + size, count)
-
-
-def parameter_groups(model: LanguageAware) -> list[dict[str, Any]]:
-    """The parameters that train, as groups for AdamW, each with its name.
-
-    The norms and the bias tables of the backbone have no weight decay; the rest of it, what follows it, and BERT's
-    lower layers have the optimiser's. Frozen parameters are in none.
-    """
-    undecayed = [
-        parameter
-        for module in model.backbone.modules()
-        for name, parameter in module.named_parameters(recurse=False)
-        if isinstance(module, nn.LayerNorm | nn.modules.batchnorm._BatchNorm) or name == "relative_position_bias_table"
-    ]
-    apart = {id(parameter) for parameter in undecayed}
-    groups = {
-        "backbone_undecayed": undecayed,
-        "backbone": [parameter for parameter in model.backbone.parameters() if id(parameter) not in apart],
-        "decoder": [*model.between.parameters(), *model.decoder.parameters()],
-        "text": list(model.text.parameters()),
-    }
-    trained = {
-        name: [parameter for parameter in parameters if parameter.requires_grad] for name, parameters in groups.items()
-    }
-    return [
-        {"name": name, "params": parameters} | ({"weight_decay": 0.0} if name == "backbone_undecayed" else {})
-        for name, parameters in trained.items()
-        if parameters
-    ]

@@ -58,6 +58,8 @@ class RSRefSeg2(PromptedSam):
         self.config = config
         self.clip = clip
         self.sam = sam
+        weights = config.side_losses
+        self.side_losses = bool(weights.contrast or (weights.orthogonality and config.prompter.second_query))
         self.prompter = CascadedPrompter(
             config.prompter,
             clip_width=config.clip.width,
@@ -83,9 +85,18 @@ class RSRefSeg2(PromptedSam):
             sam = load_sam(config.sam, folder, attention)
         return cls(config, clip=load_clip(config.clip, folder, attention), sam=sam)
 
-    def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
-        """Mask logits: arguments, value and errors are those of models.rsrefseg.RSRefSeg.forward."""
-        return self.outputs(images, texts, image_index).logits_NSS
+    def forward(
+        self,
+        images: Sequence[Tensor],
+        texts: Sequence[str],
+        image_index: Sequence[int],
+        masks: Sequence[Tensor] | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Mask logits; with true masks, the side loss too. For the rest see models.rsrefseg.RSRefSeg.forward."""
+        outputs = self.outputs(images, texts, image_index)
+        if masks is None:
+            return outputs.logits_NSS
+        return outputs.logits_NSS, self.side_loss(outputs, texts, image_index, masks)
 
     def prompt(
         self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]

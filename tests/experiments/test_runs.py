@@ -15,10 +15,9 @@ from benchmark.results.schema import Training
 from benchmark.results.store import CURVE_COLUMNS, load_curve
 from experiments import runs
 from experiments.config import fingerprint
+from experiments.foundations import foundation_hash, foundation_hashes
 from experiments.runs import (
     TrainedRun,
-    foundation_hash,
-    foundation_hashes,
     how_to_train,
     load_model,
     restore,
@@ -98,7 +97,7 @@ def trained_run(model: RSRefSeg, config: ExperimentConfig) -> TrainedRun:
 
 def save(weights: Path, variant: str = "rsrefseg", seed: int = 0) -> tuple[RSRefSeg, Path]:
     model = tiny_model(weights, variant, seed=seed)
-    return model, save_run(trained_run(model, experiment(variant)), foundation_hashes(weights), DATA)
+    return model, save_run(trained_run(model, experiment(variant)), foundation_hashes(foundation_files(weights)), DATA)
 
 
 def stored(weights: Path, variant: str = "rsrefseg") -> RSRefSeg:
@@ -147,7 +146,9 @@ def test_a_run_keeps_its_configuration_costs_and_curve(weights: Path) -> None:
 def test_the_fingerprint_is_of_configuration_foundation_and_data(weights: Path) -> None:
     save(weights)
     _, found = load_model(experiment(), weights)
-    assert found == fingerprint(experiment().plain(), foundation_hash(foundation_hashes(weights)), DATA)
+    assert found == fingerprint(
+        experiment().plain(), foundation_hash(foundation_hashes(foundation_files(weights))), DATA
+    )
 
 
 def test_a_run_says_on_which_foundation_files_and_data_it_was_trained(weights: Path) -> None:
@@ -158,12 +159,12 @@ def test_a_run_says_on_which_foundation_files_and_data_it_was_trained(weights: P
 
 
 def test_the_foundation_hash_covers_every_file(weights: Path) -> None:
-    before = foundation_hash(foundation_hashes(weights))
-    assert foundation_hash(foundation_hashes(weights)) == before
+    before = foundation_hash(foundation_hashes(foundation_files(weights)))
+    assert foundation_hash(foundation_hashes(foundation_files(weights))) == before
     for file in foundation_files(weights).values():
         content = file.read_bytes()
         file.write_bytes(content + b" ")
-        assert foundation_hash(foundation_hashes(weights)) != before, file
+        assert foundation_hash(foundation_hashes(foundation_files(weights))) != before, file
         file.write_bytes(content)
 
 

@@ -12,7 +12,7 @@ from models.config import ModelConfig
 from models.lora import trains
 from models.rsrefseg import RSRefSeg
 from models.sam import Sam
-from models.zoo import MODELS
+from models.zoo import RSREFSEG
 from tests.tiny import FAMILIES, VARIANTS, adapted_modules, random_image, tiny_config, tiny_model
 
 ADAPTED = Path(__file__).parent / "adapted"  # python -m tests.models.test_lora writes them anew
@@ -41,7 +41,7 @@ def adapted(variant: str, family: str = "siglip") -> set[str]:
 
 def adapted_of(name: str) -> list[str]:
     """Sorted names of the adapted modules of a named size."""
-    return sorted(found(bare(ModelConfig.model_validate(MODELS[name]))))
+    return sorted(found(bare(ModelConfig.model_validate(RSREFSEG[name]))))
 
 
 def test_a_variant_adapts_exactly_the_released_modules(subtests: pytest.Subtests) -> None:
@@ -62,10 +62,10 @@ def test_as_many_modules_are_adapted_as_the_sizes_say(subtests: pytest.Subtests)
 
 
 def test_the_adapted_modules_of_a_named_size_are_those_on_record(subtests: pytest.Subtests) -> None:
-    for name in MODELS:
+    for name in RSREFSEG:
         with subtests.test(name):
             recorded = (ADAPTED / f"{name}.txt").read_text(encoding="utf-8").split()
-            config = ModelConfig.model_validate(MODELS[name])
+            config = ModelConfig.model_validate(RSREFSEG[name])
             assert set(recorded) == adapted_modules(config)
             # 4 per transformer layer of each encoder, SAM's two neck convolutions, the text head
             sam, vision, text = (
@@ -77,7 +77,7 @@ def test_the_adapted_modules_of_a_named_size_are_those_on_record(subtests: pytes
 
 
 def test_there_is_a_record_of_every_named_size_and_no_other() -> None:
-    assert {file.stem for file in ADAPTED.iterdir()} == set(MODELS)
+    assert {file.stem for file in ADAPTED.iterdir()} == set(RSREFSEG)
 
 
 def test_the_upper_half_of_an_odd_number_of_layers_holds_the_middle_one(subtests: pytest.Subtests) -> None:
@@ -165,5 +165,5 @@ def test_only_the_mask_prompt_in_use_trains() -> None:
 
 
 if __name__ == "__main__":
-    for size in MODELS:
+    for size in RSREFSEG:
         (ADAPTED / f"{size}.txt").write_text("\n".join(adapted_of(size)) + "\n", encoding="utf-8")

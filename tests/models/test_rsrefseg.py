@@ -15,7 +15,7 @@ from experiments.cost.memory import LiveBytes
 from models.config import ModelConfig
 from models.rsrefseg import RSRefSeg, expressions_at_once, native_logits
 from models.weights.foundation import load_clip, load_sam
-from models.zoo import MODELS
+from models.zoo import RSREFSEG
 from tests.tiny import FAMILIES, VARIANTS, adapted_modules, random_image, tiny_config, tiny_model
 
 PATHS = [  # variant and family: the pairs that predict in ways of their own
@@ -195,7 +195,7 @@ def test_what_mini_evaluates_goes_at_once_and_the_paper_s_sizes_are_bounded(
     ready: Ready, subtests: pytest.Subtests
 ) -> None:
     assert ready().at_once == 2**26 // (32 * 8**2 + 32 * 8**2)
-    for name, plain in MODELS.items():
+    for name, plain in RSREFSEG.items():
         config = ModelConfig.model_validate(plain)
         with subtests.test(name):
             at_once = expressions_at_once(

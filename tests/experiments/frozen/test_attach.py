@@ -17,14 +17,16 @@ from accelerate import Accelerator
 from rich.console import Console
 
 from benchmark.data.samples import Dataset
+from experiments.foundations import foundation_hashes
 from experiments.frozen.attach import recall_in_training
 from experiments.frozen.feature_files import FeatureFiles
 from experiments.repeatable import make_repeatable
-from experiments.runs import TrainedRun, foundation_hashes
+from experiments.runs import TrainedRun
 from experiments.settings import ExperimentConfig, FeaturesConfig
 from experiments.training.loop import fit
 from models.pixels import afresh
 from models.rsrefseg import RSRefSeg
+from models.weights.files import foundation_files
 from tests.experiments.training.test_loop import tiny_experiment
 from tests.tiny import VARIANTS, random_image, tiny_config, tiny_model
 
@@ -50,7 +52,7 @@ class Trainings:
     def model(self, config: ExperimentConfig, gigabytes: float = 1, sharded: bool = False, **hashes: str) -> RSRefSeg:
         make_repeatable(config.seed, config.train.threads)
         model = RSRefSeg.from_foundation(config.model, self.weights)
-        foundation = {**foundation_hashes(self.weights), **hashes}
+        foundation = {**foundation_hashes(foundation_files(self.weights)), **hashes}
         stream = io.StringIO()
         recall_in_training(
             model,

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.checkpoint import fill, save_tensors
 from models.lavt.config import LavtConfig
 from models.lavt.gate import Gate
-from models.lavt.language_aware import LanguageAware, parameter_groups
+from models.lavt.language_aware import LanguageAware
 from models.lavt.lavt import LAVT
 from models.lavt.sizes import SIZES
 from models.lavt.text import TextStates
@@ -139,7 +139,7 @@ def test_what_training_changed_is_all_that_the_foundation_lacks(config: Any, tmp
 @pytest.mark.parametrize(("kind", "name"), [(LavtConfig, "lavt"), (RmsinConfig, "rmsin")])
 def test_the_optimiser_has_every_trained_parameter_once(kind: Any, name: str) -> None:
     model = on_meta(kind.model_validate({**SIZES, **RMSIN_SIZES}[name]))
-    groups = {group["name"]: group for group in parameter_groups(model)}
+    groups = {group["name"]: group for group in model.parameter_groups()}
     names = {id(parameter): name for name, parameter in model.named_parameters() if parameter.requires_grad}
     held = [id(parameter) for group in groups.values() for parameter in group["params"]]
     assert len(held) == len(names)

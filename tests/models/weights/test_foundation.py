@@ -27,7 +27,7 @@ def copy(weights: Path, tmp_path: Path) -> Callable[[], Path]:
 def test_a_foundation_folder_holds_three_files(weights: Path) -> None:
     files = foundation_files(weights)
     assert set(files) == {"clip", "tokenizer", "sam"}
-    assert {file.name for file in weights.iterdir()} == {file.name for file in files.values()}
+    assert {file.name for file in weights.iterdir()} == {"foundation.json", *(file.name for file in files.values())}
 
 
 def test_loaded_weights_are_those_of_the_files(config: ModelConfig, weights: Path) -> None:
