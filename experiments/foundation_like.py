@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.files import sha256, write_all
+from benchmark.data.files import write_all
 from experiments.config import differences
 from experiments.errors import InputError
+from experiments.foundations import REPORT, open_foundation, read_report
 from models.config import Part
-from models.errors import CheckpointError
 from models.weights.swin_bert_folder import UNREAD_OF_BERT, UNREAD_OF_SWIN
 
 # A part -> where its settings are in the system's configuration, and which of them its weights know nothing of.
@@ -27,14 +27,15 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
 
 
 def write_like(
-    model: str, config: Part, files: Mapping[str, Path], other: str, other_config: Part, other_files: Mapping[str, Path]
+    model: str, config: Part, files: Mapping[str, Path], other: str, other_config: Part, weights: Path
 ) -> dict[str, Any]:
     """Write foundation.json of a model whose foundation is another's.
 
     Args:
         model, other: names in params.yaml.
-        config, other_config: of their systems, which share the parts of `files`.
-        files, other_files: their places, by name; nothing is written at those of `files`.
+        config, other_config: of their systems; the other's has the parts of this one's.
+        files: of the model's system, by name; nothing is written at their places.
+        weights: what holds both models' folders.
 
     Returns:
         What foundation.json holds.
@@ -46,24 +47,15 @@ def write_like(
     """
     if faults := [fault for name in files if name in SETTINGS for fault in _differences(name, config, other_config)]:
         raise InputError(f"params.yaml: {model} cannot be like {other}: from {other} to {model}, {'; '.join(faults)}")
-    told = next(iter(other_files.values())).parent / "foundation.json"
-    for file in (told, *(other_files[name] for name in files)):
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"{file}: not found, and {model} is like {other}; python -m experiments.foundation --model {other}"
-            )
-    theirs = json.loads(told.read_text(encoding="utf-8"))
-    hashes = {name: sha256(other_files[name]) for name in files}
-    for name, found in hashes.items():
-        if (said := theirs["sha256"].get(name)) != found:
-            raise CheckpointError(
-                f"{other_files[name]}: its SHA-256 is {found}, and {told} says {said}. Get it again, or "
-                f"python -m experiments.foundation --model {other}"
-            )
-    counts = {name: theirs["parameters"][name] for name in files if name in SETTINGS}
-    report = {"like": other, "parameters": counts, "sha256": hashes}
+    folder, hashes = open_foundation(other, other_config, weights)
+    counts = read_report(folder)["parameters"]
+    report = {
+        "like": other,
+        "parameters": {name: counts[name] for name in files if name in SETTINGS},
+        "sha256": {name: hashes[name] for name in files},
+    }
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
-    write_all({next(iter(files.values())).parent / "foundation.json": text.encode()})
+    write_all({weights / model / REPORT: text.encode()})
     return report
 
 

@@ -6,22 +6,12 @@ import time
 from pathlib import Path
 
 from benchmark.output.terminal import terminal
-from experiments.config import load_params, merged, pick
+from experiments.config import load_params, model_config, pick
 from experiments.download.weights import download_weights
-from experiments.errors import clear_errors
+from experiments.errors import InputError, clear_errors
 from experiments.foundation_like import write_like
 from experiments.pretraining.pretrain import pretrain
-from experiments.settings import Params, parse
-from models.config import Part
-from models.systems import SYSTEMS
-from models.zoo import MODELS, SYSTEM_OF
-
-
-def model_config(params: Params, model: str) -> Part:
-    """Stand-in for experiments.config.model_config."""
-    entry = SYSTEMS[SYSTEM_OF[model]]
-    config = merged(MODELS[model], params.models.get(model, {}))
-    return parse(entry.config, {k: v for k, v in config.items() if k in entry.config.model_fields}, model)
+from models.systems import entry_of
 
 
 def main(model: str, only: str | None, weights: Path) -> None:
@@ -29,7 +19,10 @@ def main(model: str, only: str | None, weights: Path) -> None:
     with clear_errors():
         params = load_params()
         plan = params.foundation[pick("foundation", model, params.foundation)]
-        entry, config = SYSTEMS[SYSTEM_OF[model]], model_config(params, model)
+        config = model_config(params, model)
+        entry = entry_of(config)
+        if plan.like is not None and only is not None:
+            raise InputError(f"--only {only}: {model} is like {plan.like}, and has no part of its own; leave it out")
         known = entry.parts if plan.pretrain is None else (*entry.parts, "measure")
         parts = known if only is None else (pick("part", only, known),)
         started, console = time.perf_counter(), terminal()
@@ -39,6 +32,5 @@ def main(model: str, only: str | None, weights: Path) -> None:
         elif plan.source is not None:
             console.print(download_weights(config, plan.source, files, parts, model, console.print))
         elif plan.like is not None:
-            other = SYSTEMS[SYSTEM_OF[plan.like]].files(weights / plan.like)
-            console.print(write_like(model, config, files, plan.like, model_config(params, plan.like), other))
+            console.print(write_like(model, config, files, plan.like, model_config(params, plan.like), weights))
         console.print(f"{', '.join(parts)}: {time.perf_counter() - started:.0f} s")

@@ -84,22 +84,23 @@ def fetch(repository: str, revision: str, names: Sequence[str], place: str) -> d
     return files
 
 
-def newest_commit(repository: str, name: str, place: str) -> str:
+def newest_commit(repository: str, names: Sequence[str], place: str) -> str:
     """The commit at the tip of a repository's default branch, which is asked of the hub.
 
     Args:
-        name: a file that it has.
-        place: the key of params.yaml that asks for it, for the messages.
+        names: files that are wanted of it; the first is asked for.
+        place: the key of params.yaml that asks for them, for the messages.
 
     Raises:
         HubError: the hub does not say it.
     """
-    with _plain_errors(repository, constants.DEFAULT_REVISION, name, [name], place):
-        commit = get_hf_file_metadata(hf_hub_url(repository, name)).commit_hash or ""
+    branch = constants.DEFAULT_REVISION
+    with _plain_errors(repository, branch, names[0], names, place):
+        commit = get_hf_file_metadata(hf_hub_url(repository, names[0], revision=branch)).commit_hash or ""
     if not COMMIT.fullmatch(commit):
         raise HubError(
-            f"{repository}: {constants.ENDPOINT} says that its newest commit is {commit!r}, which is none; write the "
-            f"commit into params.yaml, {place}.revision"
+            f"{repository} at {branch}: {constants.ENDPOINT} gives commit {commit!r}, which is none; write the commit "
+            f"into params.yaml, {place}.revision"
         )
     return commit
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
 
 from models.clip import Clip
 from models.errors import CheckpointError
@@ -29,7 +28,7 @@ class Read(NamedTuple):
 
     tensors: dict[str, Tensor]
     parameters: int
-    tokenizer: PreTrainedTokenizerFast | None = None
+    tokenizer: Any = None
 
 
 class Reader(NamedTuple):

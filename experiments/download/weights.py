@@ -75,7 +75,7 @@ def _pinned(source: WeightsSource, part: str, place: str, say: Say) -> WeightsSo
     """The source at one commit: where none is given, the one at the tip of the repository's default branch."""
     if source.hub is None or source.revision is not None:
         return source
-    commit = newest_commit(source.hub, READERS[part].settings[0], place)
+    commit = newest_commit(source.hub, [*READERS[part].settings, source.weights], place)
     say(f"{source.hub} is at {commit}; to keep it there, write into params.yaml, {place}: revision: {commit}")
     return source.model_copy(update={"revision": commit})
 

@@ -1,6 +1,6 @@
 """How `lavt-mini`'s BERT learns: words of phrases, guessed where they are masked.
 
-N texts, T tokens, D channels, V the vocabulary.
+N texts, T tokens, M of them masked, D channels, V the vocabulary.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu
-from transformers import PreTrainedTokenizerFast
 
 from benchmark.expressions.writer import TEMPLATES
 from benchmark.scenes.sketch import COLOURS, choose
@@ -48,20 +47,19 @@ class Masked(NamedTuple):
 class BertPupil(nn.Module):
     """BERT, all of it in training, and the head that guesses, whose word vectors are BERT's own."""
 
-    def __init__(self, config: TextConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, config: TextConfig, text: Text) -> None:
         super().__init__()
-        self.text = Text(config, tokenizer)
+        self.text = text
         self.text.bert.requires_grad_(True)
         self.before = nn.Linear(config.width, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.bias = nn.Parameter(torch.zeros(int(config.bert["vocab_size"])))
 
-    def forward(self, masked: Masked) -> Tensor:
-        """Logits of every token (N, T, V)."""
-        states_NTD = states(self.text, masked)
+    def forward(self, masked: Masked) -> tuple[Tensor, Tensor]:
+        """Logits (M, V) of the tokens that are asked, and what they are (M)."""
+        states_MD, words_M = asked_states(self.text, masked)
         words_VD = self.text.bert.embeddings.word_embeddings.weight
-        logits_NTV: Tensor = self.norm(gelu(self.before(states_NTD))) @ words_VD.T + self.bias
-        return logits_NTV
+        return self.norm(gelu(self.before(states_MD))) @ words_VD.T + self.bias, words_M
 
 
 def bert_loss(pupil: BertPupil, seed: Sequence[int], recipe: Recipe) -> Tensor:
@@ -70,20 +68,24 @@ def bert_loss(pupil: BertPupil, seed: Sequence[int], recipe: Recipe) -> Tensor:
     rng = np.random.default_rng([*seed, recipe.batch_scenes])
     texts = [expression.text for expressions in drawn.expressions for expression in expressions]
     masked = hide(pupil.text.tokens, [*texts, *aerial_texts(len(texts) // 2, rng)], rng)
-    return cross_entropy(pupil(masked).transpose(1, 2), masked.asked_NT)
+    logits_MV, words_M = pupil(masked)
+    return cross_entropy(logits_MV, words_M)
 
 
-def states(text: Text, masked: Masked) -> Tensor:
-    """BERT's last states (N, T, D)."""
-    states_NTD: Tensor = text.bert(input_ids=masked.shown_NT, attention_mask=masked.mask_NT.long()).last_hidden_state
-    return states_NTD
+def asked_states(text: Text, masked: Masked) -> tuple[Tensor, Tensor]:
+    """BERT's last states of the tokens that are asked (M, D), and what they are (M)."""
+    states_NTD = text.bert(input_ids=masked.shown_NT, attention_mask=masked.mask_NT.long()).last_hidden_state
+    asked_NT = masked.asked_NT != NONE
+    return states_NTD[asked_NT], masked.asked_NT[asked_NT]
 
 
 def hide(
     tokens: Tokens, texts: Sequence[str], rng: np.random.Generator, hidden: float = HIDDEN, kept: float = KEPT
 ) -> Masked:
-    """Mask some words of each text, all tokens of a word together."""
+    """Mask some words of each text, all tokens of a word together; as wide as the longest."""
     ids_NT, mask_NT = tokens(texts)
+    longest = int(mask_NT.sum(1).max())
+    ids_NT, mask_NT = ids_NT[:, :longest], mask_NT[:, :longest]
     tokenizer = tokens.tokenizer
     ours_NT = (mask_NT & (ids_NT != tokenizer.eos_token_id)).numpy()
     begins_V = np.array([token.startswith("Ġ") for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])

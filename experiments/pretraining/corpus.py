@@ -1,4 +1,4 @@
-"""What the foundation models of `mini` learn from: drawn everyday scenes, each made when it is first needed and then
+"""What the small foundation models learn from: drawn everyday scenes, each made when it is first needed and then
 kept, for drawing one takes as long as learning from it."""
 
 from __future__ import annotations

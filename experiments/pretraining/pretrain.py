@@ -27,6 +27,7 @@ from models.checkpoint import save_tensors
 from models.clip import Clip
 from models.config import ModelConfig, Part
 from models.lavt.config import LanguageAwareConfig
+from models.lavt.text import Text
 from models.sam import Sam
 from models.tokens import load_tokenizer
 from models.weights.files import foundation_files
@@ -94,7 +95,7 @@ def pretrain_bert(config: LanguageAwareConfig, recipe: Recipe, files: Files) -> 
     """Train BERT, which reads texts with `mini`'s tokenizer, and write bert.safetensors and tokenizer.json."""
     torch.manual_seed(recipe.seed)
     words = foundation_files(files["tokenizer"].parents[1] / TOKENIZER_OF)["tokenizer"]
-    pupil = BertPupil(config.text, load_tokenizer(words, config.text.tokenizer))
+    pupil = BertPupil(config.text, Text(config.text, load_tokenizer(words, config.text.tokenizer)))
     _learn(pupil, recipe, partial(bert_loss, pupil), "BERT")
     with replacing(files["tokenizer"]) as copy:
         copy.write_bytes(words.read_bytes())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.pretraining.bert import SIDE, hide, states
+from experiments.pretraining.bert import SIDE, asked_states, hide
 from experiments.pretraining.corpus import NONE, coverage, draw_batch
 from experiments.pretraining.swin import HUES, KIND_OF, stage_maps
 from models.lavt.backbone import Backbone
@@ -68,9 +68,8 @@ def _words(text: Text, seed: int, scenes: int) -> tuple[Tensor, Tensor]:
         texts = [expression.text for expression in drawn.expressions[0]]
         if texts:
             masked = hide(text.tokens, texts, np.random.default_rng([seed, index]), hidden=1.0, kept=0.0)
-            asked_NT = masked.asked_NT != NONE
-            known.append(states(text, masked)[asked_NT])
-            words.append(masked.asked_NT[asked_NT])
+            for told, part in zip((known, words), asked_states(text, masked), strict=True):
+                told.append(part)
     return torch.cat(known), torch.cat(words)
 
 

@@ -429,9 +429,8 @@ def test_a_model_like_another_needs_its_files_as_they_are_told_and_its_sizes(
     assert "rmsin cannot be like lavt: from lavt to rmsin, image.swin.embed_dim was 8 and is 16" in said
     settings(plans, rmsin={**PLAIN, "cim": CIM})
     said = failed(capsys, model="rmsin")
-    assert (
-        "lavt/foundation.json: not found, and rmsin is like lavt; python -m experiments.foundation --model lavt" in said
-    )
+    assert "weights/lavt/foundation.json: not found. Make it: python -m experiments.foundation" in said
+    assert "--only swin: rmsin is like lavt, and has no part of its own" in failed(capsys, "swin", "rmsin")
     foundation.main("lavt")
     swin = weights / "lavt" / "swin.safetensors"
     swin.write_bytes(swin.read_bytes() + b" ")

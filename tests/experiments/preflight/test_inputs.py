@@ -38,7 +38,6 @@ def found(
     params = yaml.safe_load(REAL)
     params["run"] |= {"datasets": list(datasets or ["synthetic"]), "models": [model]}
     params["datasets"] |= datasets or {}
-    params["models"].setdefault(model, {})
     if source is not None:
         params["foundation"][model]["source"] = source
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
