@@ -134,16 +134,16 @@ def write_bert_checkpoint(folder: Path) -> Any:
 
 _WORDS_READ = {
     **{"vocab_size": len(WORDS) + 2, "hidden_size": 32, "intermediate_size": 48, "projection_dim": 32},
-    **{"num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 10},
-    **{"bos_token_id": 1, "eos_token_id": 0, "pad_token_id": 0},
+    **{"num_hidden_layers": 2, "num_attention_heads": 2, "bos_token_id": 1, "eos_token_id": 0, "pad_token_id": 0},
 }
 _TOWER = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2}
 _SMALL = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
 
 
-def write_clipseg_checkpoint(folder: Path) -> Any:
-    """A CLIPSeg of patches of 8 px."""
+def write_clipseg_checkpoint(folder: Path, length: int = 10) -> Any:
+    """A CLIPSeg of patches of 8 px, which reads `length` tokens."""
     text = {key: value for key, value in _WORDS_READ.items() if key != "projection_dim"}
+    text["max_position_embeddings"] = length
     sizes: dict[str, Any] = {"projection_dim": 32, "extract_layers": [0, 1, 2], "reduce_dim": 16}
     sizes |= {"decoder_num_attention_heads": 2, "decoder_intermediate_size": 24}
     sizes |= {"use_complex_transposed_convolution": True}
@@ -154,8 +154,8 @@ def write_clipseg_checkpoint(folder: Path) -> Any:
     )
 
 
-def write_sam3_checkpoint(folder: Path) -> Any:
-    """A SAM 3 of images of 56 px and 7 queries."""
+def write_sam3_checkpoint(folder: Path, length: int = 10) -> Any:
+    """A SAM 3 of images of 56 px and 7 queries, which reads `length` tokens."""
     backbone = {
         **{**_TOWER, "model_type": "sam3_vit_model", "image_size": 56, "patch_size": 14, "window_size": 2},
         **{"global_attn_indexes": [1], "pretrain_image_size": 28},
@@ -164,7 +164,7 @@ def write_sam3_checkpoint(folder: Path) -> Any:
     network = Sam3Model(
         Sam3Config(
             vision_config={"backbone_config": backbone, "fpn_hidden_size": 32},
-            text_config={**_WORDS_READ, "model_type": "clip_text_model"},
+            text_config={**_WORDS_READ, "max_position_embeddings": length, "model_type": "clip_text_model"},
             geometry_encoder_config=_SMALL,
             detr_encoder_config=_SMALL,
             detr_decoder_config={"num_queries": 7, **_SMALL},
