@@ -296,7 +296,7 @@ def test_the_newest_commit_is_asked_of_the_hub_and_nothing_is_downloaded(hub: Fa
     with pytest.raises(HubError, match=rf"^owner/gated at main: config.json: .*by hand.*{PLACE}"):
         newest_commit("owner/gated", list(FILES), PLACE)
     hub.commit = "main"
-    with pytest.raises(HubError, match=rf"gives commit 'main', which is none; .*{PLACE}\.revision"):
+    with pytest.raises(HubError, match=rf"its commit is 'main', which is none; write {PLACE}\.revision"):
         newest_commit(REPOSITORY, list(FILES), PLACE)
 
 
