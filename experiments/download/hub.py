@@ -86,23 +86,12 @@ def fetch(repository: str, revision: str, names: Sequence[str], place: str) -> d
 
 
 def newest_commit(repository: str, names: Sequence[str], place: str) -> str:
-    """The commit at the tip of a repository's default branch, which is asked of the hub.
-
-    Args:
-        names: files that are wanted of it; the first is asked for.
-        place: the key of params.yaml that asks for them, for the messages.
-
-    Raises:
-        HubError: the hub does not say it.
-    """
+    """The commit at the tip of the default branch. names, place: as of fetch(); raises HubError if none is given."""
     branch = constants.DEFAULT_REVISION
     with _plain_errors(repository, branch, names[0], names, place):
         commit = get_hf_file_metadata(hf_hub_url(repository, names[0], revision=branch)).commit_hash or ""
     if not COMMIT.fullmatch(commit):
-        raise HubError(
-            f"{repository} at {branch}: {constants.ENDPOINT} gives commit {commit!r}, which is none; write the commit "
-            f"into params.yaml, {place}.revision"
-        )
+        raise HubError(f"{repository} at {branch}: its commit is {commit!r}, which is none; write {place}.revision")
     return commit
 
 

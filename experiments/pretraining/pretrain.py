@@ -71,7 +71,7 @@ def pretrain_clip(config: ModelConfig, recipe: Recipe, files: Files) -> None:
     _learn(clip, recipe, partial(clip_loss, clip), "CLIP")
     with replacing(files["tokenizer"]) as words:
         tokenizer.backend_tokenizer.save(str(words))
-    _write(files["clip"], clip.model.state_dict())
+        _write(files["clip"], clip.model.state_dict())
 
 
 def pretrain_sam(config: ModelConfig, recipe: Recipe, files: Files) -> None:
@@ -99,7 +99,7 @@ def pretrain_bert(config: LanguageAwareConfig, recipe: Recipe, files: Files) -> 
     _learn(pupil, recipe, partial(bert_loss, pupil), "BERT")
     with replacing(files["tokenizer"]) as copy:
         copy.write_bytes(words.read_bytes())
-    _write(files["bert"], pupil.text.bert.state_dict())
+        _write(files["bert"], pupil.text.bert.state_dict())
 
 
 def _learn(model: nn.Module, recipe: Recipe, loss_of: Callable[[Sequence[int], Recipe], Tensor], title: str) -> None:

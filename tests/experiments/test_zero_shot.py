@@ -18,6 +18,7 @@ from benchmark.results.truth import save_examples, save_truth
 from experiments import cases, evaluate, foundation
 from experiments.commands.check import params_faults
 from experiments.config import load_params
+from experiments.settings import ConfigError
 from models.tokens import TruncationWarning
 from models.weights.files import network_files
 from reports import build
@@ -129,6 +130,8 @@ def test_what_cannot_be_run_is_said_with_what_can(
         with subtests.test(msg=fault):
             assert list(params_faults(load_params(write_params(tmp_path, **run)))) == [fault]
     assert list(params_faults(load_params(Path("params.yaml")))) == []
+    with pytest.raises(ConfigError, match=r"variants and controls are both \[\]: there is nothing to run"):
+        load_params(write_params(tmp_path, controls=[]))
     for variant, fault in (("whole_image", "has no training-free baseline"), ("rsrefseg", "is never trained and has")):
         with pytest.raises(SystemExit, match="1"):
             evaluate.main(dataset="synthetic", model="clipseg", variant=variant, seed=0)
