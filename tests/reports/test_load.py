@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from benchmark.results.store import ResultError
-from reports.groups import Report, ordered
+from reports.groups import ordered
 from reports.load import load_report, load_selection
+from reports.report import Report
 
 
 def read(root: Path) -> Report:
