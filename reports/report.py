@@ -30,12 +30,16 @@ class Selection:
 
     def variants_of(self, model: str) -> tuple[str, ...]:
         """The variants that `run` names and that are of this model's system."""
-        system = self.model_systems.get(model, RSREFSEG)
+        system = self._system(model)
         return tuple(name for name in self.variants if system in self.variant_systems.get(name, (RSREFSEG,)))
 
     def controls_of(self, model: str) -> tuple[str, ...]:
         """The training-free baselines that `run` names, if they are made of this model."""
-        return self.controls if self.model_systems.get(model, RSREFSEG) == RSREFSEG else ()
+        return self.controls if self._system(model) == RSREFSEG else ()
+
+    def _system(self, model: str) -> str:
+        """A model that neither `run` nor `models` names is of none: nothing is missing of it."""
+        return self.model_systems.get(model, RSREFSEG if model in self.models else "")
 
     def place(self, group: tuple[str, str]) -> tuple[int, str, int, str]:
         """Sorts (dataset, model) as params.yaml lists them, what it does not know last, by alphabet."""

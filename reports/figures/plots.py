@@ -49,9 +49,11 @@ SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": ex
 
 
 def save_all(report: Report, root: Path) -> list[Path]:
-    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows; groups side by side."""
+    """Write every figure under <root>/<dataset>/<model>/ and <root>/systems/, and name the files that a page shows;
+    groups side by side."""
     look = styles(report)
     draw = partial(_save_group, look=look, root=root)
+    systems: list[list[Path]] = []
     if len(report.groups) == 1:
         found = [draw(group) for group in report.groups]
     else:
@@ -61,9 +63,11 @@ def save_all(report: Report, root: Path) -> list[Path]:
             initializer=signal.signal,
             initargs=(signal.SIGINT, signal.SIG_IGN),
         ) as pool:
-            found = list(pool.map(draw, report.groups))
+            drawn = pool.map(draw, report.groups)
+            set_theme()
+            systems = [save_systems(comparison, look, root) for comparison in report.comparisons]
+            found = list(drawn)
     set_theme()
-    systems = [save_systems(comparison, look, root) for comparison in report.comparisons]
     picture = readme_picture(report)
     readme = [] if picture is None else [save(picture, root / "readme", photographs=True)]
     return [*chain(*found), *chain(*systems), *readme]

@@ -54,8 +54,8 @@ def systems_headline(comparison: Comparison) -> Table:
         tuple(rows),
         (
             f"Systems trained and evaluated by the same code, in size {comparison.size}, each by its main variant: "
-            f"mIoU in % on the test splits. {seeds_of(comparison)} {_spread(comparison)}{_interval_note(comparison)} {ranks}"
-            "Differences, costs and the papers' numbers: docs/results.md.",
+            f"mIoU in % on the test splits. {seeds_of(comparison)} {_spread(comparison)}{_interval_note(comparison)} "
+            f"{ranks}Differences, costs and the papers' numbers: docs/results.md.",
             *missing_notes(comparison),
             *failures(comparison),
         ),
@@ -246,8 +246,8 @@ def failures(comparison: Comparison) -> list[str]:
     if runs:
         notes.append(
             f"{COLLAPSED} Collapsed runs (benchmark/README.md): {'; '.join(runs)}. Means, intervals, differences, p "
-            "and ranks are over those runs too and say that trainings failed, not what the system can do: no verdict is "
-            "made of them."
+            "and ranks are over those runs too and say that trainings failed, not what the system can do: no verdict "
+            "is made of them."
         )
     if unknown := sum(group.unknown for group in comparison.groups):
         notes.append(
