@@ -53,7 +53,6 @@ def save_all(report: Report, root: Path) -> list[Path]:
     groups side by side."""
     look = styles(report)
     draw = partial(_save_group, look=look, root=root)
-    systems: list[list[Path]] = []
     if len(report.groups) == 1:
         found = [draw(group) for group in report.groups]
     else:
@@ -63,11 +62,9 @@ def save_all(report: Report, root: Path) -> list[Path]:
             initializer=signal.signal,
             initargs=(signal.SIGINT, signal.SIG_IGN),
         ) as pool:
-            drawn = pool.map(draw, report.groups)
-            set_theme()
-            systems = [save_systems(comparison, look, root) for comparison in report.comparisons]
-            found = list(drawn)
+            found = list(pool.map(draw, report.groups))
     set_theme()
+    systems = [save_systems(comparison, look, root) for comparison in report.comparisons]
     picture = readme_picture(report)
     readme = [] if picture is None else [save(picture, root / "readme", photographs=True)]
     return [*chain(*found), *chain(*systems), *readme]

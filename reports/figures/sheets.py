@@ -53,15 +53,16 @@ def readme_example(report: Report) -> tuple[Group, Example] | None:
     """The sample of the README's picture, and its group; None without cases.
 
     It is where the full model gains most over the other variants: on the dataset, of those that are not drawn if there
-    are any, where its mask there is best. Groups of other models than the first one's are left aside.
+    are any, where its mask there is best. Models other than the first group's come last.
     """
     found = []
     for group in report.groups:
-        cases = cases_of(group) if group.model == report.groups[0].model else None
+        cases = cases_of(group)
         if cases is not None:
             chosen = cases[(cases["variant"] == group.main) & (cases["rule"] == README_RULE)]
             found += [(group, to_example(row)) for row in chosen.head(1).to_dict("records")]
-    return max(found, key=lambda one: (one[0].dataset != DRAWN, one[1].iou), default=None)
+    first = report.groups[0].model
+    return max(found, key=lambda one: (one[0].model == first, one[0].dataset != DRAWN, one[1].iou), default=None)
 
 
 def readme_picture(report: Report) -> Figure | None:
