@@ -11,9 +11,7 @@ from benchmark.results.store import ResultError
 
 SYSTEMS = Path(__file__).with_name("systems.csv")
 REFERENCE = "RSRefSeg"  # the system that the others are compared with
-RSREFSEG = (
-    "rsrefseg"  # its name in params.yaml: the system of variants that name none, and of the training-free baselines
-)
+RSREFSEG = "rsrefseg"  # in params.yaml, whose variants are its own where they name no system; and of the baselines
 
 
 @dataclass(frozen=True)

@@ -205,16 +205,16 @@ def seeds_of(comparison: Comparison) -> str:
     return f"Seeds: {'; '.join(f'{listed(group.seeds)} on {group.dataset}' for group in comparison.groups)}."
 
 
-def _mostseeds_of(comparison: Comparison) -> Group:
+def _most_seeds(comparison: Comparison) -> Group:
     return max(comparison.groups, key=lambda group: len(group.seeds))
 
 
 def _spread(comparison: Comparison) -> str:
-    return SPREAD_NOTE * (len(_mostseeds_of(comparison).seeds) > 1)
+    return SPREAD_NOTE * (len(_most_seeds(comparison).seeds) > 1)
 
 
 def _interval_note(comparison: Comparison) -> str:
-    return interval_note(_mostseeds_of(comparison))
+    return interval_note(_most_seeds(comparison))
 
 
 def missing_notes(comparison: Comparison) -> list[str]:
