@@ -141,7 +141,11 @@ def test_what_cannot_be_run_is_said_with_what_can(
 def test_without_variants_there_are_no_cases_and_a_report_of_baselines(project: Path) -> None:
     cases.main(dataset="synthetic", model="clipseg")
     assert len(pd.read_parquet("results/synthetic/cases/clipseg.parquet")) == 0
-    build.main(generated=Path("out"))
+    document = Path("results.md")
+    document.write_text("<!-- results:begin -->\n<!-- results:end -->\n")
+    build.main(generated=Path("out"), document=document)
+    made = "-S 'run.models=[sam3]' -S 'run.variants=[]' -S 'run.controls=[zero_shot,zero_shot_semantic]'`"
+    assert made in document.read_text(encoding="utf-8")
     for model, controls in CONTROLS.items():
         table = Path(f"out/tables/synthetic/{model}/main.md").read_text(encoding="utf-8")
         assert all(control in table for control in controls)
