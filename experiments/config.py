@@ -19,6 +19,7 @@ from benchmark.data.samples import Dataset, load_dataset
 from benchmark.datasets import DATASETS, KINDS, DatasetEntry
 from benchmark.datasets.spec import DatasetConfig
 from benchmark.output.secrets import mask
+from experiments.foundation_settings import part_faults
 from experiments.places import DATA
 from experiments.preflight.paths import check_path
 from experiments.settings import (
@@ -105,6 +106,7 @@ def _name_faults(data: Mapping[str, Any]) -> Iterator[str]:
         for name in names if isinstance(names, list | Mapping) else ():
             if isinstance(name, str) and name not in known:
                 yield f"{where}: unknown name {name!r}{nearest(name, [one for one in known if isinstance(one, str)])}"
+    yield from part_faults(parts.get("foundation", {}))
     for name, own in datasets.items():
         if isinstance(name, str) and isinstance(own, Mapping) and (fault := _source_fault(name, own)):
             yield fault

@@ -1,5 +1,5 @@
 """Tiny random checkpoints as they are published: folders that transformers' own save_pretrained writes, and an official
-SAM file. The models are those of tests/tiny.py, so no test of them needs a network."""
+SAM file. The models are the tests' tiny ones, so no test of them needs a network."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
-from transformers import SamModel
+from transformers import BertForPreTraining, Sam2VideoConfig, Sam2VideoModel, SamModel, SwinForImageClassification
 
 from models.clip import Clip
 from models.config import ClipConfig, SamConfig
+from models.lavt.backbone import make_swin
+from models.rsrefseg2.config import Sam2Config
+from models.rsrefseg2.sam2 import Sam2
 from models.sam import Sam
 from models.tokens import SPECIAL_TOKENS
 from models.weights.sam_official import official_sam
-from tests.tiny import draw_weights, tiny_config, tiny_tokenizer
+from tests.language_aware import lavt_config, tiny_text
+from tests.models.rsrefseg2.tiny import SAM2
+from tests.tiny import draw_weights, tiny_config, tiny_tokenizer, tiny_tokenizer_file
 
 
 def write_clip_checkpoint(folder: Path, family: str, dtype: torch.dtype = torch.float32, **saving: Any) -> Path:
@@ -63,6 +69,63 @@ def write_official_sam(file: Path) -> dict[str, Tensor]:
     draw_weights(model, 2)
     torch.save(model.state_dict(), file)
     return dict(model.state_dict())
+
+
+def write_sam2_checkpoint(folder: Path) -> Any:
+    """A model of video, as published, whose image part is SAM2."""
+    image = Sam2(Sam2Config.model_validate(SAM2)).model.config
+    video = Sam2VideoModel(
+        Sam2VideoConfig(
+            vision_config=image.vision_config.to_dict(),
+            prompt_encoder_config=SAM2["prompt_encoder"],
+            mask_decoder_config=SAM2["mask_decoder"],
+            image_size=64,
+            memory_attention_hidden_size=32,
+            memory_encoder_hidden_size=32,
+        )
+    )
+    draw_weights(video, 0)
+    video.save_pretrained(folder)
+    return video
+
+
+def write_swin_checkpoint(folder: Path) -> Any:
+    """The tiny Swin as the hub has it: its classes, older names, torch's format; at another image size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    image = lavt_config().image
+    config = make_swin(image).config
+    config.image_size, config.drop_path_rate, config.num_labels = 48, 0.1, 7
+    model = SwinForImageClassification(config)
+    draw_weights(model, 0)
+    _as_published(model, folder)
+    said = {"image_mean": image.pixel_mean, "image_std": image.pixel_std}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return model.swin
+
+
+def write_bert_checkpoint(folder: Path) -> Any:
+    """The tiny BERT, the same: pooler and heads, gamma and beta of norms, position numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = BertForPreTraining(tiny_text(lavt_config(), folder).bert.config)
+    draw_weights(model, 0)
+    _as_published(model, folder)
+    stored = torch.load(folder / "pytorch_model.bin")
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+        for name, value in stored.items()
+    }
+    torch.save({**old, "bert.embeddings.position_ids": torch.arange(12)[None]}, folder / "pytorch_model.bin")
+    tiny_tokenizer_file(folder / "tokenizer.json", "bert")
+    said = {"tokenizer_class": "BertTokenizer", **SPECIAL_TOKENS["bert"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return model.bert
+
+
+def _as_published(model: Any, folder: Path) -> None:
+    model.save_pretrained(folder)
+    file = folder / "model.safetensors"
+    torch.save(load_file(file), folder / "pytorch_model.bin")
+    file.unlink()
 
 
 def change_json(file: Path, **changes: Any) -> None:

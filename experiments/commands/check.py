@@ -34,7 +34,9 @@ def params_faults(params: Params) -> Iterator[str]:
     said: set[str] = set()
     for dataset, model, variant in itertools.product(run.datasets, run.models, run.variants):
         for fault in _fault(partial(resolve, params, dataset, model, variant, run.seeds[0])):
-            what = fault.partition(f"{dataset} x {model} x {variant}: ")[2]  # the same in every run that has it
+            what = (
+                fault.partition(f"{dataset} x {model} x {variant}: ")[2] or fault
+            )  # the same in every run that has it
             if what not in said:
                 said.add(what)
                 yield fault

@@ -84,6 +84,16 @@ def fetch(repository: str, revision: str, names: Sequence[str], place: str) -> d
     return files
 
 
+def newest_commit(repository: str, names: Sequence[str], place: str) -> str:
+    """The commit at the tip of the default branch. names, place: as of fetch(); raises HubError if none is given."""
+    branch = constants.DEFAULT_REVISION
+    with _plain_errors(repository, branch, names[0], names, place):
+        commit = get_hf_file_metadata(hf_hub_url(repository, names[0], revision=branch)).commit_hash or ""
+    if not COMMIT.fullmatch(commit):
+        raise HubError(f"{repository} at {branch}: its commit is {commit!r}, which is none; write {place}.revision")
+    return commit
+
+
 def fetch_dataset(repository: str, revision: str, name: str) -> Path:
     """One file of a dataset's repository, downloaded if it is not in the cache.
 

@@ -7,29 +7,21 @@ run that fails leaves what was there before.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from benchmark.data.files import replacing, sha256, write_all
-from experiments.download.hub import fetch
+from experiments.download.hub import fetch, newest_commit
+from experiments.download.readers import READERS
 from experiments.foundation_settings import SourceConfig, WeightsSource
 from models.checkpoint import CheckpointError, save_tensors
-from models.clip import Clip
-from models.config import ModelConfig
-from models.sam import Sam
-from models.weights.files import foundation_files
-from models.weights.sam_official import read_official_sam
-from models.weights.transformers_folder import part_names, read_clip_folder, read_sam_folder, weights_file
+from models.config import Part
+from models.weights.transformers_folder import part_names, weights_file
 
-SETTINGS = {  # what is fetched beside the weights
-    "clip": ("config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json"),
-    "sam": ("config.json", "preprocessor_config.json"),
-}
+Say = Callable[[str], object]
 OFFICIAL_SHA256 = {  # github.com/facebookresearch/segment-anything, Model Checkpoints
     "sam_vit_b_01ec64.pth": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     "sam_vit_l_0b3195.pth": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
@@ -38,15 +30,16 @@ OFFICIAL_SHA256 = {  # github.com/facebookresearch/segment-anything, Model Check
 
 
 def download_weights(
-    config: ModelConfig, sources: SourceConfig, folder: Path, parts: Sequence[str], model: str
+    config: Part, sources: SourceConfig, files: Mapping[str, Path], parts: Sequence[str], model: str, say: Say
 ) -> dict[str, dict[str, Any]]:
-    """Write the foundation files of `parts` ("clip", "sam") and foundation.json.
+    """Write the foundation files of `parts` and foundation.json.
 
     Args:
-        config: what the weights must fit.
+        config: the system's: what the weights must fit.
         sources: where they come from.
-        folder: weights/<model>.
+        files: where they go, by name, in one folder.
         model: its name in params.yaml, for the messages.
+        say: told of each commit that params.yaml does not name.
 
     Returns:
         What foundation.json holds: parameters, SHA-256 of the files written, and the sources with that of theirs.
@@ -55,33 +48,36 @@ def download_weights(
         FileNotFoundError: a file is missing, or the hub does not give it (experiments.download.hub.HubError).
         CheckpointError: a file is damaged or another one; it holds another model than `config`.
     """
-    report = _read_report(folder)
+    report_file = next(iter(files.values())).parent / "foundation.json"
+    report = _read_report(report_file)
     with ExitStack() as stack:
         keys = {part: f"foundation.{model}.source.{part}" for part in parts}
-        places = {part: _fetch(getattr(sources, part), part, keys[part], stack) for part in parts}
+        pinned = {part: _pinned(sources.of_parts[part], part, keys[part], say) for part in parts}
+        places = {part: _fetch(source, part, keys[part], stack) for part, source in pinned.items()}
         for part, place in places.items():
-            report["sources"][part] = _describe(place, getattr(sources, part), keys[part])
-        files = {
-            name: stack.enter_context(replacing(file))
-            for name, file in foundation_files(folder).items()
-            if ("clip" if name == "tokenizer" else name) in places
-        }
-        if "clip" in places:
-            tensors, tokenizer = read_clip_folder(config.clip, places["clip"])
-            save_tensors(files["clip"], tensors)
-            tokenizer.backend_tokenizer.save(str(files["tokenizer"]))
-            with torch.device("meta"):
-                report["parameters"]["clip"] = _count(Clip(config.clip, tokenizer))
-            del tensors  # gigabytes, before SAM's
-        if "sam" in places:
-            read = read_official_sam if places["sam"].is_file() else read_sam_folder
-            save_tensors(files["sam"], read(config.sam, places["sam"]))
-            with torch.device("meta"):
-                report["parameters"]["sam"] = _count(Sam(config.sam))
-        report["sha256"] |= {name: sha256(file) for name, file in files.items()}
+            report["sources"][part] = _describe(place, pinned[part], keys[part])
+        for part, place in places.items():
+            names = (part, "tokenizer") if READERS[part].words else (part,)
+            new = {name: stack.enter_context(replacing(files[name])) for name in names}
+            read = READERS[part].read(config, place)
+            save_tensors(new[part], read.tensors)
+            if read.tokenizer is not None:
+                read.tokenizer.backend_tokenizer.save(str(new["tokenizer"]))
+            report["parameters"][part] = read.parameters
+            report["sha256"] |= {name: sha256(file) for name, file in new.items()}
+            del read  # gigabytes, before the next part's
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
-    write_all({folder / "foundation.json": text.encode()})
+    write_all({report_file: text.encode()})
     return report
+
+
+def _pinned(source: WeightsSource, part: str, place: str, say: Say) -> WeightsSource:
+    """The source at one commit: where none is given, the one at the tip of the repository's default branch."""
+    if source.hub is None or source.revision is not None:
+        return source
+    commit = newest_commit(source.hub, [*READERS[part].settings, source.weights], place)
+    say(f"{source.hub} is at {commit}; to keep it there, write into params.yaml, {place}: revision: {commit}")
+    return source.model_copy(update={"revision": commit})
 
 
 def _fetch(source: WeightsSource, part: str, place: str, stack: ExitStack) -> Path:
@@ -95,7 +91,7 @@ def _fetch(source: WeightsSource, part: str, place: str, stack: ExitStack) -> Pa
         return found
     assert source.hub is not None  # Source allows nothing else
     assert source.revision is not None
-    files = fetch(source.hub, source.revision, [*SETTINGS[part], source.weights], place)
+    files = fetch(source.hub, source.revision, [*READERS[part].settings, source.weights], place)
     if source.weights.endswith(".index.json"):
         files |= fetch(source.hub, source.revision, part_names(files[source.weights]), place)
     links = Path(stack.enter_context(TemporaryDirectory())) / source.hub.replace("/", "--")
@@ -117,12 +113,7 @@ def _describe(fetched: Path, source: WeightsSource, place: str) -> dict[str, str
     return {**given, "weights": weights.name, "sha256": found}
 
 
-def _count(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _read_report(folder: Path) -> dict[str, dict[str, Any]]:
-    """What foundation.json says of the part that stays."""
-    file = folder / "foundation.json"
+def _read_report(file: Path) -> dict[str, dict[str, Any]]:
+    """What foundation.json says of the parts that stay."""
     said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return {name: dict(said.get(name, {})) for name in ("parameters", "sha256", "sources")}

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from benchmark.datasets.spec import File, Hub, Spec
 from experiments.config import PARAMS, dataset_config, source_of
-from experiments.foundation_settings import WeightsSource
 from experiments.places import DATA, WEIGHTS
 from experiments.preflight.machine import in_git
 from experiments.preflight.paths import check_path
 from experiments.settings import ConfigError, Params
-
-FILES = ("clip.safetensors", "sam.safetensors", "tokenizer.json")  # as models/weights/foundation.py names them
+from models.systems import SYSTEMS
+from models.zoo import SYSTEM_OF
 
 
 @dataclass
@@ -88,9 +87,13 @@ def _missing_files(spec: Spec, root: Path) -> list[File]:
     ]
 
 
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
+
+
 def _may_come(repository: str, kind: str) -> bool:
     """Whether a file of the hub is to be had: the network may be asked, or the cache has some of the repository."""
-    if os.environ.get("HF_HUB_OFFLINE", "0").upper() not in ("1", "ON", "YES", "TRUE"):
+    if not _offline():
         return True
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
@@ -98,8 +101,10 @@ def _may_come(repository: str, kind: str) -> bool:
 
 
 def _find_weights(params: Params, model: str, found: Needed) -> None:
-    plan, folder = params.foundation[model], WEIGHTS / model
-    missing = [folder / name for name in FILES if not (folder / name).is_file()]
+    """What is missing of a model's foundation, or of the other's that it is like."""
+    plan, entry = params.foundation[model], SYSTEMS[SYSTEM_OF[model]]
+    folder = WEIGHTS / (plan.like or model)
+    missing = [file for file in entry.files(folder).values() if not file.is_file()]
     if not missing:
         return
     names = ", ".join(str(file) for file in missing)
@@ -108,17 +113,23 @@ def _find_weights(params: Params, model: str, found: Needed) -> None:
             f"{', '.join(str(file) for file in committed)}: in git, but not here; git checkout {folder}, or DVC will "
             "pretrain anew"
         )
+    elif plan.like is not None:
+        found.faults.append(
+            f"{PARAMS}: foundation.{model}.like = {plan.like!r}: {names} not there; "
+            f"python -m experiments.foundation --model {plan.like}"
+        )
     elif plan.source is None:
         found.notes.append(f"{names}: will be pretrained here, which takes hours without a GPU")
     else:
         hub = []
-        for part in ("clip", "sam"):
-            source: WeightsSource = getattr(plan.source, part)
+        for part, source in plan.source.of_parts.items():
             local = source.folder or getattr(source, "official", None)
             place = f"{PARAMS}: foundation.{model}.source.{part}"
             if local is None:
                 hub.append(str(source.hub))
-                if not _may_come(hub[-1], "model"):
+                if source.revision is None and _offline():
+                    found.faults.append(f"{place}: HF_HUB_OFFLINE forbids to ask for its commit: write its revision")
+                elif not _may_come(hub[-1], "model"):
                     found.faults.append(
                         f"{place}: {hub[-1]} is not in the hub's cache, and HF_HUB_OFFLINE forbids to ask: set it to 0"
                     )

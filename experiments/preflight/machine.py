@@ -18,6 +18,9 @@ WEIGHTS = {  # GB of published weights, as downloaded and as converted: paramete
     "rsrefseg-h": 13.0,
     "rsrefseg-b-siglip2": 10.0,
     "rsrefseg-b-clip": 5.0,
+    "rsrefseg2": 11.0,
+    "lavt": 2.0,
+    "rmsin": 2.0,
 }
 WRITTEN = (".", "data", "weights", "runs", "results", "reports/generated", ".dvc")
 

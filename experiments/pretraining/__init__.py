@@ -1,1 +1,1 @@
-"""How the foundation models of `mini` are pretrained, and how good they are."""
+"""How the small foundation models are pretrained, and how good they are."""

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, normalize
 from benchmark.expressions.regions import Region
 from benchmark.scenes.everyday.scene import CATEGORIES
 from experiments.foundation_settings import Recipe
-from experiments.pretraining.corpus import Drawn, coverage, pick_batch
+from experiments.pretraining.corpus import Drawn, cell_owner, coverage, pick_batch
 from models.clip import Clip
 
 NAMES = tuple(f"the {category}" for category in CATEGORIES)
@@ -41,7 +41,7 @@ def clip_loss(clip: Clip, seed: Sequence[int], recipe: Recipe) -> Tensor:
     rng = np.random.default_rng([*seed, recipe.batch_scenes])
     visual_BCHW = clip.encode_images(drawn.images)
     cells = visual_BCHW.shape[-1]
-    owner_BL = torch.from_numpy(_patch_owner(drawn, cells)).flatten(1)  # region index, -1 background, -2 half-covered
+    owner_BL = torch.from_numpy(cell_owner(drawn, cells)).flatten(1)  # region index, -1 background, -2 half-covered
     expressions, region_of = _expressions(drawn, rng)
     phrases, truth_RP = _phrases(drawn.regions, rng)
 
@@ -96,20 +96,6 @@ def _grouped_bce(logits: Tensor, positive: Tensor, owner: Tensor) -> Tensor:
     loss = bce(logits, positive.float(), reduction="none")
     groups = (positive, (owner >= 0) & ~positive, owner == -1)
     return sum(loss[group].mean() for group in groups if group.any())  # type: ignore[return-value]
-
-
-def _patch_owner(drawn: Drawn, cells: int) -> np.ndarray:
-    """For each patch of each scene (B, cells, cells): the region that owns it, -1 background, -2 half-covered."""
-    owner = np.full((len(drawn.images), cells, cells), -1, dtype=np.int64)
-    best = np.zeros(owner.shape, dtype=np.float32)
-    for index, (region, scene) in enumerate(zip(drawn.regions, drawn.scene_of, strict=True)):
-        share = coverage(region.mask, cells)
-        owned = (share >= 0.5 * share.max()) & (share > best[scene])
-        touched = (share > 0) & ~owned & (owner[scene] == -1)
-        owner[scene][touched] = -2
-        owner[scene][owned] = index
-        best[scene][owned] = share[owned]
-    return owner
 
 
 def _expressions(drawn: Drawn, rng: np.random.Generator) -> tuple[list[str], list[int]]:

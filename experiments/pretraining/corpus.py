@@ -1,4 +1,4 @@
-"""What the foundation models of `mini` learn from: drawn everyday scenes, each made when it is first needed and then
+"""What the small foundation models learn from: drawn everyday scenes, each made when it is first needed and then
 kept, for drawing one takes as long as learning from it."""
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from benchmark.expressions.regions import Region
 from benchmark.expressions.writer import Expression, write_expressions
 from benchmark.scenes.everyday.scene import draw_scene
 from experiments.foundation_settings import Recipe
+
+NONE = -100  # a target that cross_entropy passes over
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,17 @@ def coverage(mask: np.ndarray, cells: int) -> np.ndarray:
     """Share of each cell that a mask (S, S) covers -> (cells, cells) in [0, 1]; `cells` divides S."""
     size = mask.shape[0] // cells
     return mask.reshape(cells, size, cells, size).mean(axis=(1, 3), dtype=np.float32)
+
+
+def cell_owner(drawn: Drawn, cells: int) -> np.ndarray:
+    """For each cell of each scene (B, cells, cells): the region that owns it, -1 background, -2 half-covered."""
+    owner = np.full((len(drawn.images), cells, cells), -1, dtype=np.int64)
+    best = np.zeros(owner.shape, dtype=np.float32)
+    for index, (region, scene) in enumerate(zip(drawn.regions, drawn.scene_of, strict=True)):
+        share = coverage(region.mask, cells)
+        owned = (share >= 0.5 * share.max()) & (share > best[scene])
+        touched = (share > 0) & ~owned & (owner[scene] == -1)
+        owner[scene][touched] = -2
+        owner[scene][owned] = index
+        best[scene][owned] = share[owned]
+    return owner

@@ -1,4 +1,4 @@
-"""The loop in which a foundation model of `mini` is pretrained."""
+"""The loop in which a small foundation model is pretrained."""
 
 from __future__ import annotations
 

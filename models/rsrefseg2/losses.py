@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import (
     adaptive_avg_pool2d,
-    binary_cross_entropy_with_logits,
     cosine_similarity,
     cross_entropy,
     interpolate,
@@ -29,11 +28,6 @@ from torch.nn.functional import (
 )
 
 EPSILON = 1e-3
-
-
-def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """5 BCE + 5 Dice of logits (N, h, w) and targets in [0, 1]."""
-    return 5 * binary_cross_entropy_with_logits(logits, target) + 5 * squared_dice_loss(logits, target)
 
 
 def squared_dice_loss(logits: Tensor, target: Tensor) -> Tensor:

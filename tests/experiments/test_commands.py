@@ -40,7 +40,7 @@ def test_an_unknown_variant_names_the_nearest(project: Path, capsys: pytest.Capt
 def test_an_unknown_key_in_params_is_named_with_its_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (project / "params.yaml").read_text(encoding="utf-8")
     (project / "params.yaml").write_text(
-        text.replace("weight_decay: 0.05\n", "weight_decy: 0.05\n", 1), encoding="utf-8"
+        text.replace("\n  weight_decay: 0.05\n", "\n  weight_decy: 0.05\n"), encoding="utf-8"
     )
     with pytest.raises(SystemExit, match="1"):
         train.main("synthetic", "mini", "rsrefseg", 0)

@@ -20,11 +20,25 @@ from experiments import foundation
 from experiments.download import weights as sources
 from experiments.download.hub import HubError
 from models.checkpoint import load_tensors
+from models.lavt.config import LavtConfig
+from models.lavt.lavt import LAVT
 from models.pixels import prepare_images
-from models.weights.files import foundation_files
+from models.rsrefseg2.config import Sam2Config
+from models.weights.files import foundation_files, swin_bert_files
 from models.weights.foundation import load_clip, load_sam
+from models.weights.sam2 import load_sam2
 from models.zoo import MODELS
-from tests.checkpoints import change_json, write_clip_checkpoint, write_official_sam, write_sam_checkpoint
+from tests.checkpoints import (
+    change_json,
+    write_bert_checkpoint,
+    write_clip_checkpoint,
+    write_official_sam,
+    write_sam2_checkpoint,
+    write_sam_checkpoint,
+    write_swin_checkpoint,
+)
+from tests.language_aware import CIM, PLAIN, lavt_config
+from tests.models.rsrefseg2.tiny import SAM2
 from tests.tiny import FAMILIES, random_image, tiny_config
 
 ROOT = Path(__file__).parents[2]
@@ -67,10 +81,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return make
 
 
-def failed(capsys: pytest.CaptureFixture[str], only: str | None = None) -> str:
+def failed(capsys: pytest.CaptureFixture[str], only: str | None = None, model: str = "rsrefseg-b") -> str:
     """What the command says when it fails, its line breaks undone."""
     with pytest.raises(SystemExit, match="1"):
-        foundation.main("rsrefseg-b", only=only)
+        foundation.main(model, only=only)
     return " ".join(capsys.readouterr().err.split())
 
 
@@ -309,3 +323,142 @@ def test_when_the_hub_fails_the_message_is_the_hub_s(
     weights = project(clip={"folder": str(published / "siglip")}, sam=HUB)
     assert "error: owner/name cannot be reached" in failed(capsys)
     assert not weights.exists()
+
+
+def test_a_source_without_a_commit_is_taken_at_the_newest_which_is_said_and_kept(
+    project: Project, published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def fetch(repository: str, revision: str, names: list[str], place: str) -> dict[str, Path]:
+        asked.append(revision)
+        return {name: published / "siglip" / name for name in names}
+
+    monkeypatch.setattr(sources, "fetch", fetch)
+    monkeypatch.setattr(sources, "newest_commit", lambda *_: COMMIT)
+    weights = project(clip={"hub": "owner/siglip"}, sam={"folder": str(published / "sam")})
+    foundation.main("rsrefseg-b", only="clip")
+    place = "foundation.rsrefseg-b.source.clip"
+    said = f"owner/siglip is at {COMMIT}; to keep it there, write into params.yaml, {place}: revision: {COMMIT}"
+    assert said in capsys.readouterr().out
+    assert asked == [COMMIT]
+    assert json.loads((weights / "foundation.json").read_text())["sources"]["clip"]["revision"] == COMMIT
+
+
+# ---------------------------------------------------------------------------------------------------- the other systems
+
+
+Settings = Callable[..., Path]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A folder whose params.yaml has these plans, and in which these models are tiny ones -> its weights."""
+
+    def make(plans: dict[str, Any], **tiny: Any) -> Path:
+        data = copy.deepcopy(REAL)
+        data["foundation"] |= plans
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+        for name, size in tiny.items():
+            monkeypatch.setitem(MODELS, name.replace("_", "-"), size)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "2000")
+        return tmp_path / "weights"
+
+    return make
+
+
+def test_swin_and_bert_of_transformers_folders_build_a_lavt(settings: Settings, tmp_path: Path) -> None:
+    theirs = write_swin_checkpoint(tmp_path / "swin"), write_bert_checkpoint(tmp_path / "bert")
+    source = {name: {"folder": str(tmp_path / name)} for name in ("swin", "bert")}
+    weights = settings({"lavt": {"source": source}}, lavt=PLAIN)
+    foundation.main("lavt", only="swin")
+    foundation.main("lavt", only="bert")
+    model = LAVT.from_foundation(lavt_config(), weights / "lavt")
+    report = json.loads((weights / "lavt" / "foundation.json").read_text())
+    for part, ours, published in zip(("swin", "bert"), (model.backbone.swin, model.text.bert), theirs, strict=True):
+        said = published.state_dict()
+        assert all(torch.equal(value, said[name]) for name, value in ours.state_dict().items()), part
+        assert report["parameters"][part] == sum(parameter.numel() for parameter in ours.parameters())
+    assert report["sha256"] == {name: sha256(file) for name, file in swin_bert_files(weights / "lavt").items()}
+
+
+def test_sam_2_is_read_where_the_model_has_it_and_has_no_official_file(
+    settings: Settings, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = write_sam2_checkpoint(tmp_path / "sam2")
+    clip = {"folder": str(published / "siglip")}
+    size = {**MODELS["rsrefseg2"], "clip": tiny_config().clip.model_dump(mode="json"), "sam": SAM2}
+    weights = settings(
+        {"rsrefseg2": {"source": {"clip": clip, "sam": {"folder": str(tmp_path / "sam2")}}}}, rsrefseg2=size
+    )
+    foundation.main("rsrefseg2", only="sam")
+    state = load_sam2(Sam2Config.model_validate(SAM2), weights / "rsrefseg2").distinct_state()
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in state.items())
+    settings({"rsrefseg2": {"source": {"clip": clip, "sam": {"official": str(published / "sam_tiny.pth")}}}})
+    assert "sam_tiny.pth: an official file is SAM's, and sam is SAM 2 here" in failed(capsys, "sam", "rsrefseg2")
+
+
+def test_a_model_like_another_names_the_other_s_files(settings: Settings, tmp_path: Path) -> None:
+    write_swin_checkpoint(tmp_path / "swin"), write_bert_checkpoint(tmp_path / "bert")
+    source = {name: {"folder": str(tmp_path / name)} for name in ("swin", "bert")}
+    dropout = {"bert": {**PLAIN["text"]["bert"], "hidden_dropout_prob": 0.3}, "trained_layers": 1}
+    rmsin = {**PLAIN, "cim": CIM, "text": {**PLAIN["text"], **dropout}}  # which the weights know nothing of
+    weights = settings({"lavt": {"source": source}, "rmsin": {"like": "lavt"}}, lavt=PLAIN, rmsin=rmsin)
+    foundation.main("lavt")
+    foundation.main("rmsin")
+    theirs = json.loads((weights / "lavt" / "foundation.json").read_text())
+    assert json.loads((weights / "rmsin" / "foundation.json").read_text()) == {
+        "like": "lavt",
+        "parameters": theirs["parameters"],
+        "sha256": theirs["sha256"],
+    }
+    assert [file.name for file in (weights / "rmsin").iterdir()] == ["foundation.json"]
+
+
+def test_a_model_like_another_needs_its_files_as_they_are_told_and_its_sizes(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_swin_checkpoint(tmp_path / "swin"), write_bert_checkpoint(tmp_path / "bert")
+    source = {name: {"folder": str(tmp_path / name)} for name in ("swin", "bert")}
+    plans = {"lavt": {"source": source}, "rmsin": {"like": "lavt"}}
+    wider = copy.deepcopy({**PLAIN, "cim": CIM})
+    wider["image"]["swin"]["embed_dim"] = 16
+    weights = settings(plans, lavt=PLAIN, rmsin=wider)
+    said = failed(capsys, model="rmsin")
+    assert "rmsin cannot be like lavt: from lavt to rmsin, image.swin.embed_dim was 8 and is 16" in said
+    settings(plans, rmsin={**PLAIN, "cim": CIM})
+    said = failed(capsys, model="rmsin")
+    assert "weights/lavt/foundation.json: not found. Make it: python -m experiments.foundation" in said
+    assert "--only swin: rmsin is like lavt, and has no part of its own" in failed(capsys, "swin", "rmsin")
+    foundation.main("lavt")
+    swin = weights / "lavt" / "swin.safetensors"
+    swin.write_bytes(swin.read_bytes() + b" ")
+    assert f"lavt/swin.safetensors: its SHA-256 is {sha256(swin)}, and " in failed(capsys, model="rmsin")
+    assert not (weights / "rmsin").exists()
+
+
+# ---------------------------------------------------------------------------------------------------------- pretrained
+
+
+def test_a_pretrained_swin_and_bert_build_a_lavt_and_the_same_recipe_gives_the_same_bytes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {"steps": 2, "batch_scenes": 2, "scenes": 2, "lr": 0.001, "weight_decay": 0.0, "seed": 0}
+    recipe = {"swin": short, "bert": short, "held_out_scenes": 2}
+    weights = settings({"lavt-mini": {"pretrain": recipe}})
+    monkeypatch.setattr("experiments.pretraining.probes.FITTED", 3)
+    (weights / "mini").mkdir(parents=True)
+    words = shutil.copy(ROOT / "weights" / "mini" / "tokenizer.json", weights / "mini")
+    seen = []
+    for _ in range(2):
+        foundation.main("lavt-mini")
+        seen.append({file.name: file.read_bytes() for file in (weights / "lavt-mini").iterdir()})
+    assert seen[0] == seen[1]
+    assert seen[0]["tokenizer.json"] == Path(words).read_bytes()
+    model = LAVT.from_foundation(LavtConfig.model_validate(MODELS["lavt-mini"]), weights / "lavt-mini")
+    report = json.loads(seen[0]["foundation.json"])
+    assert report["sha256"] == {name: sha256(file) for name, file in swin_bert_files(weights / "lavt-mini").items()}
+    assert report["parameters"]["swin"] == sum(parameter.numel() for parameter in model.backbone.swin.parameters())
+    assert set(report["recipe"]) == {"swin", "bert", "held_out_scenes"}
+    assert load_tensors(weights / "lavt-mini" / "swin.safetensors", "").popitem()[1].dtype == torch.float16

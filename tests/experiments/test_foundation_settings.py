@@ -11,7 +11,7 @@ import yaml
 
 from experiments.config import load_params, model_config
 from experiments.foundation_settings import SourceConfig, WeightsSource
-from experiments.settings import ConfigError, Params, parse
+from experiments.settings import ConfigError, Params
 from models.weights.transformers_folder import WEIGHTS
 from models.zoo import MODELS
 
@@ -25,8 +25,10 @@ def said_of(plan: Any, model: str = "rsrefseg-b") -> str:
     """How params.yaml with this plan is refused."""
     data = copy.deepcopy(REAL)
     data["foundation"][model] = plan
-    with pytest.raises(ConfigError) as refused:
-        parse(Params, data, "params.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.config.read_params", lambda _: data)
+        with pytest.raises(ConfigError) as refused:
+            load_params(Path("params.yaml"))
     return str(refused.value)
 
 
@@ -34,7 +36,6 @@ def test_a_source_that_cannot_be_used_is_said_plainly(subtests: pytest.Subtests)
     sources_and_words: list[tuple[Any, str]] = [
         ({}, "clip: give one of hub, folder"),
         ({**HUB, "folder": "x"}, "clip: give one of hub, folder, not hub and folder"),
-        ({"hub": "owner/name"}, "clip: give the revision of owner/name: the commit, 40 hexadecimal digits"),
         ({**HUB, "revision": "main"}, "clip.revision = 'main': not a commit; write its 40 hexadecimal digits"),
         ({**HUB, "hub": "https://huggingface.co/owner/name"}, "not a repository; write owner/name"),
         ({**HUB, "sha256": "ABC"}, "clip.sha256 = 'ABC': not a SHA-256; write its 64 hexadecimal digits"),
@@ -44,7 +45,7 @@ def test_a_source_that_cannot_be_used_is_said_plainly(subtests: pytest.Subtests)
         ({"folder": "x", "weights": "pytorch_model.bin"}, "clip: weights can only be said of hub, not of folder"),
         ({"official": "sam_vit_b_01ec64.pth"}, "clip.official: unknown key"),
         ("google/siglip", "clip = 'google/siglip': Input should be a valid dictionary"),
-        (None, "clip = None: Input should be a valid dictionary"),
+        (None, "clip: missing; add it"),
     ]
     for clip, words in sources_and_words:
         with subtests.test(msg=words):
@@ -66,23 +67,53 @@ def test_sam_may_be_official_and_nothing_beside_it() -> None:
 
 def test_a_plan_is_two_recipes_or_two_sources(subtests: pytest.Subtests) -> None:
     two, recipes = {"clip": HUB, "sam": HUB}, REAL["foundation"]["mini"]["pretrain"]
-    either = "foundation.rsrefseg-b: give either pretrain (recipes) or source (published weights)"
+    either = (
+        "foundation.rsrefseg-b: give one of pretrain (recipes), source (published weights) and like (another model)"
+    )
     below = "foundation.rsrefseg-b: clip and sam belong one level down, under pretrain (recipes) or source (published"
     rows: list[tuple[Any, str]] = [
         ({}, either),
         ({"source": two, "pretrain": recipes}, either),
+        ({"source": two, "like": "mini"}, either),
         ({"source": {"sam": HUB}}, "foundation.rsrefseg-b.source.clip: missing; add it"),
         ({"source": {**two, "held_out_scenes": 3}}, "foundation.rsrefseg-b.source.held_out_scenes: unknown key"),
         ({"sorce": two}, "foundation.rsrefseg-b.sorce: unknown key; did you mean 'source'?"),
         (3, "foundation.rsrefseg-b = 3: Input should be a valid dictionary"),
+        ({"source": {**two, "swin": HUB}}, "foundation.rsrefseg-b.source.swin: rsrefseg has none, but clip and sam"),
         ({"pretrain": {**recipes, "clip": HUB}}, "foundation.rsrefseg-b.pretrain.clip.hub: unknown key"),
         (two, below),  # as they were written before
         (recipes, below),
-        ({"source": two, "sam": HUB}, below),
+        ({"source": two, "sam": HUB}, "foundation.rsrefseg-b: sam belongs one level down, under pretrain"),
     ]
     for plan, words in rows:
         with subtests.test(msg=str(plan)):
             assert words in said_of(plan)
+
+
+def test_a_plan_says_something_of_every_part_of_its_system_and_of_no_other(subtests: pytest.Subtests) -> None:
+    recipes = REAL["foundation"]["lavt-mini"]["pretrain"]
+    rows: list[tuple[str, Any, str]] = [
+        ("lavt", {"source": {"swin": HUB}}, "foundation.lavt.source.bert: missing; add it"),
+        ("lavt", {"source": {"swin": HUB, "bert": HUB, "sam": HUB}}, ".source.sam: lavt has none, but swin and bert"),
+        ("rmsin-mini", {"pretrain": {**recipes, "bert": None}}, "foundation.rmsin-mini.pretrain.bert: missing; add it"),
+        ("rsrefseg2", {"source": {"clip": HUB}}, "foundation.rsrefseg2.source.sam: missing; add it"),
+        ("lavt", {"swin": HUB}, "foundation.lavt: swin belongs one level down, under pretrain (recipes) or source"),
+    ]
+    for model, plan, words in rows:
+        with subtests.test(msg=words):
+            assert words in said_of(plan, model)
+
+
+def test_a_model_is_like_another_that_has_its_parts(subtests: pytest.Subtests) -> None:
+    for other, words in (
+        ("lavt-min", "not another model of this section; name one"),
+        ("rmsin", "not another model of this section; name one"),
+        (3, "not another model of this section; name one"),
+        ("rsrefseg2-mini", "which is itself like 'mini'; write mini"),
+        ("mini", "it has no swin and no bert, which rmsin needs"),
+    ):
+        with subtests.test(msg=words):
+            assert f"foundation.rmsin.like = {other!r}: {words}" in said_of({"like": other}, "rmsin")
 
 
 def test_faults_of_a_recipe_are_those_of_a_recipe() -> None:
@@ -96,13 +127,17 @@ def test_faults_of_a_recipe_are_those_of_a_recipe() -> None:
 
 def test_the_real_file_says_where_every_model_comes_from() -> None:
     params = load_params(ROOT / "params.yaml")
-    assert set(params.foundation) == set(params.models) == set(MODELS)
-    assert params.foundation["mini"].pretrain is not None
-    for name, plan in params.foundation.items():
-        if name != "mini":
-            assert plan.source is not None, name
-            assert plan.source.clip.revision, name
-            assert plan.source.sam.revision, name
+    assert set(params.foundation) == set(MODELS)
+    origins = {
+        name: "pretrain" if plan.pretrain else "source" if plan.source else plan.like
+        for name, plan in params.foundation.items()
+    }
+    pretrained = {"mini": "pretrain", "lavt-mini": "pretrain"}
+    like = {"rmsin-mini": "lavt-mini", "rsrefseg2-mini": "mini", "rmsin": "lavt"}
+    assert origins == dict.fromkeys(MODELS, "source") | pretrained | like
+    sources = [source for plan in params.foundation.values() if plan.source for source in plan.source.of_parts.values()]
+    unpinned = {source.hub for source in sources if source.revision is None}
+    assert unpinned == {"microsoft/swin-base-patch4-window12-384-in22k"}, "nobody has told us its commit"
 
 
 def test_a_foundation_of_no_known_model_is_refused(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(503, "Busy") if self.hub.busy else self.body(LARGE)
         repository, _, rest = self.path.strip("/").partition("/resolve/")
         revision, _, name = unquote(rest).partition("/")
-        if repository == f"datasets/{REPOSITORY}":
+        if repository in (REPOSITORY, f"datasets/{REPOSITORY}"):
             repository, revision = REPOSITORY, COMMIT if revision == "main" else revision
         if repository == "owner/gated":
             return self.refuse(403, "GatedRepo")

@@ -25,7 +25,7 @@ from benchmark.datasets import vhr10
 from benchmark.datasets.spec import Hub, Spec
 from experiments.download import hub as download
 from experiments.download.datasets import download_dataset
-from experiments.download.hub import HubError, cached_dataset, fetch, fetch_dataset
+from experiments.download.hub import HubError, cached_dataset, fetch, fetch_dataset, newest_commit
 from experiments.errors import InputError
 from models.checkpoint import CheckpointError
 from tests.experiments.download.fake_hub import COMMIT, FILES, LARGE, REPOSITORY, FakeHub, Handler, checksum
@@ -288,6 +288,16 @@ def test_what_the_hub_does_not_have_or_give_is_said_plainly(subtests: pytest.Sub
         match = f"^{repository} at {revision}: .*{said}.*{PLACE}"
         with subtests.test(msg=said), pytest.raises(HubError, match=match):
             fetch(repository, revision, [name], PLACE)
+
+
+def test_the_newest_commit_is_asked_of_the_hub_and_nothing_is_downloaded(hub: FakeHub, cache: Path) -> None:
+    assert newest_commit(REPOSITORY, list(FILES), PLACE) == COMMIT
+    assert [one.method for one in hub.requests] == ["HEAD"]
+    with pytest.raises(HubError, match=rf"^owner/gated at main: config.json: .*by hand.*{PLACE}"):
+        newest_commit("owner/gated", list(FILES), PLACE)
+    hub.commit = "main"
+    with pytest.raises(HubError, match=rf"its commit is 'main', which is none; write {PLACE}\.revision"):
+        newest_commit(REPOSITORY, list(FILES), PLACE)
 
 
 def test_a_server_that_is_no_mirror_of_the_hub_is_refused(hub: FakeHub, cache: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from benchmark.datasets.spec import Hub
 from experiments.config import load_params
-from experiments.preflight.inputs import FILES, Needed, find_inputs
+from experiments.preflight.inputs import Needed, find_inputs
 from models.weights.files import foundation_files
 
 ROOT = Path(__file__).parents[3]
@@ -22,8 +22,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository that has mini's weights, in a folder of its own."""
     folder = tmp_path / "project"
     (folder / "weights" / "mini").mkdir(parents=True)
-    for name in FILES:
-        (folder / "weights" / "mini" / name).write_text("weights")
+    for file in foundation_files(folder / "weights" / "mini").values():
+        file.write_text("weights")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -42,10 +42,6 @@ def found(
         params["foundation"][model]["source"] = source
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return find_inputs(load_params())
-
-
-def test_the_files_are_those_that_are_read() -> None:
-    assert {file.name for file in foundation_files(Path()).values()} == set(FILES)
 
 
 def test_what_is_drawn_or_there_needs_nothing(project: Path) -> None:
@@ -108,6 +104,32 @@ def test_weights_that_git_has_and_that_are_gone_are_a_fault(project: Path) -> No
     (fault,) = found().faults
     assert fault == (
         "weights/mini/sam.safetensors: in git, but not here; git checkout weights/mini, or DVC will pretrain anew"
+    )
+
+
+def test_weights_of_another_model_are_looked_for_with_it(project: Path) -> None:
+    assert found(model="rsrefseg2-mini") == Needed()
+    (fault,) = found(model="rmsin").faults
+    for words in (
+        "params.yaml: foundation.rmsin.like = 'lavt': ",
+        "weights/lavt/swin.safetensors",
+        "not there; python -m experiments.foundation --model lavt",
+    ):
+        assert words in fault
+    Path("weights/mini/sam.safetensors").unlink()
+    (fault,) = found(model="rsrefseg2-mini").faults
+    assert "in git, but not here; git checkout weights/mini" in fault
+
+
+def test_a_source_without_a_commit_is_a_fault_where_nobody_may_be_asked(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = found(model="lavt")
+    assert (needed.faults, needed.models) == ([], ["lavt"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    swin = found(model="lavt").faults[0]
+    assert swin == (
+        "params.yaml: foundation.lavt.source.swin: HF_HUB_OFFLINE forbids to ask for its commit: write its revision"
     )
 
 

@@ -75,6 +75,7 @@ def test_a_full_disk_is_named_with_what_is_needed(project: Path, monkeypatch: py
     assert spec is not None
     (fault,) = room_faults(params, [spec], ["rsrefseg-h"])
     assert "weights of rsrefseg-h 13.0" in fault
+    assert {name for name, plan in params.foundation.items() if plan.source} <= set(machine.WEIGHTS)
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda place: Usage(0, 0, 10**12))
     assert list(room_faults(params, [spec], ["rsrefseg-h"])) == []
 

@@ -8,8 +8,8 @@ import torch
 
 from benchmark.expressions.writer import Region
 from experiments.foundation_settings import Recipe
-from experiments.pretraining.clip import _patch_owner, _phrases, _words, clip_loss
-from experiments.pretraining.corpus import coverage, draw_batch, pick_batch
+from experiments.pretraining.clip import _phrases, _words, clip_loss
+from experiments.pretraining.corpus import cell_owner, coverage, draw_batch, pick_batch
 from experiments.pretraining.loop import train
 from experiments.pretraining.pretrain import each_cycle
 from experiments.pretraining.sam import PROMPTS, _coarse_logits, _loose_box, _point_in, prompted, sam_loss
@@ -52,7 +52,7 @@ def test_coverage_is_the_share_of_a_cell_that_is_covered() -> None:
 
 def test_a_patch_belongs_to_the_region_that_covers_most_of_it() -> None:
     drawn = draw_batch((0, 3), 3, 64)
-    owner = _patch_owner(drawn, 8)
+    owner = cell_owner(drawn, 8)
     for index, (region, scene) in enumerate(zip(drawn.regions, drawn.scene_of, strict=True)):
         share = coverage(region.mask, 8)
         assert (share[owner[scene] == index] > 0).all()

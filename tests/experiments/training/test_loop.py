@@ -197,6 +197,20 @@ def test_the_rate_warms_up_linearly_and_ends_at_the_final_ratio() -> None:
     assert all(later <= earlier for earlier, later in pairwise(rates[20:]))
 
 
+def test_a_polynomial_falls_from_the_warm_up_to_the_final_ratio() -> None:
+    settings = tiny_experiment(epochs=10, warmup_epochs=2, polynomial=0.9).train
+    rates = [lr_ratio(step, 10, settings) for step in range(101)]
+    assert (rates[0], rates[20], rates[100]) == pytest.approx((1 / 21, 1, 0.01))
+    assert rates[60] == pytest.approx(0.01 + 0.99 * 0.5**0.9)
+
+
+def test_a_longer_cosine_is_cut_off_before_its_foot() -> None:
+    """RSRefSeg 2 ends at 0.22 of its rate: 300 epochs, 1.3 times as long a half period, a foot of 0.1."""
+    train = load_params(ROOT / "params.yaml").train
+    settings = train.model_copy(update={"epochs": 300, "cosine_period": 1.3, "final_lr_ratio": 0.1})
+    assert lr_ratio(299 * 7, 7, settings) == pytest.approx(0.22, abs=0.01)
+
+
 def test_the_released_rate_by_number() -> None:
     """0.01 at first, 1 at the last step of the warm-up; then by epoch, 0.0148 in number 190 and 0.0032 in the last."""
     settings = load_params(ROOT / "params.yaml").train

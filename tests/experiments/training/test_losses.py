@@ -64,6 +64,13 @@ def test_going_down_the_gradient_moves_logits_towards_the_truth(name: str) -> No
     assert torch.equal(gradient < 0, truth.bool())
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_the_mean_of_each_expression_s(name: str) -> None:
+    truth = TARGET.round()
+    alone = [LOSSES[name](LOGITS[[number]], truth[[number]]) for number in range(2)]
+    torch.testing.assert_close(LOSSES[name](LOGITS, truth), torch.stack(alone).mean())
+
+
 def test_the_weighted_loss_is_the_sum_of_each_times_its_weight() -> None:
     expected = 5 * bce_loss(LOGITS, TARGET) + 0.5 * dice_loss(LOGITS, TARGET)
     torch.testing.assert_close(weighted_loss(LOGITS, TARGET, {"bce": 5, "dice": 0.5}), expected)

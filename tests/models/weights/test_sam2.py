@@ -5,35 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Sam2Model, Sam2VideoConfig, Sam2VideoModel
+from transformers import Sam2Model
 
 from models.checkpoint import CheckpointError, save_tensors
 from models.pixels import prepare_images
 from models.rsrefseg2.config import Sam2Config
-from models.rsrefseg2.sam2 import Sam2
 from models.weights.files import foundation_files
 from models.weights.sam2 import load_sam2, read_sam2_folder
+from tests.checkpoints import write_sam2_checkpoint
 from tests.models.rsrefseg2.tiny import SAM2
-from tests.tiny import draw_weights, random_image
+from tests.tiny import random_image
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint in the published layout: a model of video, whose image part is SAM2."""
     folder = tmp_path_factory.mktemp("published")
-    image = Sam2(Sam2Config.model_validate(SAM2)).model.config
-    video = Sam2VideoModel(
-        Sam2VideoConfig(
-            vision_config=image.vision_config.to_dict(),
-            prompt_encoder_config=SAM2["prompt_encoder"],
-            mask_decoder_config=SAM2["mask_decoder"],
-            image_size=64,
-            memory_attention_hidden_size=32,
-            memory_encoder_hidden_size=32,
-        )
-    )
-    draw_weights(video, 0)
-    video.save_pretrained(folder)
+    write_sam2_checkpoint(folder)
     return folder
 
 

@@ -1,60 +1,19 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
-from transformers import BertForPreTraining, SwinForImageClassification
 
 from models.checkpoint import CheckpointError
 from models.lavt.backbone import make_swin
-from models.tokens import SPECIAL_TOKENS
 from models.weights.swin_bert_folder import read_bert_folder, read_swin_folder
-from tests.checkpoints import change_json
+from tests.checkpoints import change_json, write_bert_checkpoint, write_swin_checkpoint
 from tests.language_aware import close, lavt_config, noise, tiny_text
-from tests.tiny import draw_weights, tiny_tokenizer_file
 
 CONFIG = lavt_config()
-
-
-def write_swin(folder: Path) -> Any:
-    """As the hub has it: its classes, older names, torch's format; at another image size."""
-    config = make_swin(CONFIG.image).config
-    config.image_size, config.drop_path_rate, config.num_labels = 48, 0.1, 7
-    model = SwinForImageClassification(config)
-    draw_weights(model, 0)
-    as_published(model, folder)
-    said = {"image_mean": CONFIG.image.pixel_mean, "image_std": CONFIG.image.pixel_std}
-    (folder / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
-    return model.swin
-
-
-def write_bert(folder: Path) -> Any:
-    """As the hub has it: pooler and heads, gamma and beta of norms, position numbers."""
-    model = BertForPreTraining(tiny_text(CONFIG, folder).bert.config)
-    draw_weights(model, 0)
-    as_published(model, folder)
-    stored = torch.load(folder / "pytorch_model.bin")
-    old = {
-        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
-        for name, value in stored.items()
-    }
-    torch.save({**old, "bert.embeddings.position_ids": torch.arange(12)[None]}, folder / "pytorch_model.bin")
-    tiny_tokenizer_file(folder / "tokenizer.json", "bert")
-    said = {"tokenizer_class": "BertTokenizer", **SPECIAL_TOKENS["bert"]}
-    (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
-    return model.bert
-
-
-def as_published(model: Any, folder: Path) -> None:
-    model.save_pretrained(folder)
-    file = folder / "model.safetensors"
-    torch.save(load_file(file), folder / "pytorch_model.bin")
-    file.unlink()
 
 
 def equal(state: dict[str, Tensor], module: Any) -> None:
@@ -63,7 +22,7 @@ def equal(state: dict[str, Tensor], module: Any) -> None:
 
 
 def test_swin_s_weights_are_read_and_its_classes_passed_over(tmp_path: Path) -> None:
-    published = write_swin(tmp_path)
+    published = write_swin_checkpoint(tmp_path)
     names = torch.load(tmp_path / "pytorch_model.bin").keys()
     assert {"classifier.weight", "swin.layernorm.weight"} <= names
     assert "swin.encoder.layers.0.blocks.0.attention.self.query.weight" in names  # the older ones
@@ -79,7 +38,7 @@ def test_swin_s_weights_are_read_and_its_classes_passed_over(tmp_path: Path) -> 
 
 
 def test_bert_s_weights_are_read_and_its_heads_passed_over(tmp_path: Path) -> None:
-    published = write_bert(tmp_path)
+    published = write_bert_checkpoint(tmp_path)
     names = torch.load(tmp_path / "pytorch_model.bin").keys()
     assert {"bert.pooler.dense.weight", "cls.predictions.bias", "bert.embeddings.LayerNorm.gamma"} <= names
     state, tokenizer = read_bert_folder(CONFIG.text, tmp_path)
@@ -91,7 +50,7 @@ def test_bert_s_weights_are_read_and_its_heads_passed_over(tmp_path: Path) -> No
 
 def test_what_does_not_fit_is_named_with_both_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
     swin, bert = tmp_path / "swin", tmp_path / "bert"
-    for folder, write in ((swin, write_swin), (bert, write_bert)):
+    for folder, write in ((swin, write_swin_checkpoint), (bert, write_bert_checkpoint)):
         folder.mkdir()
         write(folder)
     cases: list[tuple[Any, Any, Path, dict[str, Any], str]] = [
