@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,40 +24,10 @@ from benchmark.results.store import UNKNOWN, StoredResult
 
 OUTSIDE = "†"  # behind the name of a method that was not run here
 COLLAPSED = "‡"  # behind the name of a method with collapsed runs, where there is no room for words
-FULL = "rsrefseg"  # the model that variants differ from
 Key = tuple[str, bool]  # of a method: its name, and whether it is a control
 COMPARED = ("miou", "oiou", *(precision_name(x) for x in (0.5, 0.7, 0.9)))  # metrics in which they are
 
 Part = TypeVar("Part", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What `run` of params.yaml names now, and the order of all variants it knows."""
-
-    datasets: tuple[str, ...]
-    models: tuple[str, ...]
-    variants: tuple[str, ...]
-    controls: tuple[str, ...]
-    seeds: tuple[int, ...]
-    known_datasets: tuple[str, ...]
-    known_models: tuple[str, ...]
-    known_variants: tuple[str, ...]
-
-    def place(self, group: tuple[str, str]) -> tuple[int, str, int, str]:
-        """Sorts (dataset, model) as params.yaml lists them, what it does not know last, by alphabet."""
-        dataset, model = group
-        datasets, models = [*self.datasets, *self.known_datasets], [*self.models, *self.known_models]
-        return (
-            *(datasets.index(dataset) if dataset in datasets else len(datasets), dataset),
-            *(models.index(model) if model in models else len(models), model),
-        )
-
-    def names(self, stored: StoredResult) -> bool:
-        """Whether the current `run` would make this result."""
-        run = stored.result.run
-        method = run.variant in (self.controls if run.control else self.variants)
-        return run.dataset in self.datasets and run.model in self.models and method and run.seed in self.seeds
 
 
 @dataclass(frozen=True)
@@ -129,17 +98,29 @@ class Method:
     @property
     def images_per_second(self) -> float | None:
         """Test images predicted a second, over all seeds; None where the time is not known or too short to measure."""
+        return self._per_second([stored.result.eval[TEST_SPLIT].images for stored in self.results])
+
+    @property
+    def expressions_per_second(self) -> float | None:
+        """Likewise, of test samples."""
+        return self._per_second([stored.result.eval[TEST_SPLIT].samples for stored in self.results])
+
+    def _per_second(self, counts: Sequence[int]) -> float | None:
         tests = [stored.result.eval[TEST_SPLIT] for stored in self.results]
         seconds = [test.predict_seconds for test in tests if test.predict_seconds]
-        return None if len(seconds) < len(tests) else sum(test.images for test in tests) / sum(seconds)
+        return None if len(seconds) < len(tests) else sum(counts) / sum(seconds)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The methods of one dataset and model: variants first, then controls."""
+    """The methods of one dataset and model: variants first, then controls.
+
+    main: the variant that the others are compared with.
+    """
 
     dataset: str
     model: str
+    main: str
     seeds: tuple[int, ...]
     methods: tuple[Method, ...]
     examples: Path
@@ -162,7 +143,7 @@ class Group:
     @property
     def full(self) -> Method | None:
         """The full model, if it has results."""
-        return next((method for method in self.trained if method.name == FULL and method.results), None)
+        return next((method for method in self.trained if method.name == self.main and method.results), None)
 
     @cached_property
     def intervals(self) -> dict[Key, dict[str, Interval]]:
@@ -236,29 +217,6 @@ class Group:
         """Test samples and images."""
         test = self.present[0].results[0].result.eval[TEST_SPLIT]
         return test.samples, test.images
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything a report is made from. collected: whether its runs are what MLflow gave back, too."""
-
-    selection: Selection
-    results: tuple[StoredResult, ...]  # in the order of the groups' methods
-    groups: tuple[Group, ...]
-    collected: bool = False
-
-    @property
-    def absent(self) -> list[tuple[str, ...]]:
-        """Runs that the current `run` names and that have no result; a control counts once, whatever its seed."""
-        chosen, runs = self.selection, [stored.result.run for stored in self.results]
-        trained = {(run.dataset, run.model, run.variant, str(run.seed)) for run in runs if not run.control}
-        controls = {(run.dataset, run.model, run.variant) for run in runs if run.control}
-        seeds = [str(seed) for seed in chosen.seeds]
-        wanted = [
-            *product(chosen.datasets, chosen.models, chosen.variants, seeds),
-            *product(chosen.datasets, chosen.models, chosen.controls),
-        ]
-        return [key for key in wanted if key not in trained | controls]
 
 
 def kinds_of(runs: Sequence[StoredResult]) -> str:

@@ -1,10 +1,10 @@
 """Results read, compared with the collected runs, and grouped: one group per (dataset, model), its methods in one order
-everywhere."""
+everywhere; and the systems beside each other, whatever `run` names."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import pandas as pd
 from benchmark.data.params_file import ParamsFileError, read_params
 from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, find_results, run_key
-from reports.groups import Group, Method, Report, Selection, ordered
+from reports.groups import Group, Method, ordered
+from reports.report import Comparison, Report, Selection
+from reports.systems import REFERENCE, RSREFSEG, System, load_systems
 
 
 def load_report(results: Path, params: Path, runs: Path | None = None) -> Report:
@@ -40,10 +42,13 @@ def load_report(results: Path, params: Path, runs: Path | None = None) -> Report
         for one in stored
         if one.result.run.outside is None or one.result.run.dataset not in ours
     }
+    systems = load_systems()
+    mains = {system.model: system.main for system in systems}
     groups = tuple(
         _group(
             dataset,
             model,
+            mains.get(model, RSREFSEG),
             [one for one in own if run_key(one.result.run)[:2] == (dataset, model)],
             [one for one in outside if one.result.run.dataset == dataset],
             selection,
@@ -56,7 +61,8 @@ def load_report(results: Path, params: Path, runs: Path | None = None) -> Report
         for place, (group, method) in enumerate((group, method) for group in groups for method in group.methods)
     }
     in_order = [*sorted(own, key=lambda one: (places[_method(one)], one.result.run.seed)), *outside]
-    return Report(selection, tuple(in_order), groups, collected=runs is not None)
+    compared = tuple(_comparisons(own, systems, selection, results))
+    return Report(selection, tuple(in_order), groups, compared, collected=runs is not None)
 
 
 def load_selection(params: Path) -> Selection:
@@ -74,10 +80,12 @@ def load_selection(params: Path) -> Selection:
         content: dict[str, Any] = read_params(params)
         chosen = {key: tuple(content["run"][key]) for key in ("datasets", "models", "variants", "controls", "seeds")}
         known = {f"known_{key}": tuple(content[key]) for key in ("datasets", "models", "variants")}
-        return Selection(**chosen, **known)
+        models = {name: (own or {}).get("system", RSREFSEG) for name, own in content["models"].items()}
+        variants = {name: _names((own or {}).get("system", RSREFSEG)) for name, own in content["variants"].items()}
+        return Selection(**chosen, **known, model_systems=models, variant_systems=variants)
     except ParamsFileError as error:
         raise ResultError(str(error)) from None
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ResultError(
             f"{params}: key {error} is missing or not a list; the report needs run.*, datasets, models and variants"
         ) from error
@@ -122,9 +130,14 @@ def check_runs(stored: Sequence[StoredResult], runs: Path) -> None:
             raise ResultError(f"run {key}: {where}; run `python -m experiments.collect`")
 
 
+def _names(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 def _group(
     dataset: str,
     model: str,
+    main: str,
     members: list[StoredResult],
     outside: list[StoredResult],
     selection: Selection,
@@ -136,8 +149,8 @@ def _group(
     seeds = sorted({one.result.run.seed for one in members if not one.result.run.control})
     methods = []
     for control, named, first in (
-        (False, selection.variants, selection.known_variants),
-        (True, selection.controls, selection.controls),
+        (False, selection.variants_of(model), selection.known_variants),
+        (True, selection.controls_of(model), selection.controls),
     ):
         for name in ordered([*named, *(name for name, kind in found if kind == control)], first):
             results = found.get((name, control), [])
@@ -149,12 +162,62 @@ def _group(
     return Group(
         dataset,
         model,
+        main,
         tuple(seeds),
         tuple(methods),
         root / dataset / "examples.parquet",
         root / dataset / "strata.parquet",
         root / dataset / "cases" / f"{model}.parquet",
-        selection.variants,
+        selection.variants_of(model),
+    )
+
+
+def _comparisons(
+    own: Sequence[StoredResult], systems: Sequence[System], selection: Selection, root: Path
+) -> Iterator[Comparison]:
+    """Of each size of which two systems have results on one dataset."""
+    mains = {(system.model, system.main): system for system in systems}
+    found: dict[str, dict[System, list[StoredResult]]] = {}
+    for one in own:
+        system = mains.get((one.result.run.model, one.result.run.variant))
+        if system is not None and not one.result.run.control:
+            found.setdefault(one.result.run.dataset, {}).setdefault(system, []).append(one)
+    datasets = ordered(list(found), selection.known_datasets)  # not as `run` has them: the same whatever it names
+    for size in dict.fromkeys(system.size for system in systems):
+        known = [system for system in systems if system.size == size]
+        there = {name: [system for system in known if system in found[name]] for name in datasets}
+        shared = [name for name in datasets if len(there[name]) > 1]
+        shown = [system for system in known if any(system in there[name] for name in shared)]
+        if shared:
+            yield Comparison(
+                size,
+                tuple(known),
+                tuple(shown),
+                tuple(_beside(name, shown, found[name], root) for name in shared),
+                tuple(name for name in datasets if len(there[name]) == 1),
+            )
+
+
+def _beside(
+    dataset: str, systems: Sequence[System], found: Mapping[System, Sequence[StoredResult]], root: Path
+) -> Group:
+    """Systems as the methods of a group; one that lacks a seed which another has is without results."""
+    seeds = {system: {one.result.run.seed for one in found.get(system, ())} for system in systems}
+    all_seeds = set().union(*seeds.values())
+    methods = []
+    for system in systems:
+        missing = tuple(sorted(all_seeds - seeds[system]))
+        methods.append(Method(system.title, False, () if missing else tuple(found[system]), missing))
+    main = next((system.title for system in systems if system.system == REFERENCE), "")
+    return Group(
+        dataset,
+        "systems",
+        main,
+        tuple(sorted(all_seeds)),
+        tuple(methods),
+        root / dataset / "examples.parquet",
+        root / dataset / "strata.parquet",
+        root / dataset / "cases" / "systems.parquet",  # there are none
     )
 
 

@@ -15,8 +15,10 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from benchmark.output.secrets import masked
 from benchmark.results.store import StoredResult
-from reports.figures.plots import CAPTIONS, SHEETS
-from reports.groups import COLLAPSED, Group, Report
+from reports.figures.plots import CAPTIONS
+from reports.figures.systems import SYSTEMS, systems_captions
+from reports.groups import COLLAPSED, Group
+from reports.report import Report
 from reports.tables.main import collapse_notes
 from reports.tables.rendering import Table
 from reports.templates import templates
@@ -56,6 +58,7 @@ class Configuration:
 def render(
     report: Report,
     summary: Table,
+    systems: Sequence[Table],
     tables: Mapping[tuple[str, str], Sequence[Table]],
     provenance: Table,
     figures: Path,
@@ -65,6 +68,7 @@ def render(
     Args:
         report: what is shown.
         summary: the first table of the page, of all datasets.
+        systems: the tables of systems beside each other, which have a section before the groups.
         tables: (dataset, model) -> its tables.
         provenance: the last table of the page.
         figures: folder of the picture files, which are copied into the page.
@@ -86,6 +90,8 @@ def render(
         .render(
             parts=parts,
             summary=summary,
+            systems=systems,
+            systems_pictures=_systems_pictures(report, figures),
             collected=report.collected,
             provenance=provenance,
             run={name: getattr(chosen, name) for name in ("datasets", "models", "variants", "controls", "seeds")},
@@ -124,11 +130,23 @@ def _configuration(stored: StoredResult) -> Configuration:
 def _pictures(group: Group, figures: Path) -> list[Picture]:
     folder = figures / group.dataset / group.model
     also = f" {COLLAPSED}: with collapsed runs." if group.collapsed else ""
+    named = {name: caption + also for name, caption in CAPTIONS.items()}
+    return [Picture(caption, *found) for name, caption in named.items() if (found := _file(folder / name))]
+
+
+def _systems_pictures(report: Report, figures: Path) -> list[Picture]:
+    folder = figures / SYSTEMS
     return [
-        Picture(
-            caption + also, f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}", name in SHEETS
-        )
-        for name, caption in CAPTIONS.items()
-        for suffix, kind in [(".jpg", "jpeg") if name in SHEETS else (".png", "png")]
-        if (path := folder / f"{name}{suffix}").is_file()
+        Picture(caption, *found)
+        for comparison in report.comparisons
+        for name, caption in systems_captions(comparison).items()
+        if (found := _file(folder / name))
     ]
+
+
+def _file(path: Path) -> tuple[str, bool] | None:
+    """A figure's file as a data URL, and whether it is a sheet of photographs, which are wide; None without one."""
+    for suffix, kind, wide in ((".jpg", "jpeg", True), (".png", "png", False)):
+        if (file := path.with_suffix(suffix)).is_file():
+            return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode()}", wide
+    return None

@@ -16,15 +16,17 @@ from benchmark.output.terminal import plain, say, terminal
 from benchmark.results.store import ResultError
 from reports.figures.plots import save_all
 from reports.figures.sheets import cases_of, readme_example
-from reports.groups import FULL, Report
 from reports.load import load_report
 from reports.page import render
+from reports.report import Report
 from reports.tables.breakdowns import breakdown_tables
 from reports.tables.comparisons import ablation_table, calibration_table, cost_table, protocols_table
 from reports.tables.headline import headline_table, other_datasets, summary_table
 from reports.tables.main import controls_table, explain_outside, main_table, provenance_table
-from reports.tables.published import published_table
+from reports.tables.published import papers_table, published_table
 from reports.tables.rendering import Table, markdown, save
+from reports.tables.systems import ranking_table, systems_headline, systems_table
+from reports.tables.systems_cost import systems_cost_table
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 IN_DOCUMENT = ("main", "ablation", "controls")  # the others are in reports/generated/
@@ -68,16 +70,24 @@ def build(
     texts = {readme: readme_block(report), document: document_block(report, tables)}
     written = {file: replace_block(file, text).encode() for file, text in texts.items() if file is not None}
     provenance, summary = provenance_table(report), summary_table(report)
+    systems = systems_tables(report)
+    headlines += [systems_headline(comparison) for comparison in report.comparisons]
 
     with (
         replacing(generated / "tables") as place,
         replacing(generated / "figures") as figures,
         replacing(generated / "index.html") as page,
     ):
-        for table in [summary, provenance, *headlines, *(table for several in tables.values() for table in several)]:
+        for table in [
+            summary,
+            provenance,
+            *headlines,
+            *systems,
+            *(table for several in tables.values() for table in several),
+        ]:
             save(table, place)
         save_all(report, figures)
-        page.write_text(render(report, summary, tables, provenance, figures), encoding="utf-8")
+        page.write_text(render(report, summary, systems, tables, provenance, figures), encoding="utf-8")
     write_all(written)
     return report, tables
 
@@ -100,28 +110,42 @@ def make_tables(report: Report) -> dict[tuple[str, str], list[Table]]:
     return tables
 
 
+def systems_tables(report: Report) -> list[Table]:
+    """The systems beside each other, as it is read; nothing where there are no two."""
+    tables: list[Table | None] = []
+    for comparison in report.comparisons:
+        tables += [systems_table(comparison), ranking_table(comparison)]
+        tables += [systems_cost_table(comparison), papers_table(comparison)]
+    return [table for table in tables if table is not None]
+
+
 def readme_block(report: Report) -> str:
     """Between the README's markers: what its picture is, the first group's headline, a line on each other group."""
     picture = readme_example(report)
     parts = []
     if picture is not None:
         group, example = picture
-        also = " (some of whose runs collapsed)" if any(method.name != FULL for method in group.collapsed) else ""
+        main, others = group.main, [method for method in group.collapsed if method.name != group.main]
+        also = " (some of whose runs collapsed)" if others else ""
         parts.append(
             f'The picture at the top: a test image of {code_span(group.dataset)}, "{escaped(example.expression)}", and '
-            f"the mask of `{FULL}` in size {code_span(group.model)}, IoU {example.iou:.2f}. It is a chosen one: where "
-            f"`{FULL}` gains most over the mean of the other variants{also}. Median, worst and random ones are in "
+            f"the mask of `{main}` in size {code_span(group.model)}, IoU {example.iou:.2f}. It is a chosen one: where "
+            f"`{main}` gains most over the mean of the other variants{also}. Median, worst and random ones are in "
             "[docs/results.md](docs/results.md).\n"
         )
     parts.append(markdown(headline_table(report.groups[0])))
-    if others := other_datasets(report):
-        parts.append(f"{others}\n")
+    if lines := other_datasets(report):
+        parts.append(f"{lines}\n")
+    parts += [markdown(systems_headline(comparison)) for comparison in report.comparisons]
     return "\n".join(parts)
 
 
 def document_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Table]]) -> str:
     """Between a document's markers: of every group the tables of IN_DOCUMENT, its examples, and how it was made."""
     parts = []
+    if systems := systems_tables(report):
+        parts.append("## Systems\n")
+        parts += [f"**{escaped(table.title)}**\n\n{markdown(table)}" for table in systems]
     for group in report.groups:
         parts.append(f"## {escaped(group.title)}\n")
         made = {

@@ -1,4 +1,5 @@
-"""Bootstrap intervals and paired differences, computed from the per-sample tables. permutation.py has p values.
+"""Bootstrap intervals and paired differences, computed from the per-sample tables. permutation.py has p values,
+ranking.py ranks over datasets.
 
 What is resampled is the image, not the expression: the expressions of one image share its light, its scale and often
 their mask, so treating them as independent would make every interval too narrow. Metrics are ratios of two sums over
@@ -12,7 +13,7 @@ under the same draw of images. Such an interval says how far that mean depends o
 seeds are drawn as well (hierarchical: seeds, and under them one draw of images), so it covers both; of three seeds it
 is still too narrow, as the spread of three says little about the spread of all.
 
-Dimension letters: R resamples, G images, T tables, M metrics.
+Dimension letters: R resamples, G images, T tables, M metrics, S sides that are compared.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def many_intervals(
     found = {}
     for name, totals in _draw(sums, resamples, seed):
         weights_RT = _seed_weights(weights[name], resamples, seed, over_seeds)
-        values = _percentiles(_means(totals, weights_RT, len(metrics)), confidence)
+        values = percentiles(_means(totals, weights_RT, len(metrics)), confidence)
         found[name] = dict(zip(metrics, values, strict=True))
     return {name: found[name] for name in sums}
 
@@ -165,26 +166,41 @@ def many_differences(
     confidence: float = CONFIDENCE,
 ) -> dict[Name, dict[str, Difference]]:
     """`paired_differences` of each pair, by name; of a generator, the tables of one are there at a time."""
-    sums, sides = {}, {}
-    for name, pair in several:
-        tables_a, tables_b = (tables_of(lines) for lines in pair)
-        sums[name] = image_sums(same_samples([*tables_a, *tables_b]), metrics)
-        sides[name] = len(tables_a), len(tables_b)
     found = {}
-    for name, totals in _draw(sums, resamples, seed):
-        split = 2 * sides[name][0] * len(metrics)
-        weights_a, weights_b = (
-            _seed_weights(tables, resamples, seed + side, over_seeds) for side, tables in enumerate(sides[name])
-        )
-        drawn = _means(totals[:, :split], weights_a, len(metrics)) - _means(totals[:, split:], weights_b, len(metrics))
-        whole = sums[name].sum(axis=0, keepdims=True)
-        value_a, value_b = (
-            _means(part, _seed_weights(tables, 1, seed, False), len(metrics))[0]
-            for part, tables in zip((whole[:, :split], whole[:, split:]), sides[name], strict=True)
-        )
-        bounds = zip(metrics, value_a - value_b, _percentiles(drawn, confidence), strict=True)
+    draws = many_draws(several, metrics, over_seeds=over_seeds, resamples=resamples, seed=seed)
+    for name, values_SM, drawn_RSM in draws:
+        between = percentiles(drawn_RSM[:, 0] - drawn_RSM[:, 1], confidence)
+        bounds = zip(metrics, values_SM[0] - values_SM[1], between, strict=True)
         found[name] = {metric: (float(value), low, high) for metric, value, (low, high) in bounds}
-    return {name: found[name] for name in sums}
+    return found
+
+
+def many_draws(
+    several: Iterable[tuple[Name, Sequence[Lines]]],
+    metrics: Sequence[str] = METRIC_NAMES,
+    *,
+    over_seeds: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Iterator[tuple[Name, FloatArray, FloatArray]]:
+    """Of each, by name: its sides on the same samples, measured as they are (S x M) and in each resample (R x S x M).
+
+    All sides see the same draw of images; seeds are drawn for each side by itself.
+
+    Raises:
+        ValueError: as `bootstrap_intervals`; also when the sides are not on the same samples.
+    """
+    sums, sides = {}, {}
+    for name, some in several:
+        tables = [tables_of(lines) for lines in some]
+        sums[name] = image_sums(same_samples([table for side in tables for table in side]), metrics)
+        sides[name] = [len(side) for side in tables]
+    drawn = dict(_draw(sums, resamples, seed))
+    for name, counts in sides.items():
+        once = [_seed_weights(count, 1, seed, False) for count in counts]
+        weights = [_seed_weights(count, resamples, seed + side, over_seeds) for side, count in enumerate(counts)]
+        (values_SM,) = _sides(sums[name].sum(axis=0, keepdims=True), once, len(metrics))
+        yield name, values_SM, _sides(drawn.pop(name), weights, len(metrics))
 
 
 def _draw(several: Mapping[Name, FloatArray], resamples: int, seed: int) -> Iterator[tuple[Name, FloatArray]]:
@@ -231,7 +247,19 @@ def _means(sums: FloatArray, weights_RT: FloatArray, metrics: int) -> FloatArray
     return values
 
 
-def _percentiles(values_RM: FloatArray, confidence: float) -> list[Interval]:
+def _sides(sums: FloatArray, weights: Sequence[FloatArray], metrics: int) -> FloatArray:
+    """R x 2TM sums of the tables of several sides, and what each table weighs -> R x S x M values."""
+    ends = 2 * metrics * np.cumsum([weights_RT.shape[1] for weights_RT in weights])[:-1]
+    parts = zip(np.split(sums, ends, axis=1), weights, strict=True)
+    return np.stack([_means(part, weights_RT, metrics) for part, weights_RT in parts], axis=1)
+
+
+def percentiles(values_RM: FloatArray, confidence: float) -> list[Interval]:
+    """Of each column, the interval that holds `confidence` of its values.
+
+    Raises:
+        ValueError: `confidence` is not between 0 and 1.
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, for example 0.95")
     tail = (1 - confidence) / 2

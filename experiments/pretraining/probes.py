@@ -62,7 +62,8 @@ def bert_quality(text: Text, scenes: int) -> dict[str, float]:
 
 def _words(text: Text, seed: int, scenes: int) -> tuple[Tensor, Tensor]:
     """States (M, D) of the tokens of masked words, all shown as <unk>, and what they were."""
-    known, words = [], []
+    known: list[Tensor] = []
+    words: list[Tensor] = []
     for index in range(scenes):
         drawn = draw_batch((seed, index), 1, SIDE)
         texts = [expression.text for expression in drawn.expressions[0]]

@@ -50,7 +50,7 @@ def bare_backbone(config: ImageConfig) -> Backbone:
 def stage_maps(config: ImageConfig, backbone: Backbone, images: Sequence[Tensor]) -> list[Tensor]:
     """Each stage's map (B, C, H, W) of uint8 images, behind the backbone's norms."""
     mean, std = (torch.tensor(channels).view(3, 1, 1) for channels in (config.pixel_mean, config.pixel_std))
-    return backbone(backbone.first_stage(prepare_images(images, config.side, mean, std)), None)  # type: ignore[arg-type]
+    return backbone(backbone.first_stage(prepare_images(images, config.side, mean, std)), None)
 
 
 class SwinPupil(nn.Module):

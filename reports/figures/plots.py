@@ -23,7 +23,9 @@ from benchmark.output.escaping import visible
 from benchmark.results.schema import METRICS
 from reports.figures.sheets import activations_sheet, cases_sheet, examples_sheet, readme_picture
 from reports.figures.style import WIDTH, Look, band, legend, line, name_of, save, set_theme, style_of, styles
-from reports.groups import Group, Method, Report
+from reports.figures.systems import save_systems
+from reports.groups import Group, Method
+from reports.report import Report
 
 BINS = 6  # of object size, each with as many samples
 AFRESH = multiprocessing.get_context("spawn")  # a copy of this process would lack the threads that read tables
@@ -47,8 +49,10 @@ SHEETS = {"cases": cases_sheet, "activations": activations_sheet, "examples": ex
 
 
 def save_all(report: Report, root: Path) -> list[Path]:
-    """Write every figure under <root>/<dataset>/<model>/ and name the files that a page shows; groups side by side."""
-    draw = partial(_save_group, look=styles(report), root=root)
+    """Write every figure under <root>/<dataset>/<model>/ and <root>/systems/, and name the files that a page shows;
+    groups side by side."""
+    look = styles(report)
+    draw = partial(_save_group, look=look, root=root)
     if len(report.groups) == 1:
         found = [draw(group) for group in report.groups]
     else:
@@ -60,9 +64,10 @@ def save_all(report: Report, root: Path) -> list[Path]:
         ) as pool:
             found = list(pool.map(draw, report.groups))
     set_theme()
+    systems = [save_systems(comparison, look, root) for comparison in report.comparisons]
     picture = readme_picture(report)
     readme = [] if picture is None else [save(picture, root / "readme", photographs=True)]
-    return [*chain(*found), *readme]
+    return [*chain(*found), *chain(*systems), *readme]
 
 
 def _save_group(group: Group, look: Look, root: Path) -> list[Path]:

@@ -22,7 +22,8 @@ from benchmark.results.cases import MAPS, decode_map, load_cases
 from benchmark.results.pictures import LEGEND, Example, overlay, read_examples, to_example
 from benchmark.results.store import ResultError
 from reports.figures.style import FULL_WIDTH, name_of
-from reports.groups import FULL, Group, Report
+from reports.groups import Group
+from reports.report import Report
 
 COLUMNS = 7  # tiles in a line of a sheet
 LEAST = 5  # fewer are no larger
@@ -52,15 +53,16 @@ def readme_example(report: Report) -> tuple[Group, Example] | None:
     """The sample of the README's picture, and its group; None without cases.
 
     It is where the full model gains most over the other variants: on the dataset, of those that are not drawn if there
-    are any, where its mask there is best.
+    are any, where its mask there is best. Models other than the first group's come last.
     """
     found = []
     for group in report.groups:
         cases = cases_of(group)
         if cases is not None:
-            chosen = cases[(cases["variant"] == FULL) & (cases["rule"] == README_RULE)]
+            chosen = cases[(cases["variant"] == group.main) & (cases["rule"] == README_RULE)]
             found += [(group, to_example(row)) for row in chosen.head(1).to_dict("records")]
-    return max(found, key=lambda one: (one[0].dataset != DRAWN, one[1].iou), default=None)
+    first = report.groups[0].model
+    return max(found, key=lambda one: (one[0].model == first, one[0].dataset != DRAWN, one[1].iou), default=None)
 
 
 def readme_picture(report: Report) -> Figure | None:
@@ -68,9 +70,9 @@ def readme_picture(report: Report) -> Figure | None:
     found = readme_example(report)
     if found is None:
         return None
-    _, example = found
+    group, example = found
     tiles = [Tile("image", example.image), Tile("truth", overlay(example.image, example.truth, example.truth))]
-    tiles.append(Tile(f"{FULL} {example.iou:.2f}", overlay(example.image, example.truth, example.prediction)))
+    tiles.append(Tile(f"{group.main} {example.iou:.2f}", overlay(example.image, example.truth, example.prediction)))
     return _sheet([(example.expression, tiles)], least=len(tiles))
 
 
@@ -111,13 +113,13 @@ def cases_sheet(group: Group) -> Figure | None:
 def activations_sheet(group: Group) -> Figure | None:
     """The same cases, and what lights up in the prompter of the full model (or of the first variant there is).
 
-    None where no cases were kept. Raises ResultError as `cases_sheet`.
+    None where no cases were kept, or of a model without a prompter. Raises ResultError as `cases_sheet`.
     """
     cases = cases_of(group)
-    if cases is None:
+    if cases is None or cases[list(MAPS)].isna().all(axis=None):
         return None
     variants = cases["variant"].unique().tolist()
-    chosen = FULL if FULL in variants else variants[0]
+    chosen = group.main if group.main in variants else variants[0]
     rows = []
     for row in cases[cases["variant"] == chosen].to_dict("records"):
         example = to_example(row)

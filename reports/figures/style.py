@@ -23,7 +23,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.output.escaping import visible
-from reports.groups import Key, Method, Report, ordered
+from reports.groups import Key, Method, ordered
+from reports.report import Report
 
 WIDTH = 3.5  # inches, one column
 FULL_WIDTH = 7.2  # inches, both columns
@@ -47,7 +48,7 @@ Look = Mapping[Key, Style]
 
 
 def styles(report: Report) -> dict[Key, Style]:
-    """The style of every method that any group shows."""
+    """The style of every method that any group shows, and of every system."""
     methods = {method.key for group in report.groups for method in group.methods}
     palette = [mpl.colors.to_hex(sns.color_palette("colorblind")[place]) for place in COLORS]
     # all variants that params.yaml knows take part, so that a variant keeps its colour when another gets results
@@ -60,6 +61,9 @@ def styles(report: Report) -> dict[Key, Style]:
         chosen[name, False] = Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], dash)
     for place, name in enumerate(controls):
         chosen[name, True] = Style(GREYS[place % len(GREYS)], MARKERS[-1 - place % len(MARKERS)], "--")
+    for comparison in report.comparisons:
+        for place, system in enumerate(comparison.known):
+            chosen[system.title, False] = Style(palette[place % len(palette)], MARKERS[place % len(MARKERS)], "-")
     return chosen
 
 

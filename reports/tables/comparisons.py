@@ -44,8 +44,8 @@ def ablation_table(group: Group) -> Table | None:
         differences, p = found[method.title], adjusted[method.title]
         cells = [Cell(f"{signed(value)} [{signed(low)}, {signed(high)}]") for value, low, high in differences.values()]
         collapsed = method.collapsed or full.collapsed
-        mark = NO_VERDICT if collapsed else _mark(p, differences["miou"])
-        rows.append((Cell(method.label), *cells, Cell(_p(p)), Cell(mark)))
+        mark = NO_VERDICT if collapsed else verdict_of(p, differences["miou"])
+        rows.append((Cell(method.label), *cells, Cell(said_p(p)), Cell(mark)))
         numbers.append(
             {"variant": method.title}
             | {
@@ -74,7 +74,7 @@ def ablation_table(group: Group) -> Table | None:
     )
 
 
-def _mark(p: float, difference: Difference) -> str:
+def verdict_of(p: float, difference: Difference) -> str:
     """Whether a difference in mIoU, with its interval, is one."""
     value, low, high = difference
     if p >= LEVEL or low <= 0 <= high:
@@ -122,11 +122,11 @@ def cost_table(group: Group) -> Table | None:
     columns = {  # of the numbers -> title and print
         "parameters_trained": ("params trained", millions),
         "parameters_total": ("params total", millions),
-        "epochs": ("epochs", _whole),
-        "steps": ("steps", _whole),
+        "epochs": ("epochs", said_count),
+        "steps": ("steps", said_count),
         "seconds": ("training time", duration),
-        "peak_memory_mb": ("peak memory (MB)", _whole),
-        "images_per_second": ("images/s", _rate),
+        "peak_memory_mb": ("peak memory (MB)", said_count),
+        "images_per_second": ("images/s", said_rate),
     }
     rows, numbers = [], []
     for method in group.methods:
@@ -201,15 +201,18 @@ def calibration_table(group: Group) -> Table | None:
     )
 
 
-def _p(value: float) -> str:
+def said_p(value: float) -> str:
+    """A p in print."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _whole(value: float | None) -> str:
+def said_count(value: float | None) -> str:
+    """A whole number in print, or MISSING."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
-def _rate(value: float | None) -> str:
+def said_rate(value: float | None) -> str:
+    """So many a second in print, or MISSING."""
     return MISSING if value is None else f"{value:.1f}"
 
 

@@ -11,7 +11,8 @@ from benchmark.metrics.statistics import paired_difference
 from benchmark.output import escaping
 from benchmark.results.schema import METRICS
 from benchmark.results.store import StoredResult
-from reports.groups import Group, Method, Report, kinds_of
+from reports.groups import Group, Method, kinds_of
+from reports.report import Report
 from reports.tables.main import (
     SPREAD_NOTE,
     collapse_notes,
@@ -103,13 +104,17 @@ def summary_table(report: Report) -> Table:
 
 
 def other_datasets(report: Report) -> str:
-    """One line of Markdown for each group but the first: what a reader of the headline must know of the others.
+    """One line of Markdown for each group but the first: what a reader of the headline must know of the others. Other
+    models that are compared as systems have a table of their own.
 
     It is of the full model, not of the best variant, whose lead over so many others is partly luck; of that one it says
     how far it is ahead.
     """
     lines = []
+    compared = {system.model for one in report.comparisons for system in one.systems} - {report.groups[0].model}
     for group in report.groups[1:]:
+        if group.model in compared:
+            continue
         best, control = best_variant(group), best_control(group)
         variant = group.full or best
         if variant is not None:

@@ -16,7 +16,8 @@ from benchmark.metrics.iou import NO_TARGET
 from benchmark.metrics.statistics import many_differences
 from benchmark.results.schema import METRICS
 from benchmark.results.store import StoredResult
-from reports.groups import COLLAPSED, OUTSIDE, Group, Method, Report, kinds_of
+from reports.groups import COLLAPSED, OUTSIDE, Group, Method, kinds_of
+from reports.report import Report
 from reports.tables.rendering import MISSING, Cell, Table, duration, millions, percent, signed
 
 NO_TARGET_NOTE = "N-acc: share of the no-target samples that get an empty prediction; they count for no other metric."
@@ -70,7 +71,7 @@ def main_table(group: Group) -> Table:
         header,
         tuple(rows),
         tuple(notes),
-        _main_numbers(group),
+        main_numbers(group),
         rule_before=variants,
     )
 
@@ -197,7 +198,8 @@ def with_interval(group: Group, method: Method) -> str:
     return f"{percent(method.metrics['miou'])}{spread} [{percent(low)}, {percent(high)}]"
 
 
-def _main_numbers(group: Group) -> pd.DataFrame:
+def main_numbers(group: Group) -> pd.DataFrame:
+    """Of every method: each metric in % with its spread and interval, its seeds, collapsed runs and costs."""
     rows = []
     for method in group.methods:
         row: dict[str, str | float | int | None] = {"variant": method.title, "control": str(method.control).lower()}
@@ -225,7 +227,7 @@ def method_notes(group: Group) -> list[str]:
     notes = [NOTES[method.name] for method in group.present if method.name in NOTES]
     for method in group.methods:
         if method.missing_seeds and len(group.seeds) > len(method.missing_seeds):
-            notes.append(f"{method.name}: no result for seed {_list(method.missing_seeds)}, so no mean.")
+            notes.append(f"{method.name}: no result for seed {listed(method.missing_seeds)}, so no mean.")
     return notes
 
 
@@ -233,9 +235,7 @@ def collapse_notes(group: Group) -> list[str]:
     """Which runs collapsed, and what a reader must know of numbers over them; nothing where none did."""
     notes = []
     if group.collapsed:
-        runs = "; ".join(
-            f"{method.title}, {_seeds(method)} ({kinds_of(method.collapsed)})" for method in group.collapsed
-        )
+        runs = "; ".join(collapsed_runs(method) for method in group.collapsed)
         against = " Nothing is compared with the full model, which has some itself." * bool(
             group.full and group.full.collapsed
         )
@@ -252,12 +252,12 @@ def collapse_notes(group: Group) -> list[str]:
     return notes
 
 
-def _seeds(method: Method) -> str:
-    """The seeds of a method's collapsed runs; "its only run" of an external submission."""
-    if method.outside is not None:
-        return "its only run"
+def collapsed_runs(method: Method) -> str:
+    """Which runs of a method collapsed, for example "no_lora, seeds 0, 2 (empty masks)"; an external submission has no
+    seed."""
     seeds = [stored.result.run.seed for stored in method.collapsed]
-    return f"seed{'s' * (len(seeds) > 1)} {_list(seeds)}"
+    which = "its only run" if method.outside is not None else f"seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
+    return f"{method.title}, {which} ({kinds_of(method.collapsed)})"
 
 
 def _collapsed(stored: StoredResult) -> str:
@@ -281,9 +281,10 @@ def interval_note(group: Group) -> str:
 def seeds_note(group: Group) -> str:
     """Which seeds a table is of."""
     if len(group.seeds) > 1:
-        return f"Mean over seeds {_list(group.seeds)}."
+        return f"Mean over seeds {listed(group.seeds)}."
     return f"Seed {group.seeds[0]}." if group.seeds else "No trained variant."
 
 
-def _list(values: Sequence[int]) -> str:
+def listed(values: Sequence[int]) -> str:
+    """For example "0, 1, 2"."""
     return ", ".join(str(value) for value in values)

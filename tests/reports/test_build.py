@@ -13,8 +13,8 @@ import pytest
 
 from benchmark.results.store import ResultError
 from reports.figures.plots import CAPTIONS
-from reports.groups import Report
 from reports.load import load_report
+from reports.report import Report
 from reports.tables.headline import headline_table, other_datasets
 from reports.writing import BEGIN, END, build, replace_block
 

@@ -11,8 +11,8 @@ import pytest
 
 from reports.figures.plots import difference_plot, metric_bars
 from reports.figures.style import styles
-from reports.groups import Report
 from reports.load import load_report
+from reports.report import Report
 from reports.tables.comparisons import ablation_table
 from reports.tables.headline import headline_table, summary_table
 from reports.tables.main import controls_table, main_table, provenance_table

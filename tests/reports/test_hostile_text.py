@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ import pytest
 
 from benchmark.output.escaping import FORMULA, visible
 from reports import build, writing
+from reports.figures import plots
 from tests.hostile import HOSTILE, MARKDOWN, WRITTEN_TEX, Reader
 
 SEEN = [text for text in HOSTILE if text.strip() and text.isprintable()][::3]  # a category each, which cost time
@@ -27,11 +30,17 @@ NAME = '<b>[/27L] $x$ =1 | `a` "_x_" & \\end'  # of an external submission
 def place(fake_place: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two variants, a control and an external submission on samples of as many categories as there are texts."""
     few = {"variants": {"rsrefseg": 0.9, "no_lora": 0.7}, "controls": {"whole_image": 0.0}}
-    root = fake_place(tmp_path_factory.mktemp("hostile"), images=11, **few)
+    root = fake_place(tmp_path_factory.mktemp("hostile"), images=11, models=("mini",), **few)
     results = root / "results" / "fake_scenes"
     other = results / "outside" / "other" / "0"
     other.parent.parent.mkdir()
-    (results / "tiny" / "no_lora").rename(other.parent)
+    (results / "mini" / "no_lora").rename(other.parent)
+    system = results / "lavt-mini" / "full" / "0"  # another system
+    shutil.copytree(results / "mini" / "rsrefseg" / "0", system)
+    document = json.loads((system / "result.json").read_text())
+    document["run"] |= {"model": "lavt-mini", "variant": "full"}
+    document["run"]["config"]["train"] = {"| $x$ [b](x) <b>": 1, "step_of": "images"}
+    (system / "result.json").write_text(json.dumps(document))
     for file in results.glob("*/*/*/result.json"):
         document = json.loads(file.read_text())
         document["meta"] |= {"device": "cpu [/27L] <b>", "git_commit": "=1+1"}
@@ -45,16 +54,20 @@ def place(fake_place: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     examples = pd.read_parquet(results / "examples.parquet")
     examples["expression"] = list(TEXTS[: len(examples)])
     examples.to_parquet(results / "examples.parquet", index=False)
-    cases = pd.read_parquet(results / "cases" / "tiny.parquet")
+    cases = pd.read_parquet(results / "cases" / "mini.parquet")
     cases = cases[cases["variant"] == "rsrefseg"]
     cases["expression"] = [TEXTS[-1 - row] for row in range(len(cases))]
     cases["fingerprint"] += "|`x`"
-    cases.to_parquet(results / "cases" / "tiny.parquet", index=False)
+    cases.to_parquet(results / "cases" / "mini.parquet", index=False)
     for name in ("README.md", "results.md"):
         (root / name).write_text(f"{writing.BEGIN}\n{writing.END}\n")
-    writing.build(
-        root / "results", root / "generated", root / "params.yaml", root / "README.md", root / "results.md"
-    )  # fmt: skip
+    params = root / "params.yaml"
+    params.write_text(params.read_text().replace("- tiny", "- mini"))
+    with pytest.MonkeyPatch.context() as patch:  # the figures of one group take seconds, and are drawn alike of all
+        patch.setattr(
+            writing, "save_all", lambda report, at: plots.save_all(replace(report, groups=report.groups[:1]), at)
+        )
+        writing.build(root / "results", root / "generated", params, root / "README.md", root / "results.md")
     return root
 
 
@@ -134,6 +147,7 @@ def _number(cell: str) -> bool:
 def test_every_figure_is_drawn(place: Path) -> None:
     figures = {path.stem for path in (place / "generated" / "figures").rglob("*.pdf")}
     assert {"examples", "cases", "activations", "categories", "metrics", "differences", "readme"} <= figures
+    assert {"speed", "examples_fake_scenes"} <= figures
 
 
 def test_the_command_prints_the_names_as_they_are(

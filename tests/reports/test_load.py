@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from benchmark.results.store import ResultError
-from reports.groups import Report, ordered
+from reports.groups import ordered
 from reports.load import load_report, load_selection
+from reports.report import Report
 
 
 def read(root: Path) -> Report:
@@ -71,6 +73,29 @@ def test_what_run_names_is_told_from_what_it_does_not(copy: Path, fake_runs: Cal
         ("fake_scenes", "tiny", "no_lora", "0"),
         ("fake_scenes", "tiny", "whole_image"),
     ]
+
+
+def test_variants_and_baselines_are_expected_of_their_own_system_alone(
+    fake_place: Callable[..., Path], tmp_path: Path
+) -> None:
+    models, few = ("lavt-mini", "mini", "rmsin-mini"), {"full": 0.5, "no_gate": 0.5}
+    root = fake_place(tmp_path, models=models, variants=few, controls={}, images=3)
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["run"] |= {"models": ["mini", "lavt-mini"], "variants": ["rsrefseg", "full", "no_gate"]}
+    params["models"] = {"mini": {"system": "rsrefseg"}, "lavt-mini": {"system": "lavt"}}
+    params["variants"] = {"rsrefseg": {}, "full": {"system": ["lavt", "rmsin"]}, "no_gate": {"system": "lavt"}}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report = read(root)
+    names = {group.model: [method.name for method in group.methods] for group in report.groups}
+    controls = ["whole_image", "clip_heat_map", "heat_map_point"]
+    assert names == {
+        "mini": ["rsrefseg", "full", "no_gate", *controls],  # what lies there is shown, whatever it is
+        "lavt-mini": ["full", "no_gate"],
+        "rmsin-mini": ["full", "no_gate"],
+    }
+    assert {group.model: group.main for group in report.groups}["lavt-mini"] == "full"
+    absent = [("mini", "rsrefseg", "0"), *(("mini", name) for name in controls)]
+    assert report.absent == [("fake_scenes", *key) for key in absent]
 
 
 @pytest.mark.parametrize(

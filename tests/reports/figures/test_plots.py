@@ -10,8 +10,8 @@ from PIL import Image
 
 from reports.figures import plots as figures
 from reports.figures.style import DPI, FULL_WIDTH, PHOTO_DPI, WIDTH, styles
-from reports.groups import Report
 from reports.load import load_report
+from reports.report import Report
 
 
 def read(root: Path) -> Report:

@@ -14,8 +14,9 @@ from benchmark.metrics.permutation import holm, permutation_p
 from benchmark.metrics.protocols import PROTOCOLS, summary_under
 from benchmark.metrics.statistics import paired_difference
 from benchmark.results.store import ResultError
-from reports.groups import Group, Report
+from reports.groups import Group
 from reports.load import load_report
+from reports.report import Report
 from reports.tables.breakdowns import breakdown_tables
 from reports.tables.comparisons import ablation_table, calibration_table, cost_table, protocols_table
 from reports.tables.published import PUBLISHED, published_table

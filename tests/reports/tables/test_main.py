@@ -11,8 +11,8 @@ import pytest
 from benchmark.metrics.iou import BOUNDARY, METRIC_NAMES
 from benchmark.metrics.statistics import bootstrap_interval, paired_difference
 from benchmark.output import escaping
-from reports.groups import Report
 from reports.load import load_report
+from reports.report import Report
 from reports.tables.main import controls_table, main_table, provenance_table
 from reports.tables.rendering import Table, latex, markdown, save
 from reports.writing import make_tables
