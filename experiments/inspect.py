@@ -18,7 +18,7 @@ from experiments.starters import importing
 
 def main(
     model: Annotated[str, typer.Option(help="a model of params.yaml")],
-    variant: Annotated[str, typer.Option(help="a variant of params.yaml")] = "rsrefseg",
+    variant: Annotated[str | None, typer.Option(help="a variant of params.yaml, instead of its system's first")] = None,
     dataset: Annotated[str | None, typer.Option(help="a dataset of params.yaml, for what it changes")] = None,
     batch_images: Annotated[int, typer.Option(min=1, help="images at once")] = 1,
     expressions: Annotated[int, typer.Option(min=1, help="expressions of each image")] = 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,13 @@ from models.transfer import to_device
 KINDS_OF_LAYERS = 64
 
 
+CLIP_COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    "CLIP vision": ("clip.model.vision_model", "clip.model.visual_projection"),
+    "CLIP text": ("clip.model.text_model", "clip.model.text_projection"),
+    "CLIP scale and bias": ("clip.model.logit_scale", "clip.model.logit_bias"),
+}
+
+
 class PromptedSam(System):
     """A system of three parts.
 
@@ -35,6 +42,11 @@ class PromptedSam(System):
     sam: Any
     prompter: Any
     frozen: set[str]
+
+    @property
+    def input_side(self) -> int:
+        """SAM's, the larger."""
+        return int(self.config.sam.image_side)
 
     def encoders(self) -> dict[Encoder, Any]:
         """The three networks that do most of the work."""

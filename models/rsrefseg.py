@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch.nn.functional import interpolate
 from models.clip import Clip, ClipFeatures
 from models.config import ModelConfig
 from models.lora import adapter_targets, add_adapters, freeze, trains
-from models.prompted_sam import PromptedSam
+from models.prompted_sam import CLIP_COMPONENTS, PromptedSam
 from models.prompter import AttnPrompter, Prompts
 from models.sam import Sam
 from models.system import check_prompts, expressions_at_once, native_logits, slices
@@ -36,6 +37,14 @@ class RSRefSeg(PromptedSam):
     Attributes:
         at_once: expressions that a prediction prompts and decodes at once, whatever their number: a bound on memory.
     """
+
+    components: ClassVar = {
+        **CLIP_COMPONENTS,
+        "AttnPrompter": ("prompter",),
+        "SAM image encoder": ("sam.model.vision_encoder",),
+        "SAM prompt encoder": ("sam.model.prompt_encoder", "sam.model.shared_image_embedding"),
+        "SAM mask decoder": ("sam.model.mask_decoder",),
+    }
 
     def __init__(self, config: ModelConfig, *, clip: Clip, sam: Sam) -> None:
         super().__init__()
@@ -59,6 +68,12 @@ class RSRefSeg(PromptedSam):
         attention = config.compute.attention
         clip, sam = load_clip(config.clip, folder, attention), load_sam(config.sam, folder, attention)
         return cls(config, clip=clip, sam=sam)
+
+    @classmethod
+    def from_config(cls, config: ModelConfig) -> RSRefSeg:
+        """Without pretrained weights and tokenizer."""
+        attention = config.compute.attention
+        return cls(config, clip=Clip(config.clip, None, attention), sam=Sam(config.sam, attention))
 
     def forward(self, images: Sequence[Tensor], texts: Sequence[str], image_index: Sequence[int]) -> Tensor:
         """Mask logits. Outside training, expressions go through in parts of `at_once`: norms in training mode see all.

@@ -6,8 +6,9 @@ B images, N expressions; `image_index` says which image each expression is about
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -28,10 +29,31 @@ class System(nn.Module):
         side_losses: whether its forward, given true masks as well (N bool tensors (h, w), each at its image's own
             size), gives (logits, loss): what it learns besides the mask, weighted, a mean over the expressions.
         frozen: the encoders that nothing trains, by name.
+        components: what its costs are counted by: a title -> where its modules and parameters lie, all of them once.
     """
 
     side_losses = False
     frozen: Set[str] = frozenset()
+    components: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @classmethod
+    def from_foundation(cls, config: Any, folder: Path) -> Self:
+        """Built on the weights of a foundation folder (weights/<model>/).
+
+        Raises:
+            FileNotFoundError, CheckpointError: as `models.checkpoint.load_tensors` and `fill`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: Any) -> Self:
+        """The same without pretrained weights and, where it has one, its tokenizer: for what it costs."""
+        raise NotImplementedError
+
+    @property
+    def input_side(self) -> int:
+        """Side of the square, in pixels, that the largest input of an image is resized to."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def predict_logits(

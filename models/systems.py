@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from models.config import ModelConfig, Part
+from models.config import ComputeConfig, ModelConfig, Part
 from models.lavt.config import LavtConfig
 from models.rmsin.config import RmsinConfig
 from models.rsrefseg2.config import RSRefSeg2Config
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     """What is to be known of a system.
 
     config: the class of its configuration.
-    code: `module:Class`, with `from_foundation(config, folder)`.
+    code: `module:Class`, a System.
     files: its foundation folder -> each file's place, by name.
     controls: the training-free baselines that its foundation allows (models/baselines.py); the zero-shot networks are
         nothing else, and have no variants.
@@ -69,12 +69,29 @@ def entry_of(config: Part) -> Entry:
     return next(entry for entry in SYSTEMS.values() if type(config) is entry.config)
 
 
+def compute_of(config: Part) -> ComputeConfig | None:
+    """How a system's parts are run; None for a system of which there is nothing to choose."""
+    found: ComputeConfig | None = config.compute if "compute" in type(config).model_fields else None  # type: ignore[attr-defined]
+    return found
+
+
+def precision_of(config: Part) -> str:
+    """What a system's encoders compute in, as ComputeConfig has it; float32 where there is nothing to choose."""
+    compute = compute_of(config)
+    return "float32" if compute is None else compute.precision
+
+
+def class_of(config: Part) -> type[System]:
+    """The class that a configuration configures."""
+    module, name = entry_of(config).code.split(":")
+    found: type[System] = getattr(importlib.import_module(module), name)
+    return found
+
+
 def build(config: Part, folder: Path) -> System:
     """The system of a configuration, on the weights of a foundation folder.
 
     Raises:
         FileNotFoundError, CheckpointError: as `models.checkpoint.load_tensors` and `fill`.
     """
-    module, name = entry_of(config).code.split(":")
-    built: System = getattr(importlib.import_module(module), name).from_foundation(config, folder)
-    return built
+    return class_of(config).from_foundation(config, folder)

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.checkpoint import save_tensors
+from models.lavt.backbone import make_swin
 from models.lavt.config import LavtConfig
 from models.lavt.language_aware import LanguageAware
 from models.lavt.lavt import LAVT
 from models.lavt.text import Text, TextStates
 from models.rmsin.config import RmsinConfig
 from models.rmsin.rmsin import RMSIN
+from models.tokens import load_tokenizer
+from models.weights.files import swin_bert_files
 from tests.tiny import SPECIAL, WORDS, draw_weights, random_image, tiny_tokenizer
 
 PLAIN: dict[str, Any] = {  # grids of 32, 16, 8, 4
@@ -56,6 +60,25 @@ def lavt_config(**changes: Any) -> LavtConfig:
 
 def rmsin_config(**changes: Any) -> RmsinConfig:
     return RmsinConfig.model_validate({**deepcopy(PLAIN), "cim": CIM, **changes})
+
+
+def plain_draws(**changes: Any) -> dict[str, Any]:
+    """Settings with which training draws nothing, of texts as tests/tiny.py's tokenizer file has them."""
+    image, text = deepcopy(PLAIN["image"]), deepcopy(PLAIN["text"])
+    image["swin"]["drop_path_rate"] = 0.0
+    text["bert"] |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return {"image": image, "text": {**text, "tokenizer": "siglip"}, **changes}
+
+
+def write_swin_bert(config: LavtConfig | RmsinConfig, folder: Path) -> None:
+    """The weights of a foundation folder, beside the tokenizer that lies there."""
+    files = swin_bert_files(folder)
+    for name, module in (
+        ("bert", Text(config.text, load_tokenizer(files["tokenizer"], config.text.tokenizer)).bert),
+        ("swin", make_swin(config.image)),
+    ):
+        draw_weights(module, 0)
+        save_tensors(files[name], module.state_dict())
 
 
 def tiny_text(config: LavtConfig | RmsinConfig, folder: Path) -> Text:

@@ -1,4 +1,4 @@
-"""Trainings of the tiny model by as many processes as this is started as; what they did, as JSON.
+"""Trainings of the tiny models by as many processes as this is started as; what they did, as JSON.
 
 torchrun --standalone --nproc-per-node 2 -m tests.ranks DATA WEIGHTS OUT
 """
@@ -30,10 +30,13 @@ from experiments.training import loop
 from experiments.training.launched import make_accelerator
 from experiments.training.state import Keeper
 from experiments.training.step import TrainStep
-from models.rsrefseg import RSRefSeg
+from models.system import System
+from models.systems import build, precision_of
 from models.tokens import TruncationWarning
 from tests.experiments.training.test_loop import tiny_experiment
 from tests.experiments.training.test_state import META, Told
+from tests.language_aware import lavt_config, plain_draws, rmsin_config
+from tests.models.rsrefseg2.tiny import tiny2_config
 from tests.tiny import VARIANTS, tiny_config
 
 CASES: dict[str, dict[str, Any]] = {
@@ -42,13 +45,21 @@ CASES: dict[str, dict[str, Any]] = {
     "parts": {"step_of": "pairs", "batch_size": 8, "expressions_per_image": None, "gradient_accumulation": 2},
     "augmented": {"augment": ["flip", "turn", "colour", "scale"], "label_side": 32, "clip_norm": None},
 }
-SPLIT = ("rsrefseg", "no_lora", "parts")
+OTHERS: dict[str, Any] = {  # systems with nothing that is drawn, nor seen of batch-mates but by norms
+    "lavt": lavt_config(**plain_draws()),
+    "rmsin": rmsin_config(**plain_draws(), arc=False),  # ARC has a dropout of its own
+    "rsrefseg2": tiny2_config({"sam": tiny_config().sam, "side_losses": {"contrast": 0}}),
+}
+CASES |= {name: {} for name in OTHERS}
+SPLIT = ("rsrefseg", "no_lora", "parts", "lavt", "rsrefseg2")
 
 
 def case(name: str, *, dropout: float = 0, recomputed: bool = False) -> ExperimentConfig:
     """Without dropout, which each process draws for itself; `recomputed` changes no number."""
     settings = {"batch_size": 4, "epochs": 2, "lr": 1e-3, **CASES[name]}
     config = tiny_experiment(**settings)
+    if name in OTHERS:
+        return config.model_copy(update={"model": OTHERS[name]})
     difference = VARIANTS.get(name, {})
     if "lora" not in difference or difference["lora"] is not None:
         difference = {**difference, "lora": {**(difference.get("lora") or {}), "dropout": dropout}}
@@ -65,15 +76,15 @@ class Trainings:
     weights: Path
     ranks: Ranks
 
-    def model(self, config: ExperimentConfig) -> RSRefSeg:
+    def model(self, config: ExperimentConfig) -> System:
         make_repeatable(config.seed, config.train.threads)
-        return RSRefSeg.from_foundation(config.model, self.weights)
+        return build(config.model, self.weights)
 
     def fit(self, config: ExperimentConfig, keeper: Keeper | None = None) -> TrainedRun:
         """As the command does it."""
         model = self.model(config)
         make_repeatable(config.seed + self.ranks.rank, config.train.threads)
-        accelerator = make_accelerator(config.model.compute.precision)
+        accelerator = make_accelerator(precision_of(config.model))
         return loop.fit(model, self.dataset, config, accelerator, Console(quiet=True), keeper=keeper)
 
     def predicted(self, config: ExperimentConfig) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from benchmark.data.files import write_all
 from benchmark.output.terminal import terminal
 from experiments.config import load_params, model_config, pick
 from experiments.download.weights import download_weights
 from experiments.errors import InputError, clear_errors
 from experiments.foundation_like import write_like
+from experiments.foundations import REPORT
 from experiments.pretraining.pretrain import pretrain
 from models.systems import entry_of
 
@@ -27,7 +29,9 @@ def main(model: str, only: str | None, weights: Path) -> None:
         parts = known if only is None else (pick("part", only, known),)
         started, console = time.perf_counter(), terminal()
         files = entry.files(weights / model)
-        if plan.pretrain is not None:
+        if not files:  # a system that is built on nothing
+            write_all({weights / model / REPORT: b'{"sha256": {}}\n'})
+        elif plan.pretrain is not None:
             pretrain(config, plan.pretrain, files, parts)
         elif plan.source is not None:
             console.print(download_weights(config, plan.source, files, parts, model, console.print))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.output.terminal import terminal
-from experiments.config import load_params, resolve
+from experiments.config import load_params, pick, resolve, variants_of
 from experiments.cost.estimate import (
     Count,
     Flops,
@@ -26,8 +26,9 @@ from experiments.cost.estimate import (
 from experiments.cost.memory import Memory
 from experiments.cost.timing import Timing, Work, measure
 from experiments.errors import clear_errors
-from experiments.settings import ExperimentConfig, Params
-from models.config import ComputeConfig, ModelConfig
+from experiments.settings import ConfigError, ExperimentConfig, Params
+from models.config import ComputeConfig
+from models.systems import compute_of
 
 ENCODERS = ("clip_vision", "clip_text", "sam")
 
@@ -38,7 +39,7 @@ class Inspection:
 
     model: str
     variant: str
-    compute: ComputeConfig
+    compute: ComputeConfig | None
     batch_images: int
     expressions_per_image: int
     parameters: dict[str, Count]
@@ -49,7 +50,7 @@ class Inspection:
     def plain(self) -> dict[str, Any]:
         """As JSON types."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        compute = self.compute.model_dump(mode="json")
+        compute = None if self.compute is None else self.compute.model_dump(mode="json")
         parts = {name: _plain(fields[name]) for name in ("parameters", "flops", "memory", "measured")}
         return {**fields, "compute": compute, **parts}
 
@@ -60,22 +61,36 @@ def _plain(value: Any) -> Any:
     return None if value is None else dataclasses.asdict(value)
 
 
-def chosen(params: Params, dataset: str | None, model: str, variant: str) -> ExperimentConfig:
-    """The configuration of one run; without a dataset, what no dataset has changed.
+def chosen(params: Params, dataset: str | None, model: str, variant: str | None) -> ExperimentConfig:
+    """The configuration of one run; without a dataset, what no dataset has changed, without a variant, the first of the
+    model's system.
 
     Raises:
         ConfigError: an unknown name or key, with the nearest known one.
     """
     if dataset is None:
         dataset, params = "", params.model_copy(update={"datasets": {"": {}}})
+    if variant is None:
+        variant = variants_of(params, pick("model", model, params.models))[0]
     return resolve(params, dataset, model, variant, seed=0)
 
 
-def with_compute(config: ModelConfig, **changes: Any) -> ModelConfig:
-    """Another way of running the same model; a change that is None is none."""
+def with_compute(config: Any, **changes: Any) -> Any:
+    """Another way of running the same model; a change that is None is none.
+
+    Raises:
+        ConfigError: the system runs in one way alone.
+    """
     told = {name: value for name, value in changes.items() if value is not None}
-    compute = ComputeConfig.model_validate({**config.compute.model_dump(), **told})
-    return config.model_copy(update={"compute": compute})
+    if not told:
+        return config
+    if (compute := compute_of(config)) is None:
+        raise ConfigError(
+            f"--{next(iter(told)).replace('_', '-')}: {type(config).__name__} has no compute settings, it runs in one "
+            "way alone; leave it out"
+        )
+    changed = ComputeConfig.model_validate({**compute.model_dump(), **told})
+    return config.model_copy(update={"compute": changed})
 
 
 def print_costs(console: Console, costs: Inspection) -> None:
@@ -100,6 +115,10 @@ def print_costs(console: Console, costs: Inspection) -> None:
             },
         ),
     )
+    how = "float32"
+    if compute is not None:
+        again = ", ".join(compute.gradient_checkpointing) or "none"
+        how = f"{compute.precision}, {compute.attention},\nlayers computed again in the backward pass: {again}"
     once = (all_flops.image + all_flops.expression + all_flops.call) / 1e9
     console.print(
         f"One image with one expression: {once:,.1f} GFLOP, a multiply-add counted as 2, as the tables of this task do "
@@ -109,8 +128,7 @@ def print_costs(console: Console, costs: Inspection) -> None:
     console.print(
         _table(
             f"GB of memory for {costs.batch_images} x {costs.expressions_per_image} (images x expressions of each), "
-            f"{compute.precision}, {compute.attention},\n"
-            f"layers computed again in the backward pass: {', '.join(compute.gradient_checkpointing) or 'none'}",
+            f"{how}",
             ("weights", "gradients", "optimiser", "activations", "all"),
             {
                 name: [
@@ -147,7 +165,7 @@ def _table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]
 
 def main(
     model: str,
-    variant: str,
+    variant: str | None,
     dataset: str | None,
     batch_images: int,
     expressions: int,
@@ -173,8 +191,8 @@ def main(
         with shapes_of(network) as shapes:
             costs = Inspection(
                 model=model,
-                variant=variant,
-                compute=network.compute,
+                variant=config.variant,
+                compute=compute_of(network),
                 batch_images=batch_images,
                 expressions_per_image=expressions,
                 parameters=count_parameters(shapes),

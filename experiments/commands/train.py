@@ -25,7 +25,7 @@ from experiments.stopping import stoppable
 from experiments.training.launched import make_accelerator, splits_weights
 from experiments.training.loop import fit
 from experiments.training.state import Keeper
-from models.systems import build
+from models.systems import build, precision_of
 
 
 def main(dataset: str, model: str, variant: str, seed: int) -> None:
@@ -37,7 +37,7 @@ def main(dataset: str, model: str, variant: str, seed: int) -> None:
         samples = open_dataset(params, dataset)
         check_shares(samples, config, ranks.of)
         make_repeatable(seed, config.train.threads)
-        accelerator = make_accelerator(config.model.compute.precision)
+        accelerator = make_accelerator(precision_of(config.model))
         weights, foundation = open_foundation(model, config.model)
         work = work_folder(config, foundation, samples.manifest.samples_sha256)
         meta = provenance(device_name(accelerator.device.type, ranks.of))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from benchmark.data.loader import Batch
-from models.clip import Clip
-from models.config import ModelConfig
-from models.rsrefseg import RSRefSeg
-from models.sam import Sam
+from models.config import Part
+from models.system import System
+from models.systems import class_of
 from models.tokens import Tokens
 
 
@@ -33,16 +33,17 @@ class FullTexts(Tokens):
         return torch.zeros(shape, dtype=torch.int64), torch.ones(shape, dtype=torch.bool)
 
 
-def build(config: ModelConfig) -> RSRefSeg:
-    """RSRefSeg with weights drawn from a uniform distribution: as fast as memory is written, and never held twice.
+def build(config: Part) -> Any:
+    """A configuration's system, with weights drawn from a uniform distribution: as fast as memory is written, and never
+    held twice.
 
     A network's own initialisation takes many times as long. Matrices keep a signal's size, norms are the identity.
     """
     with _weights_without_memory():
-        clip = Clip(config.clip, None, config.compute.attention)
-        model = RSRefSeg(config, clip=clip, sam=Sam(config.sam, config.compute.attention))
-    clip.tokens = FullTexts(config.clip.text_length)
+        model: Any = class_of(config).from_config(config)
     for module in model.modules():
+        if isinstance(tokens := getattr(module, "tokens", None), Tokens):
+            module.tokens = FullTexts(tokens.length)
         for name, parameter in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(_drawn(name, parameter), parameter.requires_grad))
         for name, buffer in module.named_buffers(recurse=False):
@@ -85,7 +86,7 @@ def make_batch(side: int, images: int, expressions: int) -> Batch:
     )
 
 
-def forward(model: RSRefSeg, batch: Batch) -> None:
+def forward(model: System, batch: Batch) -> None:
     """Mask logits as for a prediction: nothing is kept for a backward pass."""
     with torch.no_grad():
         model(batch.images, batch.texts, batch.image_index)

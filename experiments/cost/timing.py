@@ -20,7 +20,7 @@ from experiments.cost.random_weights import build, forward, make_batch
 from experiments.settings import TrainConfig
 from experiments.training.loop import peak_memory_mb
 from experiments.training.step import TrainStep
-from models.config import ModelConfig
+from models.config import Part
 
 Work = Literal["forward", "step"]
 
@@ -41,9 +41,7 @@ class Timing:
         return statistics.median(self.seconds)
 
 
-def measure(
-    config: ModelConfig, settings: TrainConfig, work: Work, images: int, expressions: int, repeats: int
-) -> Timing:
+def measure(config: Part, settings: TrainConfig, work: Work, images: int, expressions: int, repeats: int) -> Timing:
     """A forward as for a prediction, or whole training steps; `expressions` is of all images together.
 
     Peak memory is the process's: measure once in a process, before anything else that is large.
@@ -51,7 +49,7 @@ def measure(
     accelerator = Accelerator()
     device = accelerator.device
     model = build(config).to(device).train(work == "step")
-    batch = make_batch(config.sam.image_side, images, expressions)
+    batch = make_batch(model.input_side, images, expressions)
     step = TrainStep(model, settings, 1, accelerator)
 
     def run() -> None:

@@ -29,6 +29,7 @@ from experiments.settings import ExperimentConfig, FeaturesConfig
 from models import clip, pixels, prompted_sam, sam, sam_attention
 from models.config import ClipConfig, ComputeConfig, ModelConfig, SamConfig
 from models.system import System
+from models.systems import precision_of
 
 FEATURES = WORK / "features"
 KEPT_AS = {"float32": torch.float32, "bfloat16": torch.float16}  # compute.precision -> how features are kept
@@ -63,7 +64,7 @@ def recall_in_training(
     if sharded and frozen:
         tell("note: weights are split among processes, so frozen encoders compute in every epoch")
         return
-    kept_as = KEPT_AS[config.model.compute.precision]
+    kept_as = KEPT_AS[precision_of(config.model)]
     if "clip_text" in frozen and not _draws(config.model.clip.text):
         clip: Any = model.clip
         clip.recall_texts = AskedOnce(kept_as, TextMemory(TEXT_MEMORY))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from models.config import ComputeConfig, Part, Rgb
+from models.config import Part, Rgb
 
 SMALLEST_GRID = 4  # of the last stage: InstanceNorm over one cell is an error, and over a few says nothing
 
@@ -82,12 +82,12 @@ class TextConfig(Part):
 class LanguageAwareConfig(Part):
     """What LAVT and RMSIN share: a Swin that language enters, BERT, and a decoder of `decoder_width` channels.
 
-    `chunk`: so many expressions at a time in evaluation; each is a whole pass. It changes no prediction.
+    `chunk`: so many expressions at a time in evaluation; each is a whole pass. It changes no prediction. All of it
+    computes in float32, as released.
     """
 
     image: ImageConfig
     text: TextConfig
-    compute: ClassVar[ComputeConfig] = ComputeConfig()  # float32, as released
     decoder_width: Annotated[int, Field(ge=1)] = 512
     chunk: Annotated[int, Field(ge=1)] = 16
 

@@ -7,7 +7,7 @@ first stage. The images' patches and first stage alone are shared by an image's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,12 @@ class LanguageAware(System):
 
     pixel_mean: Tensor
     pixel_std: Tensor
+    components: ClassVar = {
+        "BERT": ("text",),
+        "Swin": ("backbone.swin", "backbone.norms"),
+        "fusions": ("backbone.fusions",),
+        "decoder": ("decoder",),
+    }
 
     def __init__(
         self, config: LanguageAwareConfig, *, text: Text, backbone: Backbone, between: nn.Module, decoder: Decoder
@@ -74,6 +80,11 @@ class LanguageAware(System):
             difference_N1hw = classes_N2hw[:, 1:] - classes_N2hw[:, :1]
             logits.append(interpolate(difference_N1hw, size=(side, side), mode="bilinear", align_corners=True))
         return torch.cat(logits).squeeze(1)
+
+    @property
+    def input_side(self) -> int:
+        """The Swin's."""
+        return self.config.image.side
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """As System has it, each with its name: the backbone's norms and bias tables, which have no weight decay, last;

@@ -40,3 +40,8 @@ class LAVT(LanguageAware):
         model = cls(config, text=load_text(config.text, folder))
         load_swin(model.backbone, folder)
         return model
+
+    @classmethod
+    def from_config(cls, config: LavtConfig) -> LAVT:
+        """Without pretrained weights and tokenizer."""
+        return cls(config, text=Text(config.text, None))

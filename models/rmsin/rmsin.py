@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from torch import nn
 
@@ -26,6 +27,8 @@ class RMSIN(LanguageAware):
         text: BERT, pretrained.
     """
 
+    components: ClassVar = {**LanguageAware.components, "CIM": ("between",)}
+
     def __init__(self, config: RmsinConfig, *, text: Text) -> None:
         widths = config.image.widths
         fusion = IIM if config.iim else Fusion
@@ -44,3 +47,8 @@ class RMSIN(LanguageAware):
         model = cls(config, text=load_text(config.text, folder))
         load_swin(model.backbone, folder)
         return model
+
+    @classmethod
+    def from_config(cls, config: RmsinConfig) -> RMSIN:
+        """Without pretrained weights and tokenizer."""
+        return cls(config, text=Text(config.text, None))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models.clip import Clip
 from models.lora import add_adapters, freeze
-from models.prompted_sam import PromptedSam
+from models.prompted_sam import CLIP_COMPONENTS, PromptedSam
 from models.rsrefseg2.config import RSRefSeg2Config, Sam2Config
 from models.rsrefseg2.losses import cell_weights, contrast_loss, orthogonality_loss, region_vectors
 from models.rsrefseg2.prompter import Cascade, CascadedPrompter
@@ -52,6 +52,15 @@ class RSRefSeg2(PromptedSam):
         config: which parts it has.
         clip, sam: the foundation models, pretrained; they are adapted and frozen in place.
     """
+
+    components: ClassVar = {
+        **CLIP_COMPONENTS,
+        "contrast's scale": ("contrast_scale",),
+        "CascadedPrompter": ("prompter",),
+        "SAM image encoder": ("sam.model.vision_encoder",),
+        "SAM prompt encoder": ("sam.model.prompt_encoder", "sam.model.shared_image_embedding"),
+        "SAM mask decoder": ("sam.model.mask_decoder", "sam.model.no_memory_embedding"),
+    }
 
     def __init__(self, config: RSRefSeg2Config, *, clip: Clip, sam: Sam | Sam2) -> None:
         super().__init__()
@@ -84,6 +93,13 @@ class RSRefSeg2(PromptedSam):
         else:
             sam = load_sam(config.sam, folder, attention)
         return cls(config, clip=load_clip(config.clip, folder, attention), sam=sam)
+
+    @classmethod
+    def from_config(cls, config: RSRefSeg2Config) -> RSRefSeg2:
+        """Without pretrained weights and tokenizer."""
+        attention = config.compute.attention
+        kind: Any = Sam2 if isinstance(config.sam, Sam2Config) else Sam
+        return cls(config, clip=Clip(config.clip, None, attention), sam=kind(config.sam, attention))
 
     def forward(
         self,

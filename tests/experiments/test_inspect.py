@@ -107,6 +107,21 @@ def test_measuring_runs_the_model_and_says_how_long_and_how_large(
     assert "Measured forward: " in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_system_that_runs_in_one_way_alone_refuses_another(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lavt = command.chosen(load_params(), None, "lavt-mini", None)
+    assert lavt.variant == "full"
+    assert command.with_compute(lavt.model, precision=None, attention=None, gradient_checkpointing=None) == lavt.model
+    for options, said in (
+        ({"precision": "bfloat16"}, "--precision"),
+        ({"gradient_checkpointing": False}, "--gradient-c"),
+    ):
+        with pytest.raises(SystemExit, match="1"):
+            inspect.main("lavt-mini", **options)  # type: ignore[arg-type]
+        printed = " ".join(capsys.readouterr().err.split())
+        assert said in printed
+        assert "LavtConfig has no compute settings" in printed
+
+
 def test_options_replace_the_configured_way_of_running(project: Path) -> None:
     config = command.chosen(load_params(), None, "rsrefseg-b", "rsrefseg").model
     assert config.compute.precision == "bfloat16"

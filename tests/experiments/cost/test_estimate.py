@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.cost.estimate import COMPONENTS, Count, Flops, count_flops, count_parameters, shapes_of
+from experiments.cost.estimate import Count, Flops, count_flops, count_parameters, shapes_of
 from experiments.cost.random_weights import build, forward, make_batch
 from models.config import ModelConfig
-from models.zoo import MODELS
+from models.rsrefseg import RSRefSeg
+from models.systems import SYSTEMS
+from models.zoo import MODELS, SYSTEM_OF
 from tests.tiny import VARIANTS, tiny_config
 
 SIGLIP_POOLING_HEAD = (  # of so400m: a query, attention, a norm and an MLP; not built, because nothing reads it
@@ -25,6 +27,11 @@ def counted(name: str) -> dict[str, Count]:
     """Parameters of a named size; read only."""
     with shapes_of(ModelConfig.model_validate(MODELS[name])) as model:
         return count_parameters(model)
+
+
+def sized(name: str) -> Any:
+    """The configuration of a named size of any system."""
+    return SYSTEMS[SYSTEM_OF[name]].config.model_validate(MODELS[name])
 
 
 @cache
@@ -192,7 +199,37 @@ def test_the_neutral_caption_of_clip_is_paid_once_a_call() -> None:
     assert worked("siglip")["CLIP text"].call == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "trained"), [("rmsin-mini", 1_862_297, 1_760_409), ("rsrefseg2-mini", 3_326_041, 1_157_039)]
+)
+def test_components_of_other_systems_hold_all_that_they_cost(name: str, parameters: int, trained: int) -> None:
+    with shapes_of(sized(name)) as model:
+        counts, flops = count_parameters(model), sum(count_flops(model).values(), start=Flops(0, 0, 0))
+    assert (total(counts), sum(count.trained for count in counts.values())) == (parameters, trained)
+    real = build(sized(name)).eval()
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:
+        forward(real, make_batch(real.input_side, 2, 3))
+    assert counter.get_total_flops() == 2 * flops.image + 3 * flops.expression
+    assert flops.call == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "parameters", "image", "expression"),  # 1e9 multiply-adds
+    [
+        ("lavt", 225_642_362, 6.8, 198.5 - 6.8),
+        ("rmsin", 235_842_821, 6.8, 203.1 - 6.8),
+        ("rsrefseg2", 1_431_676_388, 1472 - 54, 54),
+    ],
+)
+def test_other_systems_cost_what_docs_systems_says(name: str, parameters: int, image: float, expression: float) -> None:
+    with shapes_of(sized(name)) as model:
+        counts, flops = count_parameters(model), sum(count_flops(model).values(), start=Flops(0, 0, 0))
+    assert total(counts) == parameters
+    assert (flops.image / 2e9, flops.expression / 2e9) == pytest.approx((image, expression), abs=1)
+
+
 def test_flops_of_no_component_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(COMPONENTS, "AttnPrompter")
+    monkeypatch.delitem(RSRefSeg.components, "AttnPrompter")
     with shapes_of(tiny_config()) as model, pytest.raises(RuntimeError, match="FLOPs are of no component"):
         count_flops(model)
