@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,10 @@ OTHERS: dict[str, Any] = {  # systems with nothing that is drawn, nor seen of ba
     "rsrefseg2": tiny2_config({"sam": tiny_config().sam, "side_losses": {"contrast": 0}}),
 }
 CASES |= {name: {} for name in OTHERS}
-SPLIT = ("rsrefseg", "no_lora", "parts", "lavt", "rsrefseg2")
+SPLIT = {  # ZeRO trains systems of one group of parameters
+    "FSDP": ("rsrefseg", "no_lora", "parts", "lavt", "rsrefseg2"),
+    "DEEPSPEED": ("rsrefseg", "no_lora", "parts", "rsrefseg2"),
+}
 
 
 def case(name: str, *, dropout: float = 0, recomputed: bool = False) -> ExperimentConfig:
@@ -119,10 +122,10 @@ def train_all(trainings: Trainings) -> dict[str, Any]:
     return {name: {**seen(trainings.fit(case(name))), "tables": trainings.predicted(case(name))} for name in CASES}
 
 
-def train_split(trainings: Trainings, folder: Path) -> dict[str, Any]:
+def train_split(trainings: Trainings, folder: Path, names: Sequence[str]) -> dict[str, Any]:
     """By case what a training saw of which not only batches are split among the ranks; whether one that is stopped, at
     a step and in a validation, ends with the same bytes. One that was stopped is left for others to go on with."""
-    found: dict[str, Any] = {name: seen(trainings.fit(case(name, recomputed=True))) for name in SPLIT}
+    found: dict[str, Any] = {name: seen(trainings.fit(case(name, recomputed=True))) for name in names}
     drawing = case("rsrefseg", dropout=0.1)  # every step draws random numbers
     whole = trainings.fit(drawing)
     for after in (1, 3):
@@ -131,15 +134,17 @@ def train_split(trainings: Trainings, folder: Path) -> dict[str, Any]:
     assert again is not None
     same = all(torch.equal(again.state[name], value) for name, value in whole.state.items())
     assert trainings.stopped(case("rsrefseg"), folder / "plain", 3) is None
-    config = case("rsrefseg")
-    model = trainings.model(config)
-    step = TrainStep(model, config.train, 1, make_accelerator(config.model.compute.precision))
+    split_layers = {}
+    for name in [name for name in ("lavt", "rsrefseg") if name in names]:
+        model = trainings.model(case(name))
+        step = TrainStep(model, case(name).train, 1, make_accelerator("float32"))
+        split_layers[name] = sum(isinstance(module, FSDPModule) for module in model.modules())
     weights, learnt = list(model.parameters()), step.optimizer.param_groups[0]["params"]
     about = {
         "same": same and again.curve.equals(whole.curve),
         "weights_here": held_here(weights) / sum(value.numel() for value in weights),
         "learnt_here": held_here(learnt) / sum(value.numel() for value in step.trained),
-        "split_layers": sum(isinstance(module, FSDPModule) for module in model.modules()),
+        "split_layers": split_layers,
     }
     return {"about": about, **found}
 
@@ -155,8 +160,9 @@ def main(data: Path, weights: Path, out: Path) -> None:
     loop.LOG_EVERY = 1
     with Ranks() as ranks:
         trainings = Trainings(load_dataset(data), weights, ranks)
-        split = make_accelerator("float32").distributed_type in ("FSDP", "DEEPSPEED")
-        found = train_split(trainings, out.with_suffix("")) if split else train_all(trainings)
+        way = str(make_accelerator("float32").distributed_type.value)
+        names = SPLIT.get(way)
+        found = train_all(trainings) if names is None else train_split(trainings, out.with_suffix(""), names)
         if ranks.first:
             out.write_text(json.dumps(found), encoding="utf-8")
 

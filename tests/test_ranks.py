@@ -72,14 +72,22 @@ def found(dataset: Dataset, weights: Path) -> list[dict[str, Any]]:
     return [json.loads(out.read_text(encoding="utf-8")) for out in outs]
 
 
+def check_curves(name: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Losses and validation are those of one process. In OTHERS biases lie ahead of norms: their gradient is rounding
+    alone, of which AdamW makes steps, so that weights drift apart and after some steps losses too."""
+    assert other["losses"][0] == pytest.approx(one["losses"][0], rel=1e-5), name
+    assert other["losses"] == pytest.approx(one["losses"], rel=1e-4 if name in OTHERS else 1e-5), name
+    assert other["val_miou"] == pytest.approx(one["val_miou"], abs=1e-3 if name in OTHERS else 0), name
+
+
 def test_two_processes_have_the_losses_of_one_and_choose_the_same_epoch(found: list[dict[str, Any]]) -> None:
     for name, one in found[0].items():
         two = found[1][name]
         assert len(one["losses"]) == len(two["losses"]) > 4, name
-        assert two["losses"] == pytest.approx(one["losses"], rel=1e-5), name
-        assert two["val_miou"] == one["val_miou"], name
-        assert one["statistics"].keys() == two["statistics"].keys()
-        assert one["statistics"] or name == "rsrefseg2"  # which has no batch norms
+        check_curves(name, one, two)
+        assert one["statistics"].keys() == two["statistics"].keys() != set()
+        if name in OTHERS:
+            continue
         for norm, values in one["statistics"].items():
             assert two["statistics"][norm] == pytest.approx(values, rel=1e-5, abs=1e-6), f"{name}, {norm}"
 
@@ -97,14 +105,17 @@ def test_two_processes_that_split_weights_or_what_learns_them_do_the_same_and_on
     split = json.loads(out.read_text(encoding="utf-8"))
     about = split.pop("about")
     assert about["same"], "stopped and gone on with: other bytes"
-    weights_here, layers = {"fsdp2": (0.55, 7), "deepspeed_zero2": (1, 0)}[way]  # six layers and the rest
+    weights_here, layers, names = {
+        "fsdp2": (0.55, {"lavt": 10, "rsrefseg": 7}, SPLIT["FSDP"]),  # nine layers or six, and the rest
+        "deepspeed_zero2": (1, {"rsrefseg": 0}, SPLIT["DEEPSPEED"]),
+    }[way]
     assert (about["weights_here"], about["learnt_here"]) <= (weights_here, 0.55)
     assert about["split_layers"] == layers
-    assert split.keys() == set(SPLIT)
+    assert split.keys() == set(names)
     for name, saw in split.items():
-        assert saw["losses"] == pytest.approx(one[name]["losses"], rel=1e-5), name
-        assert saw["val_miou"] == one[name]["val_miou"], name
-        assert saw["norms"] == pytest.approx(one[name]["norms"], rel=1e-3, abs=1e-5), name
+        check_curves(name, one[name], saw)
+        if name not in OTHERS:
+            assert saw["norms"] == pytest.approx(one[name]["norms"], rel=1e-3, abs=1e-5), name
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)
