@@ -73,6 +73,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "models/rmsin/arc.py": {*EACH_RUN, "control", "cases"},
     "models/weights/swin_bert.py": {*EACH_RUN, "control", "cases"},
     "models/baselines.py": {"control"},
+    "models/zeroshot/sam3.py": {"control"},
     "benchmark/augmentation/directions.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/repeatable.py": {*EACH_RUN, "control"},
