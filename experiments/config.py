@@ -255,12 +255,31 @@ def pick_variant(params: Params, model: str, variant: str) -> str:
         ConfigError: it is not; with those that are.
     """
     own = variants_of(params, model)
+    if not own:
+        raise ConfigError(
+            f"{PARAMS}: {model} is never trained and has no variants: set run.variants to [], and run.controls to some "
+            f"of {', '.join(SYSTEMS[SYSTEM_OF[model]].controls)}"
+        )
     if pick("variant", variant, params.variants) not in own:
         raise ConfigError(
             f"{PARAMS}: {model} is a size of {SYSTEM_OF[model]!r}, which has no variant {variant!r}; it has "
             f"{', '.join(own)}"
         )
     return variant
+
+
+def check_controls(model: str, controls: Sequence[str]) -> None:
+    """Hold that a model's foundation allows these training-free baselines.
+
+    Raises:
+        ConfigError: one it does not; with those that it does.
+    """
+    own = SYSTEMS[SYSTEM_OF[model]].controls
+    if absent := [control for control in controls if control not in own]:
+        raise ConfigError(
+            f"{PARAMS}: run.controls: {model} has no training-free baseline {', '.join(absent)}; it has "
+            f"{', '.join(own) or 'none: set run.controls to []'}"
+        )
 
 
 def resolve(params: Params, dataset: str, model: str, variant: str | None, seed: int) -> ExperimentConfig:
@@ -270,7 +289,6 @@ def resolve(params: Params, dataset: str, model: str, variant: str | None, seed:
         ConfigError: an unknown name or key, with the nearest known one.
     """
     pick("dataset", dataset, params.datasets)
-    pick("model", model, params.models)
     pick("model", model, params.models)
     config: dict[str, Any] = {**MODELS[model], "train": params.train.model_dump()}
     overlays = (

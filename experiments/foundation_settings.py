@@ -42,7 +42,7 @@ class _Parts(Part):
     @property
     def of_parts(self) -> dict[str, Any]:
         """By the part's name, in the order of PARTS."""
-        return {part: said for part in PARTS if (said := getattr(self, part)) is not None}
+        return {part: said for part in PARTS if (said := getattr(self, part, None)) is not None}
 
 
 class PretrainConfig(_Parts):
@@ -115,6 +115,8 @@ class SourceConfig(_Parts):
     sam: SamWeightsSource | None = None
     swin: WeightsSource | None = None
     bert: WeightsSource | None = None
+    clipseg: WeightsSource | None = None
+    sam3: WeightsSource | None = None
 
 
 class FoundationConfig(Part):
@@ -152,6 +154,9 @@ def part_faults(foundation: Mapping[Any, Any]) -> Iterator[str]:
         parts = SYSTEMS[system].parts
         for origin in ("pretrain", "source"):
             if not isinstance(said := plan.get(origin), Mapping):
+                continue
+            if origin == "pretrain" and not set(parts) <= set(PretrainConfig.model_fields):
+                yield f"{place}.pretrain: {system} is taken as it was published; give its source"
                 continue
             yield from (f"{place}.{origin}.{part}: missing; add it" for part in parts if said.get(part) is None)
             strange = [part for part in PARTS if part in said and part not in parts]

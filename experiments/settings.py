@@ -48,11 +48,12 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]  # strict: 0.0 and tru
 
 
 class RunConfig(Part):
-    """Which points of dataset x model x variant x seed the pipeline makes."""
+    """Which points of dataset x model x variant x seed the pipeline makes; without variants its training-free baselines
+    alone, which is all that a zero-shot network has."""
 
     datasets: Annotated[list[Name], Field(min_length=1)]
     models: Annotated[list[Name], Field(min_length=1)]
-    variants: Annotated[list[Name], Field(min_length=1)]
+    variants: list[Name]
     controls: list[str]
     seeds: Annotated[list[Seed], Field(min_length=1)]
 
@@ -62,6 +63,12 @@ class RunConfig(Part):
         if len(set(values)) != len(values):
             raise ValueError(f"{values} names something twice; name each once")
         return values
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.variants or self.controls):
+            raise ValueError("variants and controls are both []: there is nothing to run; name some of either")
+        return self
 
 
 Weight = Annotated[float, Field(ge=0)]

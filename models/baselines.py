@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from models.clip import Clip
-from models.config import ModelConfig
+from models.config import ModelConfig, Part
 from models.prompter import similarity
 from models.sam import Sam
 from models.system import check_prompts, expressions_at_once, native_logits, slices
+from models.systems import build, entry_of
 from models.weights.foundation import load_clip, load_sam
-from models.zoo import CONTROLS
 
 Masks = list[NDArray[np.bool_]]
 Logits = list[NDArray[np.float32]]
@@ -85,17 +86,37 @@ class HeatMapPoint(ClipHeatMap):
         return native_logits(torch.cat(logits), [images[index] for index in image_index])
 
 
-def build_control(name: str, config: ModelConfig, folder: Path) -> nn.Module:
-    """A control of models.zoo.CONTROLS, with the foundation weights in `folder` that it needs, ready to predict.
+def build_control(name: str, config: Part, folder: Path) -> nn.Module:
+    """A training-free baseline, with the foundation weights in `folder` that it needs, ready to predict.
+
+    Args:
+        name: one of those that models/systems.py has for the configuration's system.
+        config: of the system whose foundation it is.
 
     Raises:
-        ValueError: there is no such control.
+        ValueError: the system has no such baseline.
         FileNotFoundError, CheckpointError: as `load_clip`.
     """
+    own = entry_of(config).controls
+    if name not in own:
+        raise ValueError(f"unknown control {name!r}; the controls are {', '.join(own) or 'none'}")
+    if isinstance(config, ModelConfig):
+        return _of_clip_and_sam(name, config, folder).eval()
+    network = build(config, folder)
+    if name == "zero_shot_semantic":
+        network.reading = "semantic"  # type: ignore[assignment]  # of SAM 3, which alone has this baseline
+    return network
+
+
+def _of_clip_and_sam(name: str, config: ModelConfig, folder: Path) -> nn.Module:
     if name == "whole_image":
-        return WholeImage().eval()
+        return WholeImage()
     if name == "clip_heat_map":
-        return ClipHeatMap(load_clip(config.clip, folder)).eval()
-    if name == "heat_map_point":
-        return HeatMapPoint(load_clip(config.clip, folder), load_sam(config.sam, folder)).eval()
-    raise ValueError(f"unknown control {name!r}; the controls are {', '.join(CONTROLS)}")
+        return ClipHeatMap(load_clip(config.clip, folder))
+    return HeatMapPoint(load_clip(config.clip, folder), load_sam(config.sam, folder))
+
+
+def settings_of_controls(config: Part) -> dict[str, Any]:
+    """What of a model's configuration its training-free baselines depend on, as JSON types."""
+    parts = {"clip", "sam"} if isinstance(config, ModelConfig) else None
+    return config.model_dump(mode="json", by_alias=True, include=parts)

@@ -14,7 +14,8 @@ from models.config import ComputeConfig, ModelConfig, Part
 from models.lavt.config import LavtConfig
 from models.rmsin.config import RmsinConfig
 from models.rsrefseg2.config import RSRefSeg2Config
-from models.weights.files import foundation_files, swin_bert_files
+from models.weights.files import foundation_files, network_files, swin_bert_files
+from models.zeroshot.config import ClipSegConfig, Sam3Config
 
 if TYPE_CHECKING:
     from models.system import System
@@ -26,7 +27,8 @@ class Entry(NamedTuple):
     config: the class of its configuration.
     code: `module:Class`, a System.
     files: its foundation folder -> each file's place, by name.
-    controls: the training-free baselines that its foundation allows (models/baselines.py).
+    controls: the training-free baselines that its foundation allows (models/baselines.py); the zero-shot networks are
+        nothing else, and have no variants.
     """
 
     config: type[Part]
@@ -37,7 +39,7 @@ class Entry(NamedTuple):
     @property
     def parts(self) -> tuple[str, ...]:
         """The foundation models, by name."""
-        return tuple(name for name in self.files(Path()) if name != "tokenizer")
+        return tuple(name for name, file in self.files(Path()).items() if file.suffix == ".safetensors")
 
 
 SYSTEMS = {
@@ -50,6 +52,15 @@ SYSTEMS = {
     "rsrefseg2": Entry(RSRefSeg2Config, "models.rsrefseg2.rsrefseg2:RSRefSeg2", foundation_files),
     "lavt": Entry(LavtConfig, "models.lavt.lavt:LAVT", swin_bert_files),
     "rmsin": Entry(RmsinConfig, "models.rmsin.rmsin:RMSIN", swin_bert_files),
+    "clipseg": Entry(
+        ClipSegConfig, "models.zeroshot.clipseg:ClipSeg", network_files("clipseg"), controls=("zero_shot",)
+    ),
+    "sam3": Entry(
+        Sam3Config,
+        "models.zeroshot.sam3:Sam3",
+        network_files("sam3"),
+        controls=("zero_shot", "zero_shot_semantic"),
+    ),
 }
 
 

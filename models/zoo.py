@@ -13,6 +13,8 @@ from models.lavt import sizes as lavt
 from models.mini import MINI_CLIP, MINI_SAM
 from models.rmsin import sizes as rmsin
 from models.rsrefseg2 import sizes as rsrefseg2
+from models.systems import SYSTEMS
+from models.zeroshot import sizes as zeroshot
 
 Plain = dict[str, Any]
 
@@ -96,9 +98,16 @@ RSREFSEG: dict[str, Plain] = {
     "rsrefseg-b-clip": _model(_CLIP_L, _SAM_B),
 }
 
-SIZES = {"rsrefseg": RSREFSEG, "rsrefseg2": rsrefseg2.SIZES, "lavt": lavt.SIZES, "rmsin": rmsin.SIZES}
+SIZES = {
+    "rsrefseg": RSREFSEG,
+    "rsrefseg2": rsrefseg2.SIZES,
+    "lavt": lavt.SIZES,
+    "rmsin": rmsin.SIZES,
+    "clipseg": zeroshot.CLIPSEG,
+    "sam3": zeroshot.SAM3,
+}
 MODELS = {name: size for sizes in SIZES.values() for name, size in sizes.items()}
 SYSTEM_OF = {name: system for system, sizes in SIZES.items() for name in sizes}
 
 # Training-free baselines, built from the foundation models alone (models/baselines.py).
-CONTROLS = ("whole_image", "clip_heat_map", "heat_map_point")
+CONTROLS = tuple(dict.fromkeys(control for entry in SYSTEMS.values() for control in entry.controls))

@@ -108,7 +108,7 @@ class Method:
     def _per_second(self, counts: Sequence[int]) -> float | None:
         tests = [stored.result.eval[TEST_SPLIT] for stored in self.results]
         seconds = [test.predict_seconds for test in tests if test.predict_seconds]
-        return None if len(seconds) < len(tests) else sum(counts) / sum(seconds)
+        return sum(counts) / sum(seconds) if seconds and len(seconds) == len(tests) else None
 
 
 @dataclass(frozen=True)

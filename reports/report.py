@@ -10,7 +10,7 @@ from benchmark.metrics.permutation import holm, many_permutation_p
 from benchmark.metrics.ranking import MeanRank, mean_ranks
 from benchmark.results.store import StoredResult
 from reports.groups import Group, Method
-from reports.systems import REFERENCE, RSREFSEG, System
+from reports.systems import CONTROLS, REFERENCE, RSREFSEG, System
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Selection:
         return tuple(name for name in self.variants if system in self.variant_systems.get(name, (RSREFSEG,)))
 
     def controls_of(self, model: str) -> tuple[str, ...]:
-        """The training-free baselines that `run` names, if they are made of this model."""
-        return self.controls if self._system(model) == RSREFSEG else ()
+        """The training-free baselines that `run` names and that are made of this model."""
+        own = CONTROLS.get(self._system(model), ())
+        return tuple(name for name in self.controls if name in own)
 
     def _system(self, model: str) -> str:
         """A model that neither `run` nor `models` names is of none: nothing is missing of it."""

@@ -11,7 +11,12 @@ from benchmark.results.store import ResultError
 
 SYSTEMS = Path(__file__).with_name("systems.csv")
 REFERENCE = "RSRefSeg"  # the system that the others are compared with
-RSREFSEG = "rsrefseg"  # in params.yaml, whose variants are its own where they name no system; and of the baselines
+RSREFSEG = "rsrefseg"  # in params.yaml, whose variants are its own where they name no system
+CONTROLS = {  # system -> the training-free baselines that are made of it
+    RSREFSEG: ("whole_image", "clip_heat_map", "heat_map_point"),
+    "clipseg": ("zero_shot",),
+    "sam3": ("zero_shot", "zero_shot_semantic"),
+}
 
 
 @dataclass(frozen=True)

@@ -148,12 +148,12 @@ def document_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Tab
         parts += [f"**{escaped(table.title)}**\n\n{markdown(table)}" for table in systems]
     for group in report.groups:
         parts.append(f"## {escaped(group.title)}\n")
-        made = {
-            "datasets": [group.dataset],
-            "models": [group.model],
-            "variants": [method.name for method in group.trained if method.results],
-            "seeds": [str(seed) for seed in group.seeds],
-        }
+        variants = [method.name for method in group.trained if method.results]
+        made = {"datasets": [group.dataset], "models": [group.model], "variants": variants}
+        if variants:
+            made["seeds"] = [str(seed) for seed in group.seeds]
+        else:  # a model that is never trained
+            made["controls"] = [method.name for method in group.present if method.control]
         settings = " ".join(f"-S 'run.{name}=[{','.join(values)}]'" for name, values in made.items())
         parts.append(f"Made by `dvc exp run {settings}`.\n")
         main, *others = tables[group.dataset, group.model]

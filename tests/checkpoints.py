@@ -11,8 +11,19 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import BertForPreTraining, Sam2VideoConfig, Sam2VideoModel, SamModel, SwinForImageClassification
+from transformers import (
+    BertForPreTraining,
+    CLIPSegConfig,
+    CLIPSegForImageSegmentation,
+    Sam2VideoConfig,
+    Sam2VideoModel,
+    Sam3Config,
+    Sam3Model,
+    SamModel,
+    SwinForImageClassification,
+)
 
+from models.checkpoint import save_tensors
 from models.clip import Clip
 from models.config import ClipConfig, SamConfig
 from models.lavt.backbone import make_swin
@@ -23,7 +34,7 @@ from models.tokens import SPECIAL_TOKENS
 from models.weights.sam_official import official_sam
 from tests.language_aware import lavt_config, tiny_text
 from tests.models.rsrefseg2.tiny import SAM2
-from tests.tiny import draw_weights, tiny_config, tiny_tokenizer, tiny_tokenizer_file
+from tests.tiny import WORDS, draw_weights, tiny_config, tiny_tokenizer, tiny_tokenizer_file
 
 
 def write_clip_checkpoint(folder: Path, family: str, dtype: torch.dtype = torch.float32, **saving: Any) -> Path:
@@ -119,6 +130,66 @@ def write_bert_checkpoint(folder: Path) -> Any:
     said = {"tokenizer_class": "BertTokenizer", **SPECIAL_TOKENS["bert"]}
     (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
     return model.bert
+
+
+_WORDS_READ = {
+    **{"vocab_size": len(WORDS) + 2, "hidden_size": 32, "intermediate_size": 48, "projection_dim": 32},
+    **{"num_hidden_layers": 2, "num_attention_heads": 2, "bos_token_id": 1, "eos_token_id": 0, "pad_token_id": 0},
+}
+_TOWER = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2}
+_SMALL = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+
+
+def write_clipseg_checkpoint(folder: Path, length: int = 10) -> Any:
+    """A CLIPSeg of patches of 8 px, which reads `length` tokens."""
+    text = {key: value for key, value in _WORDS_READ.items() if key != "projection_dim"}
+    text["max_position_embeddings"] = length
+    sizes: dict[str, Any] = {"projection_dim": 32, "extract_layers": [0, 1, 2], "reduce_dim": 16}
+    sizes |= {"decoder_num_attention_heads": 2, "decoder_intermediate_size": 24}
+    sizes |= {"use_complex_transposed_convolution": True}
+    vision = {**_TOWER, "image_size": 24, "patch_size": 8}
+    torch.manual_seed(0)
+    return _with_words(
+        CLIPSegForImageSegmentation(CLIPSegConfig(vision_config=vision, text_config=text, **sizes)), folder
+    )
+
+
+def write_sam3_checkpoint(folder: Path, length: int = 10) -> Any:
+    """A SAM 3 of images of 56 px and 7 queries, which reads `length` tokens."""
+    backbone = {
+        **{**_TOWER, "model_type": "sam3_vit_model", "image_size": 56, "patch_size": 14, "window_size": 2},
+        **{"global_attn_indexes": [1], "pretrain_image_size": 28},
+    }
+    torch.manual_seed(0)
+    network = Sam3Model(
+        Sam3Config(
+            vision_config={"backbone_config": backbone, "fpn_hidden_size": 32},
+            text_config={**_WORDS_READ, "max_position_embeddings": length, "model_type": "clip_text_model"},
+            geometry_encoder_config=_SMALL,
+            detr_encoder_config=_SMALL,
+            detr_decoder_config={"num_queries": 7, **_SMALL},
+            mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2},
+        )
+    )
+    return _with_words(network, folder)
+
+
+def as_video(sam3: Path, folder: Path) -> None:
+    """A SAM 3 as it is published, a model of video: the detector is one part of it, beside a tracker."""
+    said = json.loads((sam3 / "config.json").read_text(encoding="utf-8"))
+    video = {"model_type": "sam3_video", "architectures": ["Sam3VideoModel"], "detector_config": said}
+    (folder / "config.json").write_text(json.dumps(video), encoding="utf-8")
+    tensors = load_file(sam3 / "model.safetensors")
+    whole = {f"detector_model.{name}": value for name, value in tensors.items()} | {"tracker_model.x": torch.ones(1)}
+    save_tensors(folder / "model.safetensors", whole, {"format": "pt"})
+    tiny_tokenizer_file(folder / "tokenizer.json", "clip")
+
+
+def _with_words(network: Any, folder: Path) -> Any:
+    draw_weights(network, 0)
+    network.save_pretrained(folder)
+    tiny_tokenizer_file(folder / "tokenizer.json", "clip")
+    return network
 
 
 def _as_published(model: Any, folder: Path) -> None:

@@ -70,6 +70,8 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "benchmark/expressions/writer.py": {"fetch"},
     "models/mini.py": {"foundation", *EACH_RUN, "control", "cases"},
     "models/prompter.py": {*EACH_RUN, "control", "cases"},
+    "models/rmsin/arc.py": {*EACH_RUN, "control", "cases"},
+    "models/weights/swin_bert.py": {*EACH_RUN, "control", "cases"},
     "models/baselines.py": {"control"},
     "benchmark/augmentation/directions.py": {"train@rsrefseg", "train@no_lora"},
     "experiments/training/schedule.py": {"train@rsrefseg", "train@no_lora"},
@@ -80,6 +82,7 @@ TOUCHED = {  # a file -> the stages that must run again, and no others
     "benchmark/metrics/measure.py": {*EACH_RUN, "control", "report"},
     "benchmark/metrics/collapse.py": {*EACH_RUN, "control", "collect", "report"},
     "benchmark/metrics/statistics.py": {"report"},
+    "reports/systems.csv": {"report"},
     "benchmark/results/pictures.py": {"collect", "report"},
     "reports/figures/style.py": {"report"},
     "reports/figures/speed.py": set(),  # of docs/speed.md
@@ -92,7 +95,7 @@ CHANGED = {  # a parameter -> the same
     "foundation.mini.pretrain.clip.steps": {"foundation"},
     "foundation.lavt-mini.pretrain.bert.steps": set(),
     "models.mini.clip.pixel_mean": {"train@rsrefseg", "train@no_lora", "control", "report"},
-    "models.mini.train.epochs": {"train@rsrefseg", "train@no_lora", "report"},
+    "models.mini.train.epochs": {"train@rsrefseg", "train@no_lora", "control", "report"},
     "train.weight_decay": {"train@rsrefseg", "train@no_lora"},
     "variants.no_lora.prompter": {"train@no_lora", "report"},
     "evaluate.sides": {"evaluate@rsrefseg", "evaluate@no_lora", "control"},
@@ -163,8 +166,8 @@ def test_dvc_shows_the_metrics_and_the_curves(clone: Path) -> None:
 
 
 def test_the_python_examples_of_the_documents_run(clone: Path, subtests: pytest.Subtests) -> None:
-    """The README's examples, and the docs' recipe for a metric of one's own."""
-    for document in ("README.md", "docs/architecture.md"):
+    """The README's examples, how a run predicts, and the recipe for a metric of one's own."""
+    for document in ("README.md", "docs/commands.md", "docs/architecture.md"):
         for code in re.findall(r"```python\n(.*?)```", (clone / document).read_text(encoding="utf-8"), re.DOTALL):
             with subtests.test(msg=f"{document}: {code[-60:]}"):
                 assert in_clone(clone, sys.executable, "-c", code).strip()

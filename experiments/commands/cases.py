@@ -63,9 +63,9 @@ def main(dataset: str, model: str) -> None:
         stored = {
             variant: load_result(RESULTS / dataset / model / variant / str(seed)) for variant in params.run.variants
         }
-        reference = REFERENCE if REFERENCE in stored else params.run.variants[0]
+        reference = REFERENCE if REFERENCE in stored else next(iter(stored), None)
         others = [one.lines for variant, one in stored.items() if variant != reference]
-        cases = choose_cases(stored[reference].lines, others)
+        cases = [] if reference is None else choose_cases(stored[reference].lines, others)
         rows = [
             row
             for variant, one in stored.items()

@@ -7,13 +7,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmark.output.terminal import say, terminal
-from experiments.config import PARAMS, dataset_config, datasets_alone, load_params, model_config, resolve
+from experiments.config import (
+    PARAMS,
+    check_controls,
+    dataset_config,
+    datasets_alone,
+    load_params,
+    model_config,
+    resolve,
+)
 from experiments.preflight.inputs import find_inputs
 from experiments.preflight.machine import folder_faults, git_faults, room_faults
 from experiments.preflight.server import server_fault
 from experiments.settings import ConfigError, Params, nearest
-from models.systems import SYSTEMS
-from models.zoo import SYSTEM_OF
 
 
 def params_faults(params: Params) -> Iterator[str]:
@@ -24,19 +30,13 @@ def params_faults(params: Params) -> Iterator[str]:
     for model in run.models:
         if model not in params.foundation:
             yield f"{PARAMS}: unknown foundation {model!r}{nearest(model, params.foundation)}"
-        own = SYSTEMS[SYSTEM_OF[model]].controls
-        if absent := [control for control in run.controls if control not in own]:
-            yield (
-                f"{PARAMS}: run.controls: {model} has no training-free baseline {', '.join(absent)}; it has "
-                f"{', '.join(own) or 'none: set run.controls to []'}"
-            )
+        yield from _fault(partial(check_controls, model, run.controls))
         yield from _fault(partial(model_config, params, model))
     said: set[str] = set()
     for dataset, model, variant in itertools.product(run.datasets, run.models, run.variants):
         for fault in _fault(partial(resolve, params, dataset, model, variant, run.seeds[0])):
-            what = (
-                fault.partition(f"{dataset} x {model} x {variant}: ")[2] or fault
-            )  # the same in every run that has it
+            # the same in every run that has it
+            what = fault.partition(f"{dataset} x {model} x {variant}: ")[2] or fault
             if what not in said:
                 said.add(what)
                 yield fault

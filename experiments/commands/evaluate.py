@@ -24,7 +24,7 @@ from benchmark.output.terminal import say, terminal
 from benchmark.results.provenance import provenance
 from benchmark.results.schema import NOT_TRAINED, TEST_SPLIT, Evaluation, Result, Run, Training
 from benchmark.results.store import collapse_of, data_of, load_curve, result_folder, save_result
-from experiments.config import fingerprint, load_params, model_config, open_dataset, resolve
+from experiments.config import check_controls, fingerprint, load_params, model_config, open_dataset, pick, resolve
 from experiments.errors import clear_errors
 from experiments.foundations import foundation_hash, open_foundation
 from experiments.frozen.attach import CODE, Tell, count_images, frozen_parts, recall_images
@@ -35,8 +35,8 @@ from experiments.repeatable import device_name, make_repeatable
 from experiments.runs import load_model, run_folder
 from experiments.settings import EvaluateConfig, ExperimentConfig, FeaturesConfig
 from experiments.stopping import Stop, Stopped, stoppable
-from models.baselines import build_control
-from models.config import ComputeConfig, ModelConfig
+from models.baselines import build_control, settings_of_controls
+from models.config import ComputeConfig, ModelConfig, Part
 from models.zoo import CONTROLS
 
 
@@ -71,7 +71,7 @@ def measure_run(
 
 def measure_control(
     name: str,
-    config: ModelConfig,
+    config: Part,
     model_name: str,
     dataset: Dataset,
     settings: EvaluateConfig,
@@ -82,11 +82,12 @@ def measure_control(
     """Evaluate a control, which depends on the foundation models alone -> its result folder."""
     weights, hashes = open_foundation(model_name, config)
     model = build_control(name, config, weights)
-    as_run = config.model_copy(update={"compute": ComputeConfig()})  # controls have no settings of this
-    parts, images = [part for part in CODE if hasattr(model, part)], count_images(dataset, TEST_SPLIT)
-    recall = partial(recall_images, model, parts, as_run, hashes, images, features)
-    plain = config.model_dump(mode="json", by_alias=True, include={"clip", "sam"})
-    foundation = foundation_hash(hashes)
+    recall: Callable[[Tell], None] = _recall_nothing
+    if isinstance(config, ModelConfig):
+        as_run = config.model_copy(update={"compute": ComputeConfig()})  # controls have no settings of this
+        parts, images = [part for part in CODE if hasattr(model, part)], count_images(dataset, TEST_SPLIT)
+        recall = partial(recall_images, model, parts, as_run, hashes, images, features)
+    plain, foundation = settings_of_controls(config), foundation_hash(hashes)
     run = Run(
         dataset=dataset.folder.name,
         model=model_name,
@@ -100,6 +101,10 @@ def measure_control(
     costs = {"seconds": 0, "parameters_total": total, "parameters_trained": 0, "peak_memory_mb": 0}
     training = NOT_TRAINED.model_copy(update=costs)
     return _measure(model, recall, run, foundation, training, None, dataset, settings, workers, stop)
+
+
+def _recall_nothing(_: Tell) -> None:
+    """Of a zero-shot network, which is shown each image once and keeps no features."""
 
 
 def _measure(
@@ -185,6 +190,8 @@ def main(dataset: str, model: str, variant: str, seed: int) -> None:
         params = load_params()
         samples = open_dataset(params, dataset)
         control = variant in CONTROLS
+        if control:
+            check_controls(pick("model", model, params.models), [variant])
         run = resolve(params, dataset, model, None if control else variant, seed)
         make_repeatable(seed, run.train.threads)
         if control:

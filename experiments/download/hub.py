@@ -49,6 +49,7 @@ from models.errors import CheckpointError
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 ATTEMPTS = 5  # without a single byte, a second apart
+ASK = "ask for access on its page, and set HF_TOKEN to a token of the account that was given it"
 LATER = (429, 500, 502, 503, 504)  # answers of a server that is worth asking again
 
 
@@ -237,7 +238,7 @@ def _plain_errors(
         cache = f"not in {constants.HF_HUB_CACHE}, or not as a link to its checksum"
         why = f"{cache}, and HF_HUB_OFFLINE forbids to ask: set it to 0"
     except GatedRepoError:
-        why = "its authors want to know who asks: accept their terms on its page and set HF_TOKEN"
+        why = f"its authors give it out on request: {ASK}"
     except RepositoryNotFoundError:
         why = f"{constants.ENDPOINT} knows no such repository (a private one needs HF_TOKEN)"
     except RevisionNotFoundError:
@@ -245,7 +246,8 @@ def _plain_errors(
     except RemoteEntryNotFoundError:
         why = "the repository has no such file at that commit"
     except HfHubHTTPError as error:
-        why = f"{constants.ENDPOINT} answers {error.response.status_code}"
+        status = error.response.status_code
+        why = f"{constants.ENDPOINT} answers {status}{f': {ASK}' if status in (401, 403) else ''}"
     except (httpx2.HTTPError, LocalEntryNotFoundError) as error:
         why = f"{constants.ENDPOINT} cannot be reached ({error or type(error).__name__})"
     else:

@@ -21,6 +21,9 @@ from models.weights.sam2 import read_sam2_folder
 from models.weights.sam_official import read_official_sam
 from models.weights.swin_bert_folder import read_bert_folder, read_swin_folder
 from models.weights.transformers_folder import read_clip_folder, read_sam_folder
+from models.zeroshot.clipseg import ClipSeg
+from models.zeroshot.sam3 import Sam3
+from models.zeroshot.zeroshot import ZeroShot
 
 
 class Read(NamedTuple):
@@ -33,12 +36,13 @@ class Read(NamedTuple):
 
 class Reader(NamedTuple):
     """read: the system's configuration, and a folder of transformers' layout (or SAM's own file) -> the weights.
-    settings: what the folder holds beside them. words: whether a tokenizer comes with them.
+    settings: what the folder holds beside them. beside: what is written beside them, as it is called in the system's
+    files: `tokenizer`; `config`, its config.json.
     """
 
     read: Callable[[Any, Path], Read]
     settings: tuple[str, ...]
-    words: bool = False
+    beside: tuple[str, ...] = ()
 
 
 def _clip(config: Any, place: Path) -> Read:
@@ -64,6 +68,14 @@ def _bert(config: LanguageAwareConfig, place: Path) -> Read:
     return Read(tensors, _count(lambda: Text(config.text, tokenizer).bert), tokenizer)
 
 
+def _zero_shot(kind: type[ZeroShot]) -> Callable[[Any, Path], Read]:
+    def read(config: Any, place: Path) -> Read:
+        network, tokenizer = kind.read(config, place)
+        return Read(network.state_dict(), sum(parameter.numel() for parameter in network.parameters()), tokenizer)
+
+    return read
+
+
 def _count(build: Callable[[], nn.Module]) -> int:
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build().parameters())
@@ -73,8 +85,10 @@ _PICTURES = ("config.json", "preprocessor_config.json")
 _WORDS = ("tokenizer_config.json", "tokenizer.json")
 
 READERS = {
-    "clip": Reader(_clip, (*_PICTURES, *_WORDS), words=True),
+    "clip": Reader(_clip, (*_PICTURES, *_WORDS), ("tokenizer",)),
     "sam": Reader(_sam, _PICTURES),
     "swin": Reader(_swin, _PICTURES),
-    "bert": Reader(_bert, ("config.json", *_WORDS), words=True),
+    "bert": Reader(_bert, ("config.json", *_WORDS), ("tokenizer",)),
+    "clipseg": Reader(_zero_shot(ClipSeg), (*_PICTURES, *_WORDS), ("config", "tokenizer")),
+    "sam3": Reader(_zero_shot(Sam3), ("config.json", *_WORDS), ("config", "tokenizer")),
 }

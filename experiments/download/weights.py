@@ -57,12 +57,14 @@ def download_weights(
         for part, place in places.items():
             report["sources"][part] = _describe(place, pinned[part], keys[part])
         for part, place in places.items():
-            names = (part, "tokenizer") if READERS[part].words else (part,)
+            names = (part, *READERS[part].beside)
             new = {name: stack.enter_context(replacing(files[name])) for name in names}
             read = READERS[part].read(config, place)
             save_tensors(new[part], read.tensors)
             if read.tokenizer is not None:
                 read.tokenizer.backend_tokenizer.save(str(new["tokenizer"]))
+            if "config" in new:
+                new["config"].write_bytes((place / "config.json").read_bytes())
             report["parameters"][part] = read.parameters
             report["sha256"] |= {name: sha256(file) for name, file in new.items()}
             del read  # gigabytes, before the next part's

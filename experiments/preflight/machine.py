@@ -21,6 +21,8 @@ WEIGHTS = {  # GB of published weights, as downloaded and as converted: paramete
     "rsrefseg2": 11.0,
     "lavt": 2.0,
     "rmsin": 2.0,
+    "clipseg": 1.5,
+    "sam3": 7.0,
 }
 WRITTEN = (".", "data", "weights", "runs", "results", "reports/generated", ".dvc")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -19,5 +20,14 @@ def swin_bert_files(folder: Path) -> dict[str, Path]:
     return {
         "swin": folder / "swin.safetensors",
         "bert": folder / "bert.safetensors",
+        "tokenizer": folder / "tokenizer.json",
+    }
+
+
+def network_files(name: str) -> Callable[[Path], dict[str, Path]]:
+    """Of one network of transformers, in its own layout: config.json has its sizes."""
+    return lambda folder: {
+        name: folder / "model.safetensors",
+        "config": folder / "config.json",
         "tokenizer": folder / "tokenizer.json",
     }

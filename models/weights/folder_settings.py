@@ -65,7 +65,7 @@ def check_settings(ours: Any, config: ClipConfig | SamConfig | Sam2Config, folde
     """
     theirs = _theirs(ours, folder, ", or write this one's family into params.yaml, models.<name>.clip.family")
     where = "clip" if isinstance(config, ClipConfig) else "sam"
-    pixels = _pixel_differences(config.pixel_mean, config.pixel_std, where, folder)
+    pixels = _pixel_differences(config.pixel_mean, config.pixel_std, f"{where}.", folder)
     _refuse(_differences(ours, theirs, config) + pixels, folder)
 
 
@@ -89,8 +89,17 @@ def check_flat_settings(
     for key in sorted(set(inspect.get_annotations(type(ours))) - UNREAD - unread):
         faults += _unequal(key, getattr(theirs, key), f"{where}.{key}", getattr(ours, key))
     if pixels is not None:
-        faults += _pixel_differences(*pixels, where.split(".")[0], folder)
+        faults += _pixel_differences(*pixels, f"{where.split('.')[0]}.", folder)
     _refuse(faults, folder)
+
+
+def check_pixels(mean: Rgb, std: Rgb, folder: Path) -> None:
+    """Compare preprocessor_config.json alone, where there is one, with a model's `pixel_mean` and `pixel_std`.
+
+    Raises:
+        CheckpointError: as `check_settings`.
+    """
+    _refuse(_pixel_differences(mean, std, "", folder), folder)
 
 
 def _theirs(ours: Any, folder: Path, otherwise: str) -> Any:
@@ -144,7 +153,7 @@ def _pixel_differences(mean: Rgb, std: Rgb, where: str, folder: Path) -> list[st
     for key, name, mine in (("image_mean", "pixel_mean", mean), ("image_std", "pixel_std", std)):
         theirs = said.get(key, mine)
         if not (isinstance(theirs, list | tuple) and len(theirs) == 3 and all(map(math.isclose, theirs, mine))):
-            faults += _unequal(key, theirs, f"{where}.{name}", mine)
+            faults += _unequal(key, theirs, f"{where}{name}", mine)
     return faults
 
 

@@ -10,32 +10,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import CLIPSegForImageSegmentation
+from transformers import CLIPSegForImageSegmentation, PreTrainedTokenizerFast
 
-from models.zeroshot.zeroshot import ZeroShot, read_network
+from models.config import SettingError
+from models.errors import CheckpointError
+from models.system import expressions_at_once, slices
+from models.zeroshot.config import ClipSegConfig, ZeroShotConfig
+from models.zeroshot.zeroshot import ZeroShot
 
-HUB = "CIDAS/clipseg-rd64-refined"
-SIDE = 352  # as transformers' example has it, not the vision tower's 224: position embeddings are resized
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # not confirmed: its preprocessor_config.json was not at hand
+LARGEST = 2  # an end token of older config.json, which the code reads as: the largest number is the end
 
 
 class ClipSeg(ZeroShot):
-    """CLIPSeg with its text prompt."""
+    """CLIPSeg with its text prompt. Texts longer than 77 tokens are cut, and counted in a warning."""
+
+    kind = CLIPSegForImageSegmentation
+
+    def __init__(self, config: ClipSegConfig, network: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__(config, network, tokenizer)
+        self._side, patch = config.side, network.config.vision_config.patch_size
+        if config.side % patch:
+            raise SettingError(f"side is {config.side}, which patches of {patch} px do not fill; give a multiple of it")
 
     @classmethod
-    def from_folder(cls, folder: Path, side: int = SIDE) -> Self:
-        """As `ZeroShot.from_folder`."""
-        network, tokens = read_network(CLIPSegForImageSegmentation, folder)
-        return cls(network, tokens, side, MEAN, STD)
+    def read(cls, config: ZeroShotConfig, folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
+        """As `ZeroShot.read`."""
+        network, tokenizer = super().read(config, folder)
+        end, ours = network.config.text_config.eos_token_id, tokenizer.eos_token_id
+        if end not in (LARGEST, ours):  # the sentence would be read at the first token, whatever it says
+            raise CheckpointError(
+                f"{folder / 'tokenizer.json'}: the end token is number {ours}, and config.json looks for {end}. "
+                "Take the tokenizer that belongs to the weights"
+            )
+        return network, tokenizer
+
+    @property
+    def side(self) -> int:
+        """As the configuration says."""
+        return self._side
 
     def logits(self, pixels_B3SS: Tensor, ids_NT: Tensor, mask_NT: Tensor, image_index: Sequence[int]) -> Tensor:
         """As `ZeroShot.logits`; CLIP's text encoder reads up to its end token, so padding needs no mask."""
         clip = self.network.clip
         states = clip.vision_model(pixels_B3SS, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
-        chosen = [states[layer + 1][list(image_index)] for layer in self.network.extract_layers]
+        chosen = [states[layer + 1] for layer in self.network.extract_layers]
         sentence_NC = clip.get_text_features(ids_NT).pooler_output
-        logits: Tensor = self.network.decoder(chosen, sentence_NC).logits
-        return logits
+        width, grid = len(chosen) * chosen[0].shape[-1], self.side // self.network.config.vision_config.patch_size
+        logits = [
+            self.network.decoder([state_BLC[list(image_index[part])] for state_BLC in chosen], sentence_NC[part]).logits
+            for part in slices(len(image_index), expressions_at_once((width, grid)))
+        ]
+        return torch.cat(logits)

@@ -136,7 +136,7 @@ def cases_of(group: Group) -> pd.DataFrame | None:
         return None
     known = {method.name: {one.result.run.fingerprint for one in method.results} for method in group.trained}
     cases = load_cases(group.cases)
-    cases = cases[[bool(known.get(variant)) for variant in cases["variant"]]]
+    cases = cases[cases["variant"].isin([variant for variant, fingerprints in known.items() if fingerprints])]
     for variant, fingerprint in dict.fromkeys(zip(cases["variant"], cases["fingerprint"], strict=True)):
         if fingerprint not in known[variant]:
             raise ResultError(

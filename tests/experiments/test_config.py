@@ -316,7 +316,7 @@ def test_no_two_variants_resolve_to_the_same_run(subtests: pytest.Subtests) -> N
             variants = variants_of(params, model)
             plain = [resolve(params, dataset, model, variant, 0).plain() for variant in variants]
             seen = [{key: config[key] for key in ("model", "train")} for config in plain]
-            assert len(seen) >= 3
+            assert len(seen) >= 3 or (not seen and model in ("clipseg", "sam3")), "which are never trained"
             for number, one in enumerate(seen):
                 assert one not in seen[:number], variants[number]
 

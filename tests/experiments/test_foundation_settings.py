@@ -97,6 +97,8 @@ def test_a_plan_says_something_of_every_part_of_its_system_and_of_no_other(subte
         ("lavt", {"source": {"swin": HUB, "bert": HUB, "sam": HUB}}, ".source.sam: lavt has none, but swin and bert"),
         ("rmsin-mini", {"pretrain": {**recipes, "bert": None}}, "foundation.rmsin-mini.pretrain.bert: missing; add it"),
         ("rsrefseg2", {"source": {"clip": HUB}}, "foundation.rsrefseg2.source.sam: missing; add it"),
+        ("sam3", {"pretrain": recipes}, "foundation.sam3.pretrain: sam3 is taken as it was published; give its source"),
+        ("sam3", {"source": {"clipseg": HUB}}, "foundation.sam3.source.clipseg: sam3 has none, but sam3"),
         ("lavt", {"swin": HUB}, "foundation.lavt: swin belongs one level down, under pretrain (recipes) or source"),
     ]
     for model, plan, words in rows:
@@ -137,7 +139,8 @@ def test_the_real_file_says_where_every_model_comes_from() -> None:
     assert origins == dict.fromkeys(MODELS, "source") | pretrained | like
     sources = [source for plan in params.foundation.values() if plan.source for source in plan.source.of_parts.values()]
     unpinned = {source.hub for source in sources if source.revision is None}
-    assert unpinned == {"microsoft/swin-base-patch4-window12-384-in22k"}, "nobody has told us its commit"
+    told_by_nobody = {"microsoft/swin-base-patch4-window12-384-in22k", "CIDAS/clipseg-rd64-refined", "facebook/sam3"}
+    assert unpinned == told_by_nobody
 
 
 def test_a_foundation_of_no_known_model_is_refused(tmp_path: Path) -> None:

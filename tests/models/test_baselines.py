@@ -9,12 +9,13 @@ from torch import Tensor
 
 from models.baselines import ClipHeatMap, HeatMapPoint, build_control
 from models.config import ModelConfig
-from models.zoo import CONTROLS
+from models.systems import SYSTEMS
 from tests.tiny import random_image
 
 SIZES = ((40, 72), (64, 64))
 IMAGES = [random_image(height, width, seed) for seed, (height, width) in enumerate(SIZES)]
 TEXTS, IMAGE_INDEX = ["the red ship", "road", "the green tank"], [1, 0, 0]
+CONTROLS = SYSTEMS["rsrefseg"].controls
 
 
 def test_every_control_gives_a_bool_mask_at_each_image_s_own_size(

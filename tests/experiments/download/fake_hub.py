@@ -80,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             repository, revision = REPOSITORY, COMMIT if revision == "main" else revision
         if repository == "owner/gated":
             return self.refuse(403, "GatedRepo")
+        if repository == "owner/refused":
+            return self.refuse(403, "None")
         if repository != REPOSITORY:
             return self.refuse(401, "RepoNotFound")
         if revision != COMMIT:

@@ -281,7 +281,8 @@ def test_a_copied_cache_without_links_is_checked_against_the_hub(
 def test_what_the_hub_does_not_have_or_give_is_said_plainly(subtests: pytest.Subtests, cache: Path) -> None:
     for repository, revision, name, said in (
         ("owner/unheard_of", COMMIT, "config.json", "knows no such repository"),
-        ("owner/gated", COMMIT, "config.json", "accept their terms on its page and set HF_TOKEN"),
+        ("owner/gated", COMMIT, "config.json", "on request: ask for access on its page, and set HF_TOKEN"),
+        ("owner/refused", COMMIT, "config.json", "answers 403: ask for access on its page, and set HF_TOKEN"),
         (REPOSITORY, COMMIT[::-1], "config.json", "the repository has no such commit"),
         (REPOSITORY, COMMIT, "tokenizer.json", "tokenizer.json: the repository has no such file at that commit"),
     ):
