@@ -98,17 +98,9 @@ class Method:
     @property
     def images_per_second(self) -> float | None:
         """Test images predicted a second, over all seeds; None where the time is not known or too short to measure."""
-        return self._per_second([stored.result.eval[TEST_SPLIT].images for stored in self.results])
-
-    @property
-    def expressions_per_second(self) -> float | None:
-        """Likewise, of test samples."""
-        return self._per_second([stored.result.eval[TEST_SPLIT].samples for stored in self.results])
-
-    def _per_second(self, counts: Sequence[int]) -> float | None:
         tests = [stored.result.eval[TEST_SPLIT] for stored in self.results]
         seconds = [test.predict_seconds for test in tests if test.predict_seconds]
-        return sum(counts) / sum(seconds) if seconds and len(seconds) == len(tests) else None
+        return None if len(seconds) < len(tests) else sum(test.images for test in tests) / sum(seconds)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,18 @@ from benchmark.data.params_file import ParamsFileError, read_params
 from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, find_results, run_key
 from reports.groups import Group, Method, ordered
+from reports.measured import PAIRS, SpeedError, read
 from reports.report import Comparison, Report, Selection
-from reports.systems import REFERENCE, RSREFSEG, System, load_systems
+from reports.systems import REFERENCE, RSREFSEG, Speed, System, load_systems
+
+MEASURED = Path("reports/generated/speed.csv")
+OF_SYSTEMS = ["systems, a training step", "systems, an image predicted"]  # paths of experiments/speed/systems.py
 
 
-def load_report(results: Path, params: Path, runs: Path | None = None) -> Report:
+def load_report(results: Path, params: Path, runs: Path | None = None, measured: Path = MEASURED) -> Report:
     """Read results and group them; with `runs`, what was collected from MLflow must be the same.
+
+    measured: of experiments.bench, for how fast systems are; without it that is not said.
 
     Raises:
         FileNotFoundError: no result, no such `runs`, no params.yaml.
@@ -61,8 +67,27 @@ def load_report(results: Path, params: Path, runs: Path | None = None) -> Report
         for place, (group, method) in enumerate((group, method) for group in groups for method in group.methods)
     }
     in_order = [*sorted(own, key=lambda one: (places[_method(one)], one.result.run.seed)), *outside]
-    compared = tuple(_comparisons(own, systems, selection, results))
+    compared = tuple(_comparisons(own, systems, selection, results, load_speeds(measured)))
     return Report(selection, tuple(in_order), groups, compared, collected=runs is not None)
+
+
+def load_speeds(file: Path) -> dict[str, Speed]:
+    """Model -> how fast it is, of what `experiments.bench` measured of systems (experiments/speed/systems.py).
+
+    Raises:
+        ResultError: another table.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        table = read(file, PAIRS)
+    except SpeedError as error:
+        raise ResultError(str(error)) from None
+    table = table[table["path"].isin(OF_SYSTEMS)]
+    seconds = table.pivot(index="case", columns="path", values="ours").reindex(columns=OF_SYSTEMS)
+    if len(seconds):
+        seconds.loc["mini"] = table.groupby("path")["reference"].median()
+    return {str(model): Speed(float(step), 1 / float(image)) for model, step, image in seconds.itertuples()}
 
 
 def load_selection(params: Path) -> Selection:
@@ -173,7 +198,11 @@ def _group(
 
 
 def _comparisons(
-    own: Sequence[StoredResult], systems: Sequence[System], selection: Selection, root: Path
+    own: Sequence[StoredResult],
+    systems: Sequence[System],
+    selection: Selection,
+    root: Path,
+    speeds: Mapping[str, Speed],
 ) -> Iterator[Comparison]:
     """Of each size of which two systems have results on one dataset."""
     mains = {(system.model, system.main): system for system in systems}
@@ -195,6 +224,7 @@ def _comparisons(
                 tuple(shown),
                 tuple(_beside(name, shown, found[name], root) for name in shared),
                 tuple(name for name in datasets if len(there[name]) == 1),
+                {system.model: speeds[system.model] for system in known if system.model in speeds},
             )
 
 

@@ -10,7 +10,7 @@ from benchmark.metrics.permutation import holm, many_permutation_p
 from benchmark.metrics.ranking import MeanRank, mean_ranks
 from benchmark.results.store import StoredResult
 from reports.groups import Group, Method
-from reports.systems import CONTROLS, REFERENCE, RSREFSEG, System
+from reports.systems import CONTROLS, REFERENCE, RSREFSEG, Speed, System
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Comparison:
     systems: of these, those that have a result on one of these datasets.
     groups: one a dataset, whose methods are the systems, by title; one that lacks a seed of another is without results.
     alone: datasets on which one system alone has results.
+    speeds: model -> how fast it is, of those that were measured beside each other.
     """
 
     size: str
@@ -73,6 +74,7 @@ class Comparison:
     systems: tuple[System, ...]
     groups: tuple[Group, ...]
     alone: tuple[str, ...]
+    speeds: Mapping[str, Speed]
 
     @property
     def suffix(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,6 +18,13 @@ CONTROLS = {  # system -> the training-free baselines that are made of it
     "clipseg": ("zero_shot",),
     "sam3": ("zero_shot", "zero_shot_semantic"),
 }
+
+
+class Speed(NamedTuple):
+    """Of a model, measured in turns with the reference: seconds of a training step; images predicted a second."""
+
+    step: float
+    images: float
 
 
 @dataclass(frozen=True)

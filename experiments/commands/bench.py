@@ -24,7 +24,7 @@ from experiments.speed.machine import Others, busy
 from experiments.speed.pairs import Growth, Pair
 
 MODULES = (  # of experiments/speed/, in the order in which they are measured and shown
-    *("training", "evaluation", "frozen", "encoder"),
+    *("training", "evaluation", "frozen", "encoder", "systems"),
     *("loading", "masks", "growth", "around"),
 )
 PACKAGE = "experiments.speed"

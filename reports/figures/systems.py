@@ -24,7 +24,7 @@ def systems_captions(comparison: Comparison) -> dict[str, str]:
         )
         for group in comparison.groups
     }
-    return {f"speed{comparison.suffix}": "mIoU with 95 % intervals against speed of prediction.", **sheets}
+    return {f"speed{comparison.suffix}": "mIoU with 95 % intervals against images predicted a second.", **sheets}
 
 
 def save_systems(comparison: Comparison, look: Look, root: Path) -> list[Path]:
@@ -42,17 +42,19 @@ def save_systems(comparison: Comparison, look: Look, root: Path) -> list[Path]:
 
 
 def accuracy_and_speed(comparison: Comparison, look: Look) -> Figure | None:
-    """mIoU over expressions a second, a panel for each dataset; None where no speed is known."""
-    speeds = [method.expressions_per_second for group in comparison.groups for method in group.present]
-    if not any(speed is not None for speed in speeds):
+    """mIoU over images predicted a second, a panel for each dataset; None where no speed was measured."""
+    speeds = {
+        one.title: comparison.speeds[one.model].images for one in comparison.known if one.model in comparison.speeds
+    }
+    if not speeds:
         return None
     figure, axes = plt.subplots(
         1, len(comparison.groups), figsize=(FULL_WIDTH, 2.0), sharey=True, squeeze=False, layout="constrained"
     )
     for axis, group in zip(axes[0], comparison.groups, strict=True):
         for method in group.methods:
-            style, speed = style_of(look, method), method.expressions_per_second
-            x, value, low, high = (np.nan if speed is None else speed), np.nan, np.nan, np.nan
+            style, x = style_of(look, method), speeds.get(method.name, np.nan)
+            value = low = high = np.nan
             if method.results:
                 value = 100 * method.metrics["miou"]
                 low, high = (100 * bound for bound in group.intervals[method.key]["miou"])
@@ -61,9 +63,8 @@ def accuracy_and_speed(comparison: Comparison, look: Look) -> Figure | None:
             axis.plot(
                 x, value, style.marker, color=style.color, markersize=5, markerfacecolor=filled, label=name_of(method)
             )
-        known = [method.expressions_per_second or 0.0 for method in group.present]
-        axis.set(title=visible(group.dataset), xlabel="expressions per second", ylim=(0, None))
-        axis.set_xlim(0, 1.15 * max(known, default=1) or 1)
+        axis.set(title=visible(group.dataset), xlabel="images per second", ylim=(0, None))
+        axis.set_xlim(0, 1.15 * max(speeds.values()))
     axes[0][0].set(ylabel="mIoU (%)")
     legend(figure, axes[0][0])
     return figure

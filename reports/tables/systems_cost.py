@@ -12,22 +12,22 @@ import pandas as pd
 from benchmark.results.store import StoredResult
 from reports.groups import Group, Method
 from reports.report import Comparison
+from reports.systems import Speed
 from reports.tables.comparisons import said_count, said_rate
-from reports.tables.rendering import MISSING, Cell, Table, duration, millions
+from reports.tables.rendering import MISSING, Cell, Table, millions
 from reports.tables.systems import missing_notes, titled
 
 COST = {  # of the numbers -> title and print
     "steps": ("steps", said_count),
-    "seconds": ("training time", duration),
+    "peak_memory_mb": ("peak memory (MB)", said_count),
     "seconds_per_step": ("s/step", lambda value: MISSING if value is None else f"{value:.2f}"),
     "images_per_second": ("images/s", said_rate),
-    "expressions_per_second": ("expressions/s", said_rate),
-    "peak_memory_mb": ("peak memory (MB)", said_count),
 }
 
 
 def systems_cost_table(comparison: Comparison) -> Table:
-    """What each system is made of, and what it cost on the first dataset where all have results, else the first."""
+    """What each system is made of, what it cost on the first dataset where all have results, else the first, and how
+    fast it is where that was measured beside the others."""
     whole = (group for group in comparison.groups if len(group.present) == len(comparison.systems))
     chosen = next(whole, comparison.groups[0])
     rows, numbers = [], []
@@ -35,7 +35,8 @@ def systems_cost_table(comparison: Comparison) -> Table:
         methods = comparison.methods(system)
         known = next((method for method in methods if method.results), None)
         built = [None if known is None else known.train_mean(f"parameters_{kind}") for kind in ("trained", "total")]
-        costs = _costs(methods[comparison.groups.index(chosen)])
+        speed = comparison.speeds.get(system.model)
+        costs = _costs(methods[comparison.groups.index(chosen)], speed)
         rows.append(
             (
                 *(Cell(text) for text in (system.title, *map(millions, built))),
@@ -44,7 +45,8 @@ def systems_cost_table(comparison: Comparison) -> Table:
             )
         )
         for group, method in zip(comparison.groups, methods, strict=True):
-            measured = {name: None if value is None else round(value, 3) for name, value in _costs(method).items()}
+            costs = _costs(method, speed)
+            measured = {name: None if value is None else round(value, 3) for name, value in costs.items()}
             about = {"pretraining": system.pretraining, "input_side": system.input_side}
             numbers.append(
                 {"dataset": group.dataset, "system": system.title, "epochs": method.train_mean("epochs"), **measured}
@@ -54,7 +56,6 @@ def systems_cost_table(comparison: Comparison) -> Table:
     apart = " Swin and BERT have seen neither CLIP's pairing of images with words nor SAM's masks." * any(
         "Swin" in system.pretraining for system in comparison.systems
     )
-    devices = sorted({one.result.meta.device for method in chosen.present for one in method.results})
     return Table(
         f"systems_cost{comparison.suffix}",
         Path(),
@@ -63,9 +64,9 @@ def systems_cost_table(comparison: Comparison) -> Table:
          *(title for title, _ in COST.values())),
         tuple(rows),
         (
-            f"From steps on: means over seeds on {chosen.dataset}, made on: {'; '.join(devices)}. s/step: training "
-            "time, validations included, over steps. images/s and expressions/s: prediction of the test split, all "
-            "expressions of an image together. Times are of one machine. Input side: of CLIP's and of SAM's encoder, "
+            f"Steps and memory of a training: means over seeds on {chosen.dataset}. s/step and images/s: of 4 images "
+            "with 5 expressions each, in turns with RSRefSeg on one machine (docs/speed.md); the times of the runs "
+            "themselves, whose machine had other work, are not compared. Input side: of CLIP's and of SAM's encoder, "
             f"where there are two.{apart}",
             *_training_notes(comparison),
             *missing_notes(comparison),
@@ -74,14 +75,12 @@ def systems_cost_table(comparison: Comparison) -> Table:
     )  # fmt: skip
 
 
-def _costs(method: Method) -> dict[str, float | None]:
+def _costs(method: Method, speed: Speed | None) -> dict[str, float | None]:
     costs: dict[str, float | None] = dict.fromkeys(COST)
     if method.results:
-        costs |= {name: method.train_mean(name) for name in ("steps", "seconds", "peak_memory_mb")}
-        costs["images_per_second"] = method.images_per_second
-        costs["expressions_per_second"] = method.expressions_per_second
-        if costs["seconds"] is not None and costs["steps"]:
-            costs["seconds_per_step"] = costs["seconds"] / costs["steps"]
+        costs |= {name: method.train_mean(name) for name in ("steps", "peak_memory_mb")}
+    if speed is not None:
+        costs |= {"seconds_per_step": speed.step, "images_per_second": speed.images}
     return costs
 
 
