@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from experiments.training.losses import weighted_loss
 from models.checkpoint import save_tensors
-from models.rsrefseg2.losses import squared_dice_loss
 from models.rsrefseg2.rsrefseg2 import RSRefSeg2
 from models.weights.files import foundation_files
 from tests.models.rsrefseg2.tiny import VARIANTS, tiny2_config, tiny2_model
@@ -42,7 +42,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Ready:
 def whole_loss(model: RSRefSeg2) -> Tensor:
     outputs = model.outputs(IMAGES, TEXTS, IMAGE_INDEX)
     target = (torch.arange(outputs.logits_NSS.numel()).view_as(outputs.logits_NSS) % 7 < 3).float()
-    return squared_dice_loss(outputs.logits_NSS, target) + model.side_loss(outputs, TEXTS, IMAGE_INDEX, MASKS)
+    mask = weighted_loss(outputs.logits_NSS, target, {"bce": 5, "squared_dice": 5})
+    return mask + model.side_loss(outputs, TEXTS, IMAGE_INDEX, MASKS)
 
 
 def test_a_prediction_is_the_same_alone_and_among_others(ready: Ready, subtests: pytest.Subtests) -> None:
