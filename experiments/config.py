@@ -135,11 +135,15 @@ def _overlay_faults(where: str, overlay: Mapping[Any, Any], systems: Sequence[An
     for system in systems:
         if system not in here:
             yield f"{where}.system: unknown name {system!r}{nearest(str(system), SYSTEMS)}"
+        elif where.startswith("variants.") and not SYSTEMS[system].trains:
+            yield f"{where}.system: {system!r} is never trained and has no variants; take it out"
+    if where.startswith("variants.") and len(set(map(str, systems))) != max(1, len(systems)):
+        yield f"{where}.system = {systems!r}: name one system at least, and each once"
     if where.startswith("models.") and overlay.get("system", *systems) != systems[0]:
         yield f"{where}.system = {overlay['system']!r}: this size is of {systems[0]!r}; write that or take another"
     for part in overlay:
         keys = {key for system in here for key in (*parts_of(system), "train")}
-        if part not in keys and not (part == "system" and not where.startswith("datasets.")):
+        if here and part not in keys and not (part == "system" and not where.startswith("datasets.")):
             yield f"{where}.{part}: unknown key{nearest(str(part), keys)}"
 
 
@@ -248,8 +252,8 @@ def variants_of(params: Params, model: str) -> list[str]:
     return [name for name, overlay in params.variants.items() if SYSTEM_OF[model] in systems_of(overlay)]
 
 
-def pick_variant(params: Params, model: str, variant: str) -> str:
-    """`variant` if it is one of the model's system.
+def pick_variant(params: Params, model: str, variant: str | None) -> str:
+    """`variant` if it is one of the model's system; of None the system's first.
 
     Raises:
         ConfigError: it is not; with those that are.
@@ -260,6 +264,8 @@ def pick_variant(params: Params, model: str, variant: str) -> str:
             f"{PARAMS}: {model} is never trained and has no variants: set run.variants to [], and run.controls to some "
             f"of {', '.join(SYSTEMS[SYSTEM_OF[model]].controls)}"
         )
+    if variant is None:
+        return own[0]
     if pick("variant", variant, params.variants) not in own:
         raise ConfigError(
             f"{PARAMS}: {model} is a size of {SYSTEM_OF[model]!r}, which has no variant {variant!r}; it has "

@@ -11,9 +11,8 @@ from typing import Any
 
 from benchmark.data.files import sha256
 from experiments.places import WEIGHTS
-from models.checkpoint import REMEDY
 from models.config import Part
-from models.errors import CheckpointError
+from models.errors import REMEDY, CheckpointError
 from models.systems import entry_of
 
 REPORT = "foundation.json"

@@ -19,7 +19,7 @@ from experiments.starters import importing
 def main(
     dataset: Annotated[str, typer.Option(help="a dataset of params.yaml")],
     model: Annotated[str, typer.Option(help="a model of params.yaml")] = "mini",
-    variant: Annotated[str, typer.Option(help="a variant that was trained")] = "rsrefseg",
+    variant: Annotated[str | None, typer.Option(help="one that was trained, instead of its system's first")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="the run's seed")] = 0,
 ) -> None:
     """Publish one trained run."""

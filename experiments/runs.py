@@ -120,7 +120,10 @@ def restore(folder: Path, config: ExperimentConfig, weights: Path, remedy: str) 
     trained_on = json.loads(metadata["foundation"])
     for name, path in files.items():
         if trained_on.get(name) != hashes[name]:
-            raise CheckpointError(f"{file}: trained on other foundation weights than {path}. {remedy}")
+            raise CheckpointError(
+                f"{file}: trained on other foundation weights than {path}. If those are not as they were: git checkout "
+                f"{weights}. {remedy}"
+            )
     if metadata["fingerprint"] != fingerprint(config.plain(), foundation_hash(hashes), metadata["data"]):
         raise CheckpointError(f"{file}: not of the run that {folder / 'config.json'} describes. {remedy}")
     with undrawn():

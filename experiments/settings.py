@@ -87,9 +87,9 @@ class LossConfig(Part):
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:
-        weights = self.model_dump()
-        if not any(weights.values()):
-            raise ValueError(f"{' and '.join(weights)} are 0: there is nothing to learn from; give one a weight")
+        if not any(self.model_dump().values()):
+            names = ", ".join(type(self).model_fields)
+            raise ValueError(f"{names} are all 0: there is nothing to learn from; give one a weight")
         return self
 
 
@@ -126,7 +126,7 @@ class TrainConfig(Part):
     threads: Annotated[int, Field(ge=1)]
     # What says nothing is left out: of a run that is older than the setting, the fingerprint stays what it was
     cosine_period: Annotated[float, Field(gt=0, exclude_if=lambda period: period == 1)] = 1.0
-    polynomial: Annotated[float | None, Field(gt=0, exclude_if=lambda power: power is None)] = None
+    polynomial: Annotated[float | None, Field(gt=0, allow_inf_nan=False, exclude_if=lambda power: power is None)] = None
     gradient_accumulation: Annotated[int, Field(strict=True, ge=1, exclude_if=lambda parts: parts == 1)] = 1
 
     @field_validator("augment")
@@ -138,6 +138,14 @@ class TrainConfig(Part):
             if names.count(name) > 1:
                 raise ValueError(f"{name!r} is there twice; name each once")
         return tuple(name for name in AUGMENTATIONS if name in names)
+
+    @model_validator(mode="after")
+    def _one_curve(self) -> Self:
+        if self.polynomial is not None and self.cosine_period != 1:
+            raise ValueError(
+                f"cosine_period is {self.cosine_period:g}, but polynomial takes the cosine's place: drop one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pairs_have_one_expression(self) -> Self:

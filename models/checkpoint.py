@@ -13,9 +13,6 @@ from torch import Tensor, nn
 
 from models.errors import CheckpointError
 
-# How missing or damaged foundation weights are mended.
-REMEDY = "Make it: python -m experiments.foundation --model NAME (mini's is committed: git checkout weights)"
-
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, the same bytes for the same content; whoever calls sees to it that it takes its place

@@ -27,14 +27,15 @@ class Entry(NamedTuple):
     config: the class of its configuration.
     code: `module:Class`, a System.
     files: its foundation folder -> each file's place, by name.
-    controls: the training-free baselines that its foundation allows (models/baselines.py); the zero-shot networks are
-        nothing else, and have no variants.
+    controls: the training-free baselines that its foundation allows (models/baselines.py).
+    trains: false of the zero-shot networks, which are baselines alone and have no variants.
     """
 
     config: type[Part]
     code: str
     files: Callable[[Path], dict[str, Path]]
     controls: tuple[str, ...] = ()
+    trains: bool = True
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -53,13 +54,14 @@ SYSTEMS = {
     "lavt": Entry(LavtConfig, "models.lavt.lavt:LAVT", swin_bert_files),
     "rmsin": Entry(RmsinConfig, "models.rmsin.rmsin:RMSIN", swin_bert_files),
     "clipseg": Entry(
-        ClipSegConfig, "models.zeroshot.clipseg:ClipSeg", network_files("clipseg"), controls=("zero_shot",)
+        ClipSegConfig, "models.zeroshot.clipseg:ClipSeg", network_files("clipseg"), ("zero_shot",), trains=False
     ),
     "sam3": Entry(
         Sam3Config,
         "models.zeroshot.sam3:Sam3",
         network_files("sam3"),
-        controls=("zero_shot", "zero_shot_semantic"),
+        ("zero_shot", "zero_shot_semantic"),
+        trains=False,
     ),
 }
 

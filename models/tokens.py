@@ -14,8 +14,7 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from models.checkpoint import REMEDY
-from models.errors import CheckpointError, ExpressionError
+from models.errors import REMEDY, CheckpointError, ExpressionError
 
 # What ends, fills and begins a text. SigLIP pads with its end token and CLIP with its own, as they were trained.
 SPECIAL_TOKENS = {

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.output.terminal import terminal
-from experiments.config import load_params, pick, resolve, variants_of
+from experiments.config import load_params, pick, pick_variant, resolve
 from experiments.cost.estimate import (
     Count,
     Flops,
@@ -70,8 +70,7 @@ def chosen(params: Params, dataset: str | None, model: str, variant: str | None)
     """
     if dataset is None:
         dataset, params = "", params.model_copy(update={"datasets": {"": {}}})
-    if variant is None:
-        variant = variants_of(params, pick("model", model, params.models))[0]
+    variant = pick_variant(params, pick("model", model, params.models), variant)
     return resolve(params, dataset, model, variant, seed=0)
 
 

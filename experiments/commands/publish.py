@@ -18,7 +18,7 @@ from benchmark.metrics.iou import summary
 from benchmark.output.terminal import progress_bar, terminal
 from benchmark.results.schema import TEST_SPLIT
 from benchmark.results.store import ResultError, StoredResult, data_of, load_result
-from experiments.config import load_params, open_dataset
+from experiments.config import load_params, open_dataset, pick, pick_variant
 from experiments.errors import InputError, clear_errors
 from experiments.foundations import foundation_hash, foundation_hashes, weights_folder
 from experiments.places import RESULTS, RUNS
@@ -121,14 +121,16 @@ def publish(config: ExperimentConfig, stored: StoredResult, dataset: Dataset) ->
     return place
 
 
-def main(dataset: str, model: str, variant: str, seed: int) -> None:
+def main(dataset: str, model: str, variant: str | None, seed: int) -> None:
     """Publish one trained run."""
     with clear_errors():
+        params = load_params()
+        variant = variant or pick_variant(params, pick("model", model, params.models), None)
         if variant in CONTROLS:
             raise InputError(f"--variant {variant}: a training-free baseline has nothing to publish; give a variant")
         point = Path(dataset, model, variant, str(seed))
         remedy = f"Train it: dvc repro evaluate@{'-'.join(point.parts)}"
-        samples = open_dataset(load_params(), dataset)
+        samples = open_dataset(params, dataset)
         config = stored_config(RUNS / point, remedy)
         place = publish(config, load_result(RESULTS / point), samples)
         size = sum(file.stat().st_size for file in place.iterdir())

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from benchmark.datasets.spec import File, Hub, Spec
 from experiments.config import PARAMS, dataset_config, source_of
+from experiments.foundations import REPORT, read_report
 from experiments.places import DATA, WEIGHTS
 from experiments.preflight.machine import in_git
 from experiments.preflight.paths import check_path
 from experiments.settings import ConfigError, Params
+from models.errors import CheckpointError
 from models.systems import SYSTEMS
 from models.zoo import SYSTEM_OF
 
@@ -105,13 +107,17 @@ def _find_weights(params: Params, model: str, found: Needed) -> None:
     plan, entry = params.foundation[model], SYSTEMS[SYSTEM_OF[model]]
     folder = WEIGHTS / (plan.like or model)
     missing = [file for file in entry.files(folder).values() if not file.is_file()]
+    if (WEIGHTS / model / REPORT).is_file():
+        try:
+            read_report(WEIGHTS / model)
+        except CheckpointError as error:
+            found.faults.append(str(error))
     if not missing:
         return
     names = ", ".join(str(file) for file in missing)
     if committed := [file for file in missing if in_git(file)]:
         found.faults.append(
-            f"{', '.join(str(file) for file in committed)}: in git, but not here; git checkout {folder}, or DVC will "
-            "pretrain anew"
+            f"{', '.join(str(file) for file in committed)}: in git, but not here; git checkout {folder}"
         )
     elif plan.like is not None:
         found.faults.append(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from transformers.initialization import no_init_weights
 
-from models.checkpoint import REMEDY, fill, load_tensors
+from models.checkpoint import fill, load_tensors
 from models.clip import Clip
 from models.config import ClipConfig, SamConfig
+from models.errors import REMEDY
 from models.sam import Sam
 from models.tokens import load_tokenizer
 from models.weights.files import foundation_files

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.checkpoint import REMEDY, fill, load_tensors
+from models.checkpoint import fill, load_tensors
+from models.errors import REMEDY
 from models.rsrefseg2.config import Sam2Config
 from models.rsrefseg2.sam2 import Sam2
 from models.weights.files import foundation_files

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.checkpoint import REMEDY, fill, load_tensors
+from models.checkpoint import fill, load_tensors
+from models.errors import REMEDY
 from models.lavt.backbone import Backbone
 from models.lavt.config import TextConfig
 from models.lavt.text import Text

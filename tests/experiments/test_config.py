@@ -164,7 +164,7 @@ def test_a_bad_value_is_named_with_file_and_place(subtests: pytest.Subtests, tmp
         (("train", "lr"), "fast", r"train\.lr = 'fast'"),
         (("train", "epochs"), None, r"train\.epochs = None"),
         (("train", "epochs"), 0.5, r"train\.epochs = 0\.5"),
-        (("train", "loss"), {"bce": 0, "dice": 0}, r"train\.loss: .*bce and dice .*are 0"),
+        (("train", "loss"), {"bce": 0, "dice": 0}, r"train\.loss: .*bce, dice, .*are all 0"),
         (("train", "warmup_start"), None, r"train\.warmup_start\..* = None"),
         (("train", "expressions_per_image"), 5, r"expressions_per_image is 5, but a step of pairs takes every"),
         (("train", "gradient_accumulation"), 3, r"batch_size is 4, which .* 3 cannot .* give 1 or 2 or 4"),

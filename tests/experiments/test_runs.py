@@ -275,7 +275,7 @@ def test_a_run_on_other_or_missing_foundation_weights_is_refused(subtests: pytes
                 file.write_bytes(whole + b"\n")
             else:
                 save_tensors(file, {key: value + 1e-3 for key, value in load_tensors(file, "").items()})
-            with pytest.raises(CheckpointError, match=rf"{other} {re.escape(str(file))}\. {TRAIN_IT}"):
+            with pytest.raises(CheckpointError, match=rf"{other} {re.escape(str(file))}\. If .*{TRAIN_IT}"):
                 load_model(experiment(), weights)
         file.unlink()
         with (

@@ -101,10 +101,12 @@ def test_data_that_can_be_downloaded_is_a_note_unless_the_network_is_forbidden(
 
 def test_weights_that_git_has_and_that_are_gone_are_a_fault(project: Path) -> None:
     Path("weights/mini/sam.safetensors").unlink()
-    (fault,) = found().faults
-    assert fault == (
-        "weights/mini/sam.safetensors: in git, but not here; git checkout weights/mini, or DVC will pretrain anew"
-    )
+    assert found().faults == ["weights/mini/sam.safetensors: in git, but not here; git checkout weights/mini"]
+
+
+def test_a_damaged_report_of_weights_is_a_fault(project: Path) -> None:
+    Path("weights/mini/foundation.json").write_text('{"sha256": {"clip"')
+    assert "foundation.json: not a whole report" in found().faults[0]
 
 
 def test_weights_of_another_model_are_looked_for_with_it(project: Path) -> None:
