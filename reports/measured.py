@@ -79,6 +79,8 @@ NO_GPU = """A GPU: there was none, so nothing here says anything of one. What wa
 `rsrefseg-b` trains at 3 times and predicts at twice the rate of the released code's way, its encoder reaches 45 % of
 the matrix rate, and a step waits less than 3 % of its time for images ([what runs there](model.md#on-a-gpu)).
 """
+SYSTEMS = "systems"  # the module whose reference is RSRefSeg
+BESIDE = "In turns with RSRefSeg's `mini`, which stands where the plain way does above: below 1 a system is slower.\n"
 SLOPE = "Slope: of the cost's logarithm over the size's, by least squares; 1 is proportional, 2 quadratic."
 
 
@@ -117,10 +119,12 @@ def slope(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
 
 def page(pairs: pd.DataFrame, growths: pd.DataFrame, figure: str) -> str:
     """docs/speed.md. figure: its address from there."""
-    parts = [HEAD]
+    parts, systems = [HEAD], pairs["module"] == SYSTEMS
     if len(pairs):
         parts += ["## Against the plain way\n", f"![Ratios and goals; growth of costs]({figure})\n"]
-        parts += [_pairs(pairs)]
+        parts += [_pairs(pairs[~systems])]
+    if systems.any():
+        parts += ["## Systems beside each other\n", BESIDE, _pairs(pairs[systems], "RSRefSeg", "system")]
     if len(growths):
         parts += ["## How costs grow\n", _growths(growths)]
     lines = pd.concat([pairs, growths])[["module", *WHERE]].drop_duplicates()
@@ -137,8 +141,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([first, "|---" * len(header) + "|", *lines, ""])
 
 
-def _pairs(pairs: pd.DataFrame) -> str:
-    header = ("path", "case", "plain", "ours", "ratio", "goal", "reached", "share", "of", "memory", "note")
+def _pairs(pairs: pd.DataFrame, reference: str = "plain", other: str = "ours") -> str:
+    header = ("path", "case", reference, other, "ratio", "goal", "reached", "share", "of", "memory", "note")
     return _table(header, [_pair(row) for row in pairs.to_dict("records")])
 
 
@@ -197,7 +201,7 @@ def build(generated: Path, document: Path) -> None:
         raise SpeedError(f"{generated / 'speed.csv'} holds no measurement; run `python -m experiments.bench`")
     contents = {}
     with tempfile.TemporaryDirectory() as folder:
-        drawn = save(draw(pairs, growths, slope), Path(folder) / "speed")
+        drawn = save(draw(pairs[pairs["module"] != SYSTEMS], growths, slope), Path(folder) / "speed")
         for suffix in (".png", ".pdf"):
             contents[generated / f"speed{suffix}"] = drawn.with_suffix(suffix).read_bytes()
     address = Path(*[".."] * len(document.parent.parts), generated, "speed.png").as_posix()
