@@ -152,8 +152,9 @@ def document_block(report: Report, tables: Mapping[tuple[str, str], Sequence[Tab
         made = {"datasets": [group.dataset], "models": [group.model], "variants": variants}
         if variants:
             made["seeds"] = [str(seed) for seed in group.seeds]
-        else:  # a model that is never trained
-            made["controls"] = [method.name for method in group.present if method.control]
+        controls = [method.name for method in group.present if method.control]
+        if not variants or not controls:  # a model that is never trained, or whose system has no baselines
+            made["controls"] = controls
         settings = " ".join(f"-S 'run.{name}=[{','.join(values)}]'" for name, values in made.items())
         parts.append(f"Made by `dvc exp run {settings}`.\n")
         main, *others = tables[group.dataset, group.model]
