@@ -232,7 +232,7 @@ FAULTS = (
         "evaluate",
         "a bit turned in foundation weights",
         changed("weights/mini/clip.safetensors", flipped),
-        "other foundation",
+        "its SHA-256 is",
     ),
     Fault("evaluate", "test images lost", changed(f"{IMAGES}/test_*.png", gone), r"test_\d+.png does not exist"),
 )

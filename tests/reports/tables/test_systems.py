@@ -29,7 +29,7 @@ MODELS = ("mini", "lavt-mini", "rmsin-mini")
 
 
 def read(root: Path) -> Report:
-    return load_report(root / "results", root / "params.yaml")
+    return load_report(root / "results", root / "params.yaml", measured=root / "not_measured.csv")
 
 
 @pytest.fixture(scope="module")
